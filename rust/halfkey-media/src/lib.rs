@@ -1,0 +1,2 @@
+//! Pure packet transforms.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! UDP workers around the forwarder.
