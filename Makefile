@@ -1,0 +1,42 @@
+# Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
+.PHONY: demo test bench check fmt clean help
+.DEFAULT_GOAL := help
+
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
+BIN := .venv/bin
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+.venv/ready: pyproject.toml tools/bootstrap $(RUST_SOURCES)
+	tools/bootstrap
+
+demo: .venv/ready ## a whole conference on this machine (ARGS="--participants 5 --profile 256")
+	$(BIN)/halfkey demo $(ARGS)
+
+test: .venv/ready ## every test, Python and Rust
+	cargo test --quiet --workspace
+	$(BIN)/python -m pytest -q
+
+bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks/results.md
+	$(BIN)/python -m benchmarks.run
+
+check: .venv/ready ## format, lint, types and stubs of both languages
+	cargo fmt --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo check --quiet -p halfkey-media --no-default-features
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest halfkey._media --ignore-disjoint-bases
+
+fmt: .venv/ready ## rewrites the sources in the one format
+	cargo fmt
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## takes away everything that was built or installed here
+	rm -rf .venv target build dist halfkey-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -f src/halfkey/_media*.so
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16

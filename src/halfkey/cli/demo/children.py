@@ -1,0 +1,224 @@
+"""The demo's child processes: one role each, spoken to in lines of JSON.
+
+A child says on stdout, one JSON object a line, first ``{"ready": {...}}`` and then what happens.
+It takes commands the same way on stdin, and ends when stdin closes: so no child outlives the demo,
+however the demo ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from halfkey.errors import HalfkeyError
+
+Message = dict[str, Any]
+
+READY_TIMEOUT = 60.0
+"""Seconds a child has to become ready; many Endpoints that start at once share two cores."""
+
+STOP_TIMEOUT = 10.0
+"""Seconds a child has to end by itself before it is killed."""
+
+_LINE_LIMIT = 16 * 1024 * 1024
+
+
+class ChildFailed(HalfkeyError):  # noqa: N818 (names what happened)
+    """A child ended, or didn't become ready; the message is one line for the person watching."""
+
+
+class Child:
+    """One child process.
+
+    Args:
+        name: what to call it in messages, for example ``"Media Distributor"``.
+        arguments: of the `halfkey` command, for example ``["md", "--kd", ...]``.
+        log: the file that takes its stderr.
+        on_message: called with every JSON object it prints after the ready line.
+        disclose: called with every line that it writes to the pipe of ``--disclose-secrets-to``;
+            without it there is no such pipe.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        log: Path,
+        on_message: Callable[[Message], None],
+        disclose: Callable[[Message], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._arguments = arguments
+        self._log = log
+        self._on_message = on_message
+        self._disclose = disclose
+        self._process: asyncio.subprocess.Process | None = None
+        self._ready: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._readers: list[asyncio.Task[None]] = []
+        self.stopping = False
+
+    @property
+    def pid(self) -> int:
+        """The process id.
+
+        Raises:
+            ChildFailed: it was never started.
+        """
+        if self._process is None:
+            raise ChildFailed(f"{self.name} was not started")
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Starts the process; `ready` tells when it is of use."""
+        arguments = [sys.executable, "-m", "halfkey", *self._arguments, "--supervised"]
+        pass_fds: tuple[int, ...] = ()
+        pipe: tuple[int, int] | None = None
+        if self._disclose is not None:
+            pipe = os.pipe()
+            pass_fds = (pipe[1],)
+            arguments += ["--disclose-secrets-to", str(pipe[1])]
+        with self._log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                pass_fds=pass_fds,
+                start_new_session=True,  # Ctrl-C is the demo's to handle, not each child's
+                limit=_LINE_LIMIT,
+            )
+        if self._process.stdout is not None:
+            self._read(self._process.stdout, self._received)
+        if pipe is not None and self._disclose is not None:
+            os.close(pipe[1])
+            self._read(await _pipe_reader(pipe[0]), self._disclose)
+
+    def _read(self, stream: asyncio.StreamReader, handle: Callable[[Message], None]) -> None:
+        async def loop() -> None:
+            while line := await stream.readline():
+                with contextlib.suppress(ValueError):
+                    message = json.loads(line)
+                    if isinstance(message, dict):
+                        handle(message)
+
+        self._readers.append(asyncio.create_task(loop()))
+
+    def _received(self, message: Message) -> None:
+        if "ready" in message and not self._ready.done():
+            self._ready.set_result(message["ready"])
+        else:
+            self._on_message(message)
+
+    async def ready(self) -> Message:
+        """Waits until the child says that it is ready, and gives what it said.
+
+        Raises:
+            ChildFailed: it ended first, or took longer than `READY_TIMEOUT`.
+        """
+        ended = asyncio.create_task(self.wait())
+        either: list[asyncio.Future[Any]] = [self._ready, ended]
+        try:
+            await asyncio.wait(either, timeout=READY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        if self._ready.done():
+            return self._ready.result()
+        raise ChildFailed(f"{self.name} {self.how_it_ended()}")
+
+    async def wait(self) -> None:
+        """Waits until the process has ended and all that it printed was read."""
+        if self._process is not None:
+            await self._process.wait()
+            await asyncio.gather(*self._readers, return_exceptions=True)
+
+    def how_it_ended(self) -> str:
+        """A phrase that says how the process ended, with the last line of its log."""
+        code = self._process.returncode if self._process is not None else None
+        if code is None:
+            what = "did not become ready in time"
+        elif code < 0:
+            what = f"was killed by {signal.Signals(-code).name}"
+        else:
+            what = f"ended with status {code}"
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return f"{what}: {lines[-1]}" if lines else f"{what} (nothing in {self._log})"
+
+    async def send(self, command: Mapping[str, Any]) -> None:
+        """Gives the child a command; one that has ended already takes none."""
+        if self._process is None or self._process.stdin is None:
+            return
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+            await self._process.stdin.drain()
+
+    async def stop(self) -> None:
+        """Ends the process: asks, waits `STOP_TIMEOUT`, then kills. Safe to call again."""
+        self.stopping = True
+        if self._process is None:
+            return
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self.wait(), STOP_TIMEOUT)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self.wait()
+
+
+async def _pipe_reader(descriptor: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=_LINE_LIMIT)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    return reader
+
+
+class Children:
+    """All children of one demo, and the task that notices when one of them dies."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    async def start(self, child: Child) -> Child:
+        """Starts a child and keeps it, so that `stop` ends it."""
+        self._children.append(child)
+        await child.start()
+        return child
+
+    async def first_death(self) -> None:
+        """Runs until a child ends that was not asked to.
+
+        Raises:
+            ChildFailed: always, naming the child and how it ended.
+        """
+        watched: dict[asyncio.Task[None], Child] = {}
+        try:
+            while True:
+                for child in self._children:
+                    if child not in watched.values():
+                        watched[asyncio.create_task(child.wait())] = child
+                done, _ = await asyncio.wait(
+                    watched, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    child = watched[task]
+                    if not child.stopping:
+                        raise ChildFailed(f"{child.name} {child.how_it_ended()}")
+                if done and all(child.stopping for child in self._children):
+                    await asyncio.sleep(0.2)
+        finally:
+            for task in watched:
+                task.cancel()
+
+    async def stop(self) -> None:
+        """Ends every child, the latest first (Endpoints before the servers that they use)."""
+        endings = [child.stop() for child in reversed(self._children)]
+        await asyncio.gather(*endings, return_exceptions=True)

@@ -1,0 +1,94 @@
+"""What can be asked of `halfkey demo`, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from halfkey.errors import ConfigurationError
+from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+
+MINIMUM_PARTICIPANTS, MAXIMUM_PARTICIPANTS = 2, 12
+MINIMUM_DURATION, MAXIMUM_DURATION = 6.0, 3600.0
+
+NAMES = (
+    "Alice",
+    "Bob",
+    "Carol",
+    "Dave",
+    "Erin",
+    "Frank",
+    "Grace",
+    "Heidi",
+    "Ivan",
+    "Judy",
+    "Ken",
+    "Lena",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """The options of one demo.
+
+    Attributes:
+        participants: how many Endpoints.
+        duration: seconds of conference, from when everybody has joined.
+        media: a file for everybody to send; None for the test picture and tone.
+        profile: the double profile that Endpoints offer.
+        out: the folder for the report, the picture and the logs.
+        json: whether stdout carries the report document and nothing else.
+    """
+
+    participants: int
+    duration: float
+    media: Path | None
+    profile: SRTPProtectionProfile
+    out: Path
+    json: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The participants' names; the last one leaves midway."""
+        return NAMES[: self.participants]
+
+    @property
+    def frame_rate(self) -> int:
+        """Pictures a second of each camera: fewer where many are to be decoded on one machine."""
+        return 15 if self.participants <= 4 else 12 if self.participants <= 6 else 10
+
+    @classmethod
+    def check(
+        cls,
+        participants: int,
+        duration: float,
+        media: Path | None,
+        profile: str,
+        out: Path,
+        json: bool,
+    ) -> DemoOptions:
+        """Checks what a person typed.
+
+        Raises:
+            ConfigurationError: an option is out of range, or `media` or `out` can't be used.
+        """
+        if not MINIMUM_PARTICIPANTS <= participants <= MAXIMUM_PARTICIPANTS:
+            raise ConfigurationError(
+                f"--participants {participants}: give a number from {MINIMUM_PARTICIPANTS} to "
+                f"{MAXIMUM_PARTICIPANTS}"
+            )
+        if not MINIMUM_DURATION <= duration <= MAXIMUM_DURATION:
+            raise ConfigurationError(
+                f"--duration {duration:g}: give seconds from {MINIMUM_DURATION:g} to "
+                f"{MAXIMUM_DURATION:g}"
+            )
+        profiles = {"128": DOUBLE_128, "256": DOUBLE_256}
+        if profile not in profiles:
+            raise ConfigurationError(f"--profile {profile}: give 128 or 256")
+        try:
+            (out / "logs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"--out {out}: the folder can't be made ({error.strerror}); name another one"
+            ) from error
+        return cls(participants, duration, media, profiles[profile], out, json)
