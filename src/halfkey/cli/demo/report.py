@@ -1,0 +1,275 @@
+"""What the demo found: the facts, the claims that they bear out or not, and the JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+AUDIO_FRAMES_PER_SECOND = 10.0
+"""What a pair has to decode at least for "heard": a fifth of the 50 that are sent."""
+
+VIDEO_FRAMES_PER_SECOND = 6.0
+"""What a pair has to decode at least for "saw": well under the slowest camera's rate."""
+
+
+@dataclass(slots=True)
+class Received:
+    """What one Endpoint made of one sender's packets.
+
+    Attributes:
+        audio_frames: audio frames decoded.
+        video_frames: pictures decoded.
+        e2e_failures: packets that passed the hop and failed end to end, outside a rekey.
+        e2e_failures_during_rekey: likewise, while keys were changing.
+    """
+
+    audio_frames: int = 0
+    video_frames: int = 0
+    e2e_failures: int = 0
+    e2e_failures_during_rekey: int = 0
+
+
+@dataclass(slots=True)
+class EndpointFacts:
+    """One Endpoint at the end of the run; `received` is by the sender's name."""
+
+    name: str
+    ssrcs: list[int] = field(default_factory=list)
+    sent_packets: int = 0
+    join_ms: float = 0.0
+    received: dict[str, Received] = field(default_factory=dict)
+    sending_spi: int | None = None
+
+
+@dataclass(slots=True)
+class RekeyFacts:
+    """The rekey that the leaver's departure caused.
+
+    Attributes:
+        reason: as the Key Distributor gave it.
+        ms: from the leaving to the last Endpoint that sends under the new key; None if it never
+            came to that.
+        new_spi: the SPI of the new EKTKey.
+        packets_to_leaver_after: packets that the Media Distributor still sent the leaver, after.
+        packets_opened_by_leaver_after: those of them that the leaver could open.
+        frames_decoded_by_leaver_after: what it decoded of them.
+    """
+
+    reason: str = ""
+    ms: float | None = None
+    new_spi: int | None = None
+    packets_to_leaver_after: int = 0
+    packets_opened_by_leaver_after: int = 0
+    frames_decoded_by_leaver_after: int = 0
+
+
+@dataclass(slots=True)
+class TheftFacts:
+    """The search of the Media Distributor's memory, and its two controls."""
+
+    secrets_searched: int = 0
+    secrets_found: int = 0
+    searched_bytes: int = 0
+    control_searched: int = 0
+    control_found: int = 0
+    kek_found_in_endpoint: bool = False
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that one run of the demo established."""
+
+    duration: float
+    leaver: str
+    endpoints: dict[str, EndpointFacts] = field(default_factory=dict)
+    rekey: RekeyFacts = field(default_factory=RekeyFacts)
+    theft: TheftFacts = field(default_factory=TheftFacts)
+    forwarded_packets: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    associations: int = 0
+    ekt_keys_issued: int = 0
+    rekeys: int = 0
+
+    @property
+    def stayers(self) -> list[str]:
+        """Everyone but the leaver."""
+        return [name for name in self.endpoints if name != self.leaver]
+
+    def staying_pairs(self) -> Iterator[tuple[str, str, Received]]:
+        """Every (receiver, sender) of which both stay, with what was received."""
+        for receiver in self.stayers:
+            for sender in self.stayers:
+                if sender != receiver:
+                    received = self.endpoints[receiver].received.get(sender, Received())
+                    yield receiver, sender, received
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim, the figure that bears it out, and whether it does."""
+
+    text: str
+    figure: str
+    holds: bool
+
+
+def claims(facts: Facts) -> list[Claim]:
+    """Every claim of the demo, in the order in which a reader wants them."""
+    return [
+        _everyone_was_received(facts),
+        _nothing_failed_end_to_end(facts),
+        _media_went_through_the_distributor(facts),
+        _the_conference_was_rekeyed(facts),
+        _the_leaver_was_shut_out(facts),
+        _the_distributor_holds_no_secret(facts),
+        _the_search_finds_what_is_there(facts),
+    ]
+
+
+def _everyone_was_received(facts: Facts) -> Claim:
+    pairs = list(facts.staying_pairs())
+    audio = min((pair[2].audio_frames for pair in pairs), default=0)
+    video = min((pair[2].video_frames for pair in pairs), default=0)
+    enough_audio = AUDIO_FRAMES_PER_SECOND * facts.duration
+    enough_video = VIDEO_FRAMES_PER_SECOND * facts.duration
+    # Of two participants one leaves and no pair stays: then the one who stays must have received.
+    if not pairs:
+        stayer = facts.endpoints[facts.stayers[0]] if facts.stayers else EndpointFacts("")
+        received = stayer.received.get(facts.leaver, Received())
+        audio, video = received.audio_frames, received.video_frames
+        enough_audio, enough_video = enough_audio / 3, enough_video / 3
+    return Claim(
+        "Everyone heard and saw everyone else",
+        f"at least {audio} audio and {video} video frames decoded on each of "
+        f"{max(len(pairs), 1)} directed pairs",
+        audio >= enough_audio and video >= enough_video,
+    )
+
+
+def _nothing_failed_end_to_end(facts: Facts) -> Claim:
+    failures = sum(
+        received.e2e_failures
+        for endpoint in facts.endpoints.values()
+        for received in endpoint.received.values()
+    )
+    during = sum(
+        received.e2e_failures_during_rekey
+        for endpoint in facts.endpoints.values()
+        for received in endpoint.received.values()
+    )
+    return Claim(
+        "No packet failed end to end outside the rekey",
+        f"{failures} failures; {during} while keys were changing",
+        failures == 0,
+    )
+
+
+def _media_went_through_the_distributor(facts: Facts) -> Claim:
+    dropped = sum(facts.dropped.values())
+    return Claim(
+        "The Media Distributor forwarded it all",
+        f"{facts.forwarded_packets} packets forwarded, {dropped} dropped",
+        facts.forwarded_packets > 0,
+    )
+
+
+def _the_conference_was_rekeyed(facts: Facts) -> Claim:
+    spis = {facts.endpoints[name].sending_spi for name in facts.stayers}
+    everyone = facts.rekey.new_spi is not None and spis == {facts.rekey.new_spi}
+    took = "never" if facts.rekey.ms is None else f"{facts.rekey.ms:.0f} ms"
+    return Claim(
+        f"When {facts.leaver} left, everyone changed keys",
+        f"{took} from the leaving to the last sender under the new key (250 ms of it by rule)",
+        everyone and facts.rekey.ms is not None,
+    )
+
+
+def _the_leaver_was_shut_out(facts: Facts) -> Claim:
+    rekey = facts.rekey
+    return Claim(
+        f"{facts.leaver}, who went on listening, understood nothing",
+        f"{rekey.packets_to_leaver_after} packets still came, "
+        f"{rekey.packets_opened_by_leaver_after} could be opened, "
+        f"{rekey.frames_decoded_by_leaver_after} frames were decoded",
+        rekey.frames_decoded_by_leaver_after == 0
+        and rekey.packets_opened_by_leaver_after == 0
+        and rekey.packets_to_leaver_after > 0,
+    )
+
+
+def _the_distributor_holds_no_secret(facts: Facts) -> Claim:
+    theft = facts.theft
+    return Claim(
+        "Whoever steals the media server gets no key",
+        f"{theft.secrets_searched} EKT and end-to-end keys looked for in "
+        f"{theft.searched_bytes / 1e6:.0f} MB of its memory, {theft.secrets_found} found",
+        theft.secrets_found == 0 and theft.secrets_searched > 0,
+    )
+
+
+def _the_search_finds_what_is_there(facts: Facts) -> Claim:
+    theft = facts.theft
+    where = "is" if theft.kek_found_in_endpoint else "is NOT"
+    return Claim(
+        "The same search does find what is there",
+        f"{theft.control_found} of {theft.control_searched} hop keys in the Media Distributor; "
+        f"an EKT key {where} found in an Endpoint",
+        theft.control_found >= 1 and theft.kek_found_in_endpoint,
+    )
+
+
+def document(facts: Facts) -> dict[str, Any]:
+    """The document that ``--json`` prints and ``report.json`` holds."""
+    joins = [endpoint.join_ms for endpoint in facts.endpoints.values()]
+    made = claims(facts)
+    return {
+        "participants": [_participant(endpoint) for endpoint in facts.endpoints.values()],
+        "join_ms": {
+            "p50": round(median(joins), 1) if joins else None,
+            "max": round(max(joins), 1) if joins else None,
+        },
+        "media_distributor": {
+            "forwarded_packets": facts.forwarded_packets,
+            "dropped": facts.dropped,
+            "secrets_searched": facts.theft.secrets_searched,
+            "secrets_found": facts.theft.secrets_found,
+            "control_found": facts.theft.control_found,
+            "kek_found_in_endpoint": facts.theft.kek_found_in_endpoint,
+        },
+        "key_distributor": {
+            "associations": facts.associations,
+            "ekt_keys_issued": facts.ekt_keys_issued,
+            "rekeys": facts.rekeys,
+        },
+        "rekey": {
+            "reason": facts.rekey.reason,
+            "ms": None if facts.rekey.ms is None else round(facts.rekey.ms, 1),
+            "leaver": facts.leaver,
+            "packets_to_leaver_after": facts.rekey.packets_to_leaver_after,
+            "packets_opened_by_leaver_after": facts.rekey.packets_opened_by_leaver_after,
+            "frames_decoded_by_leaver_after": facts.rekey.frames_decoded_by_leaver_after,
+        },
+        "claims": [
+            {"claim": claim.text, "figure": claim.figure, "holds": claim.holds} for claim in made
+        ],
+        "ok": all(claim.holds for claim in made),
+    }
+
+
+def _participant(endpoint: EndpointFacts) -> Mapping[str, Any]:
+    return {
+        "name": endpoint.name,
+        "ssrcs": endpoint.ssrcs,
+        "sent_packets": endpoint.sent_packets,
+        "received": {
+            sender: {
+                "audio_frames": received.audio_frames,
+                "video_frames": received.video_frames,
+                "e2e_failures": received.e2e_failures,
+                "e2e_failures_during_rekey": received.e2e_failures_during_rekey,
+            }
+            for sender, received in endpoint.received.items()
+        },
+    }

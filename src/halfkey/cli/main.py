@@ -1,0 +1,53 @@
+"""The `halfkey` command: its subcommands, and how a mistake is told to the person who made it."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from halfkey import __version__
+from halfkey.cli import demonstration, roles
+from halfkey.errors import ConfigurationError
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Privacy-enhanced RTP conferencing: the media server forwards all and can open none.",
+)
+demonstration.register(app)
+roles.register(app)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Runs the command line; a wrong argument or file is one line on stderr and status 2."""
+    command = "halfkey"
+    try:
+        status = app(standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else command
+        message = " ".join(error.format_message().split())
+        _fail(f"{command}: {message} (see '{command} --help')", EXIT_USAGE)
+    except ConfigurationError as error:
+        _fail(f"halfkey: {error}", EXIT_USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(line: str, status: int) -> None:
+    sys.stderr.write(line + "\n")
+    sys.exit(status)

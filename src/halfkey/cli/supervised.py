@@ -1,0 +1,104 @@
+"""Running one role as a process: ready line, stop signals, and commands from whoever started it.
+
+Alone, a role says on stderr where it listens and runs until SIGINT or SIGTERM. Started with
+``--supervised`` it speaks JSON lines: ``{"ready": ...}`` and reports on stdout, commands on stdin,
+and it stops when stdin closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+Message = dict[str, Any]
+CommandHandler = Callable[[Message], Awaitable[None]]
+
+
+class Supervision:
+    """What a role is given to speak with the outside.
+
+    Args:
+        role: its name, for the person who reads stderr.
+        supervised: whether JSON lines are spoken.
+    """
+
+    def __init__(self, role: str, supervised: bool) -> None:
+        self._role = role
+        self._supervised = supervised
+        self.on_command: CommandHandler | None = None
+
+    def ready(self, addresses: Mapping[str, Any]) -> None:
+        """Says that the role is of use, and where."""
+        if self._supervised:
+            self._write({"ready": dict(addresses)})
+        else:
+            places = ", ".join(f"{name} {value}" for name, value in addresses.items())
+            print(f"halfkey {self._role}: ready ({places})", file=sys.stderr)  # noqa: T201
+
+    def report(self, message: Mapping[str, Any]) -> None:
+        """Says what happens, one JSON line; nothing when nobody supervises."""
+        if self._supervised:
+            self._write(message)
+
+    @staticmethod
+    def _write(message: Mapping[str, Any]) -> None:
+        # A supervisor that went away closes stdin too: that is what stops us.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.write(json.dumps(message) + "\n")
+            sys.stdout.flush()
+
+    async def read_commands(self) -> None:
+        """Hands each line of stdin to `on_command`; returns when stdin closes."""
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            with contextlib.suppress(ValueError):
+                message = json.loads(line)
+                if self.on_command is not None and isinstance(message, dict):
+                    await self.on_command(message)
+
+
+def run_role(
+    role: str, supervised: bool, main: Callable[[Supervision], Coroutine[Any, Any, None]]
+) -> None:
+    """Runs a role until it ends by itself, is told to stop, or its supervisor goes away.
+
+    Raises:
+        ConfigurationError: whatever the role found wrong with its options.
+    """
+    # Keys are in memory: a crash must not write them to disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    asyncio.run(_run(Supervision(role, supervised), supervised, main))
+
+
+async def _run(
+    supervision: Supervision,
+    supervised: bool,
+    main: Callable[[Supervision], Coroutine[Any, Any, None]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    work = asyncio.create_task(main(supervision))
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    waiting: list[asyncio.Task[Any]] = [work, asyncio.create_task(stopped.wait())]
+    if supervised:
+        waiting.append(asyncio.create_task(supervision.read_commands()))
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    failed = work.done()
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    if failed:
+        work.result()
