@@ -1,0 +1,143 @@
+"""What a connection is told before it starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from halfkey.dtls.certificate import Certificate
+from halfkey.dtls.cookie import CookieSecrets
+from halfkey.dtls.fingerprint import Fingerprint
+from halfkey.dtls.registries import AlertDescription, CipherSuite, NamedGroup
+from halfkey.ekt.messages import EKTCipher
+from halfkey.errors import ConfigurationError
+from halfkey.profiles import SRTPProtectionProfile
+
+MINIMUM_PMTU = 256
+SESSION_ID_LENGTHS = range(20, 256)
+"""What an external_session_id may measure, in bytes (RFC 8844 section 4.3)."""
+
+
+class Role(Enum):
+    """Which side of the handshake a connection takes (in SDP: active, passive)."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHelloSummary:
+    """What a server's `select` may judge: a ClientHello whose cookie was good.
+
+    Nothing in it is authenticated yet.
+
+    Attributes:
+        srtp_profiles: code points the client offers, in its order; unknown ones included.
+        ekt_ciphers: code points the client offers, in its order; unknown ones included.
+        external_session_id: the client's, or None if it sent none.
+        peer: the opaque identifier that the connection was made with.
+    """
+
+    srtp_profiles: tuple[int, ...]
+    ekt_ciphers: tuple[int, ...]
+    external_session_id: bytes | None
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerParameters:
+    """How a server answers one ClientHello.
+
+    Attributes:
+        certificate: our certificate for this client.
+        srtp_profiles: what we accept, best first; the first that the client offers is taken.
+        ekt_ciphers: likewise; empty for no EKT.
+        external_session_id: ours (the tls-id of our answer), or None.
+        peer_fingerprints: the client's certificate must have one; None: not known yet, hold the
+            handshake at Certificate until `Connection.set_peer_fingerprints`.
+    """
+
+    certificate: Certificate
+    srtp_profiles: tuple[SRTPProtectionProfile, ...]
+    ekt_ciphers: tuple[EKTCipher, ...] = ()
+    external_session_id: bytes | None = None
+    peer_fingerprints: tuple[Fingerprint, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.srtp_profiles, self.external_session_id, self.peer_fingerprints)
+
+
+Select = Callable[[ClientHelloSummary], ServerParameters | AlertDescription | None]
+"""Called once per handshake. None refuses with access_denied, an alert with that alert."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """The settings of one connection; frozen, and may be shared by many.
+
+    Attributes:
+        role: client or server.
+        certificate: ours; a server with `select` needs none here.
+        srtp_profiles: a client offers these, a server accepts them, best first.
+        ekt_ciphers: likewise; empty for no EKT.
+        external_session_id: our tls-id, 20 to 255 bytes, or None to send none.
+        peer_fingerprints: the peer's certificate must have one; None: not known yet, hold the
+            handshake at Certificate until `Connection.set_peer_fingerprints`.
+        peer_external_session_id: what the peer must send; None: anything or nothing will do.
+        select: for a server: chooses all of the above by the ClientHello.
+        cookie_secrets: for a server: shared by its connections; None makes one of its own.
+        pmtu: the size of the largest datagram to send, in bytes.
+        cipher_suites: what we speak, best first.
+        groups: the groups we speak, best first.
+        first_timeout: seconds before the first retransmission; doubles each time.
+        maximum_transmissions: of one flight or ekt_key, before giving up.
+        handshake_timeout: seconds that a handshake may last.
+        random: the source of all randomness.
+    """
+
+    role: Role
+    certificate: Certificate | None = None
+    srtp_profiles: tuple[SRTPProtectionProfile, ...] = ()
+    ekt_ciphers: tuple[EKTCipher, ...] = ()
+    external_session_id: bytes | None = None
+    peer_fingerprints: tuple[Fingerprint, ...] | None = None
+    peer_external_session_id: bytes | None = None
+    select: Select | None = None
+    cookie_secrets: CookieSecrets | None = None
+    pmtu: int = 1200
+    cipher_suites: tuple[CipherSuite, ...] = tuple(CipherSuite)
+    groups: tuple[NamedGroup, ...] = (NamedGroup.X25519, NamedGroup.SECP256R1)
+    first_timeout: float = 0.4
+    maximum_transmissions: int = 7
+    handshake_timeout: float = 30.0
+    random: Callable[[int], bytes] = os.urandom
+
+    def __post_init__(self) -> None:
+        if self.pmtu < MINIMUM_PMTU:
+            raise ConfigurationError(f"pmtu is {self.pmtu}; it must be {MINIMUM_PMTU} or more")
+        if not self.cipher_suites or not self.groups:
+            raise ConfigurationError("cipher_suites and groups must each name one or more")
+        if self.maximum_transmissions < 1:
+            raise ConfigurationError("maximum_transmissions must be 1 or more")
+        if self.select is not None:
+            if self.role is Role.CLIENT:
+                raise ConfigurationError("select is for servers; leave it out for a client")
+            return
+        if self.certificate is None:
+            raise ConfigurationError("certificate is missing; use Certificate.generate()")
+        _check(self.srtp_profiles, self.external_session_id, self.peer_fingerprints)
+
+
+def _check(
+    profiles: tuple[SRTPProtectionProfile, ...],
+    session_id: bytes | None,
+    fingerprints: tuple[Fingerprint, ...] | None,
+) -> None:
+    if not profiles:
+        raise ConfigurationError("srtp_profiles is empty; name one or more")
+    if session_id is not None and len(session_id) not in SESSION_ID_LENGTHS:
+        raise ConfigurationError("external_session_id must have 20 to 255 bytes")
+    if fingerprints is not None and not fingerprints:
+        raise ConfigurationError("peer_fingerprints is empty; give one, or None for 'not yet'")
