@@ -1,0 +1,325 @@
+"""One run of the demo: who is started when, who leaves, and what is asked of whom at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from halfkey.cli.demo.children import Child, ChildFailed, Children, Message
+from halfkey.cli.demo.options import DemoOptions
+from halfkey.cli.demo.picture import View, draw
+from halfkey.cli.demo.report import EndpointFacts, Facts, Received
+from halfkey.cli.demo.servers import CONFERENCE, Servers
+from halfkey.cli.demo.table import Flow, LiveView
+from halfkey.cli.demo.theft import Secrets, steal
+from halfkey.profiles import DOUBLE_256
+
+JOIN_TIMEOUT = 60.0
+"""Seconds that everybody together has to join."""
+
+REKEY_TIMEOUT = 10.0
+"""Seconds that the Endpoints together have to change keys after the leaving."""
+
+GRACE = 0.5
+"""Seconds after the last change of keys in which packets already under way may still be opened."""
+
+
+class Participant:
+    """One Endpoint process, and the latest of what it said about itself."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.child: Child | None = None
+        self.joined = asyncio.Event()
+        self.facts = EndpointFacts(name)
+        self.switched_at: dict[int, float] = {}
+        self.latest: Message = {}
+        self.final: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self.marked: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+    @property
+    def process(self) -> Child:
+        """The process.
+
+        Raises:
+            ChildFailed: it was never started.
+        """
+        if self.child is None:
+            raise ChildFailed(f"{self.name} was not started")
+        return self.child
+
+
+class Conference:
+    """Runs a conference as the options say.
+
+    Args:
+        options: what was asked for.
+        view: what a person watches.
+        children: what starts and ends the processes.
+        credentials: a folder for keys, for nobody else to read.
+    """
+
+    def __init__(
+        self, options: DemoOptions, view: LiveView, children: Children, credentials: Path
+    ) -> None:
+        self._options = options
+        self._view = view
+        self._children = children
+        self._participants = {name: Participant(name) for name in options.names}
+        self._secrets = Secrets()
+        self._servers = Servers(children, credentials, options.out / "logs", self._key_event)
+        self._facts = Facts(options.duration, leaver=options.names[-1])
+        self._left_at = 0.0
+        self._captured: dict[int, bytes] = {}
+
+    async def run(self) -> Facts:
+        """Runs it from the first process to the last question.
+
+        Raises:
+            ChildFailed: a process didn't do its part.
+        """
+        try:
+            self._view.event("starting the Key Distributor, the Media Distributor and the Focus")
+            await self._servers.start()
+            await self._join()
+            await asyncio.sleep(self._options.duration / 2)
+            await self._leave()
+            remaining = self._left_at + self._options.duration / 2 - time.monotonic()
+            await asyncio.sleep(max(0.0, remaining))
+            await self._conclude()
+        finally:
+            await self._servers.close()
+        return self._facts
+
+    # Joining
+
+    async def _join(self) -> None:
+        for index, participant in enumerate(self._participants.values()):
+            await self._start_endpoint(index, participant)
+        everybody = asyncio.gather(*(p.joined.wait() for p in self._participants.values()))
+        try:
+            await asyncio.wait_for(everybody, JOIN_TIMEOUT)
+        except TimeoutError:
+            missing = [p.name for p in self._participants.values() if not p.joined.is_set()]
+            raise ChildFailed(
+                f"{', '.join(missing)} did not join within {JOIN_TIMEOUT:.0f} s; "
+                f"see {self._options.out / 'logs'}"
+            ) from None
+        self._view.event("everybody has joined")
+
+    async def _start_endpoint(self, index: int, participant: Participant) -> None:
+        options = self._options
+        name = participant.name
+        arguments = [
+            *("join", "--focus", self._servers.focus_url),
+            *("--trust-focus", str(self._servers.focus_certificate)),
+            *("--conference", CONFERENCE, "--name", name, "--index", str(index)),
+            *("--profile", "256" if options.profile is DOUBLE_256 else "128"),
+            *("--frame-rate", str(options.frame_rate)),
+            *("--slots", str(options.participants - 1)),
+            *("--pictures", str(options.out / "pictures" / name)),
+        ]
+        if options.media is not None:
+            arguments += ["--media", str(options.media)]
+        if name == self._facts.leaver:
+            arguments.append("--keep-listening")
+        participant.child = await self._children.start(
+            Child(
+                name,
+                arguments,
+                options.out / "logs" / f"{name}.log",
+                lambda message: self._endpoint_event(participant, message),
+                self._secrets.add,
+            )
+        )
+
+    # What the children say
+
+    def _key_event(self, message: Message) -> None:
+        if message["event"] == "rekeyed":
+            self._facts.rekey.reason = message["reason"]
+            self._facts.rekey.new_spi = message["spi"]
+            self._view.event(
+                f"Key Distributor: rekeyed ({message['reason']}), SPI {message['spi']:04x}, "
+                f"{message['participants']} have it after {message['ms']:.0f} ms"
+            )
+        elif message["event"] == "refused":
+            self._view.event(f"Key Distributor: refused an association ({message['reason']})")
+
+    def _endpoint_event(self, participant: Participant, message: Message) -> None:
+        handlers = {
+            "joined": self._joined,
+            "ekt_key": self._ekt_key,
+            "switched": self._switched,
+            "progress": self._progress,
+            "left": self._left,
+            "mark": self._marked,
+            "final": self._final,
+        }
+        handler = handlers.get(message.get("event", ""))
+        if handler is not None:
+            handler(participant, message)
+
+    def _joined(self, participant: Participant, message: Message) -> None:
+        participant.facts.join_ms = message["ms"]
+        participant.facts.ssrcs = message["ssrcs"]
+        self._view.rows[participant.name].state = ""
+        self._view.event(f"{participant.name} joined in {message['ms']:.0f} ms")
+        participant.joined.set()
+
+    def _ekt_key(self, participant: Participant, message: Message) -> None:
+        self._view.event(f"{participant.name} has the EKT key with SPI {message['spi']:04x}")
+
+    def _switched(self, participant: Participant, message: Message) -> None:
+        spi = message["spi"]
+        participant.switched_at[spi] = message["at"]
+        participant.facts.sending_spi = spi
+        row = self._view.rows[participant.name]
+        row.spi, row.epoch = spi, message["epoch"]
+        self._view.event(f"{participant.name} sends under SPI {spi:04x}")
+
+    def _left(self, participant: Participant, _: Message) -> None:
+        self._view.rows[participant.name].state = "left, listening"
+
+    def _marked(self, participant: Participant, message: Message) -> None:
+        if not participant.marked.done():
+            participant.marked.set_result(message)
+
+    def _final(self, participant: Participant, message: Message) -> None:
+        if not participant.final.done():
+            participant.final.set_result(message)
+
+    def _progress(self, participant: Participant, message: Message) -> None:
+        before, participant.latest = participant.latest, message
+        seconds = message["at"] - before["at"] if before else 0.0
+        if seconds <= 0:
+            return
+        flows = self._view.rows[participant.name].flows
+        for sender, now in message["received"].items():
+            then = before["received"].get(sender, {})
+
+            def rate(key: str, now: dict[str, Any] = now, then: dict[str, Any] = then) -> float:
+                return float(now[key] - then.get(key, 0)) / seconds
+
+            flows[sender] = Flow(
+                rate("video_frames"), rate("audio_frames"), rate("bytes") * 8 / 1000
+            )
+
+    # Leaving
+
+    async def _leave(self) -> None:
+        """The leaver leaves, and the others change keys; then the leaver's counters are marked."""
+        leaver = self._participants[self._facts.leaver]
+        self._left_at = time.monotonic()
+        self._view.event(f"{leaver.name} leaves, and goes on listening")
+        await leaver.process.send({"command": "leave"})
+        stayers = [p for p in self._participants.values() if p is not leaver]
+        deadline = self._left_at + REKEY_TIMEOUT
+        while time.monotonic() < deadline:
+            switched = [self._last_switch(participant) for participant in stayers]
+            if all(at > self._left_at for at in switched):
+                self._facts.rekey.ms = (max(switched) - self._left_at) * 1000
+                break
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(GRACE)
+        await leaver.process.send({"command": "mark"})
+
+    @staticmethod
+    def _last_switch(participant: Participant) -> float:
+        return max(participant.switched_at.values(), default=0.0)
+
+    # The end
+
+    async def _conclude(self) -> None:
+        self._view.event("searching the Media Distributor's memory")
+        await self._steal()
+        await self._ask_servers()
+        finals = await self._finals()
+        for name, message in finals.items():
+            self._take_final(self._participants[name], message)
+        self._count_leaver(finals)
+        self._draw()
+
+    async def _steal(self) -> None:
+        distributor = self._servers.media_distributor
+        if distributor is None:
+            raise ChildFailed("the Media Distributor was not started")
+        endpoint = next(iter(self._participants.values())).process
+        self._facts.theft = await steal(distributor.pid, endpoint.pid, self._secrets)
+
+    async def _ask_servers(self) -> None:
+        media = await self._servers.media_statistics()
+        self._facts.forwarded_packets = media["forwarded_packets"]
+        self._facts.dropped = media["dropped"]
+        keys = await self._servers.key_statistics()
+        self._facts.associations = keys["associations"]
+        self._facts.ekt_keys_issued = keys["ekt_keys_issued"]
+        self._facts.rekeys = keys["rekeys"]
+        self._captured = await self._servers.captured_payloads()
+
+    async def _finals(self) -> dict[str, Message]:
+        """Has every Endpoint finish, and gives what each said last."""
+        for participant in self._participants.values():
+            participant.process.stopping = True
+            await participant.process.send({"command": "stop"})
+        waiting = asyncio.gather(*(p.final for p in self._participants.values()))
+        try:
+            messages = await asyncio.wait_for(waiting, JOIN_TIMEOUT)
+        except TimeoutError:
+            raise ChildFailed("an Endpoint gave no final report") from None
+        return dict(zip(self._participants, messages, strict=True))
+
+    def _take_final(self, participant: Participant, message: Message) -> None:
+        facts = participant.facts
+        facts.sent_packets = message["sent_packets"]
+        facts.received = {
+            sender: Received(
+                audio_frames=figures["audio_frames"],
+                video_frames=figures["video_frames"],
+                e2e_failures=figures["e2e_failures"],
+                e2e_failures_during_rekey=figures["e2e_failures_during_rekey"],
+            )
+            for sender, figures in message["received"].items()
+        }
+        self._facts.endpoints[participant.name] = facts
+
+    def _count_leaver(self, finals: dict[str, Message]) -> None:
+        leaver = self._participants[self._facts.leaver]
+        if not leaver.marked.done():
+            return
+        before, after = leaver.marked.result(), finals[leaver.name]
+        rekey = self._facts.rekey
+        rekey.packets_to_leaver_after = after["packets_received"] - before["packets_received"]
+        rekey.packets_opened_by_leaver_after = after["packets_opened"] - before["packets_opened"]
+        rekey.frames_decoded_by_leaver_after = after["frames_decoded"] - before["frames_decoded"]
+
+    def _draw(self) -> None:
+        names = self._options.names
+        owners = {ssrc: p.name for p in self._participants.values() for ssrc in p.facts.ssrcs}
+        payloads: dict[str, bytes] = {}
+        for ssrc, payload in self._captured.items():
+            name = owners.get(ssrc, "")
+            payloads[name] = max(payloads.get(name, b""), payload, key=len)
+        views = [
+            View(
+                name,
+                f"left after {self._options.duration / 2:.0f} s"
+                if name == self._facts.leaver
+                else "",
+                self._pictures(name),
+                {},
+            )
+            for name in names
+        ]
+        views.append(View("Media Distributor", "", {}, payloads, trusted=False))
+        draw(self._options.out / "what-they-saw.png", names, views)
+
+    def _pictures(self, receiver: str) -> dict[str, Path]:
+        folder = self._options.out / "pictures" / receiver
+        return {
+            sender: path
+            for sender in self._options.names
+            if (path := folder / f"{sender}.png").exists()
+        }

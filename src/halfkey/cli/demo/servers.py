@@ -1,0 +1,194 @@
+"""The demo's three servers: their certificates, their start, and what they say at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from halfkey.cli.demo.children import Child, ChildFailed, Children, Message
+from halfkey.pki import make_certificate
+from halfkey.tls import client_context
+
+CONFERENCE = "demo"
+
+_TUNNEL_ATTEMPTS, _TUNNEL_INTERVAL = 400, 0.05
+_CAPTURED_BYTES = 4096
+_LOOPBACK = "127.0.0.1:0"
+
+
+class Servers:
+    """A Key Distributor, a Media Distributor and a Focus on loopback, each a process.
+
+    Args:
+        children: what starts and ends them.
+        credentials: a folder for certificates and keys, for nobody else to read.
+        logs: a folder for each one's stderr.
+        on_key_event: called with the Key Distributor's events.
+    """
+
+    def __init__(
+        self,
+        children: Children,
+        credentials: Path,
+        logs: Path,
+        on_key_event: Callable[[Message], None],
+    ) -> None:
+        self._children = children
+        self._credentials = credentials
+        self._logs = logs
+        self._on_key_event = on_key_event
+        self._certificates: dict[str, tuple[Path, Path]] = {}
+        self._urls: dict[str, str] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._following: asyncio.Task[None] | None = None
+        self.media_distributor: Child | None = None
+        self.focus_url = ""
+
+    @property
+    def focus_certificate(self) -> Path:
+        """The certificate that Endpoints believe for the Focus."""
+        return self._certificates["focus"][0]
+
+    async def start(self) -> None:
+        """Starts all three and waits until the tunnel between the first two is up.
+
+        Raises:
+            ChildFailed: one of them didn't become ready.
+        """
+        for name in ("kd", "md", "focus", "observer"):
+            self._certificates[name] = make_certificate(self._credentials, name)
+        await self._start_key_distributor()
+        await self._start_media_distributor()
+        await self._start_focus()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._observer_context())
+        )
+        self._following = asyncio.create_task(self._follow_key_distributor())
+        await self._tunnel_is_up()
+
+    def _own(self, name: str) -> list[str]:
+        certificate, key = self._certificates[name]
+        return ["--certificate", str(certificate), "--key", str(key)]
+
+    def _trust(self, option: str, *names: str) -> list[str]:
+        """An option that names a bundle of these roles' certificates, written here."""
+        bundle = self._credentials / f"{'-'.join(names)}.bundle"
+        bundle.write_text("".join(self._certificates[name][0].read_text() for name in names))
+        return [option, str(bundle)]
+
+    async def _start(self, name: str, role: str, arguments: list[str]) -> tuple[Child, Message]:
+        log = self._logs / f"{role}.log"
+        child = await self._children.start(Child(name, [role, *arguments], log, lambda _: None))
+        return child, await child.ready()
+
+    async def _start_key_distributor(self) -> None:
+        _, addresses = await self._start(
+            "the Key Distributor",
+            "kd",
+            [
+                *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK),
+                *self._own("kd"),
+                *self._trust("--trust-media-distributors", "md"),
+                *self._trust("--trust-focuses", "focus", "observer"),
+            ],
+        )
+        self._urls["kd"] = f"https://{addresses['admission']}"
+        self._urls["tunnel"] = addresses["tunnel"]
+
+    async def _start_media_distributor(self) -> None:
+        self.media_distributor, addresses = await self._start(
+            "the Media Distributor",
+            "md",
+            [
+                *("--media-listen", _LOOPBACK, "--control-listen", _LOOPBACK),
+                *("--key-distributor", self._urls["tunnel"]),
+                *self._own("md"),
+                *self._trust("--trust-key-distributors", "kd"),
+                *self._trust("--trust-focuses", "focus", "observer"),
+                *("--capture-bytes", str(_CAPTURED_BYTES), "--hostile"),
+            ],
+        )
+        self._urls["md"] = f"https://{addresses['control']}"
+
+    async def _start_focus(self) -> None:
+        _, addresses = await self._start(
+            "the Focus",
+            "focus",
+            [
+                *("--listen", _LOOPBACK),
+                *("--key-distributor", self._urls["kd"]),
+                *("--media-distributor", self._urls["md"]),
+                *self._own("focus"),
+                *self._trust("--trust-key-distributors", "kd"),
+                *self._trust("--trust-media-distributors", "md"),
+            ],
+        )
+        self.focus_url = f"https://{addresses['focus']}"
+
+    def _observer_context(self) -> ssl.SSLContext:
+        _, bundle = self._trust("", "kd", "md")
+        return client_context(Path(bundle), *self._certificates["observer"])
+
+    async def _tunnel_is_up(self) -> None:
+        for _ in range(_TUNNEL_ATTEMPTS):
+            if (await self.media_statistics())["tunnel"]["connected"]:
+                return
+            await asyncio.sleep(_TUNNEL_INTERVAL)
+        raise ChildFailed(
+            "the Media Distributor and the Key Distributor found no way to each other"
+        )
+
+    async def media_statistics(self) -> dict[str, Any]:
+        """The Media Distributor's statistics."""
+        return await self._get("md", "/statistics")
+
+    async def key_statistics(self) -> dict[str, Any]:
+        """The Key Distributor's statistics."""
+        return await self._get("kd", "/statistics")
+
+    async def captured_payloads(self) -> dict[int, bytes]:
+        """By SSRC, the latest payload bytes that the Media Distributor had in its hands."""
+        captured = await self._get("md", "/captured")
+        return {int(ssrc): base64.b64decode(text) for ssrc, text in captured.items()}
+
+    async def _get(self, role: str, path: str) -> dict[str, Any]:
+        if self._session is None:
+            raise ChildFailed("the servers were not started")
+        try:
+            async with self._session.get(self._urls[role] + path) as response:
+                response.raise_for_status()
+                content: dict[str, Any] = await response.json()
+                return content
+        except aiohttp.ClientError as error:
+            raise ChildFailed(f"{role} did not answer {path}: {error}") from error
+
+    async def _follow_key_distributor(self) -> None:
+        """Hands on the Key Distributor's server-sent events for as long as there are any."""
+        if self._session is None:
+            return
+        unlimited = aiohttp.ClientTimeout(total=None)
+        with contextlib.suppress(aiohttp.ClientError):
+            async with self._session.get(self._urls["kd"] + "/events", timeout=unlimited) as events:
+                kind = ""
+                async for raw in events.content:
+                    field, _, value = raw.decode().rstrip("\n").partition(": ")
+                    if field == "event":
+                        kind = value
+                    elif field == "data":
+                        self._on_key_event({"event": kind, **json.loads(value)})
+
+    async def close(self) -> None:
+        """Ends the observer's connections; the processes are the children's to end."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
