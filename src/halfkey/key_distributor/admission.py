@@ -1,0 +1,209 @@
+"""The admission API: HTTPS with client certificates, JSON (for Focuses and operators).
+
+    PUT    /conferences/{conference}/participants/{participant}   admit        201, 200 if repeated
+    DELETE /conferences/{conference}/participants/{participant}   evict        204
+    POST   /conferences/{conference}/rekey                        new EKTKey   202
+    GET    /statistics                                            counters
+    GET    /events                                                server-sent events
+
+Faults are one line of JSON, ``{"error": "..."}``. Whoever may connect may do all of it: the
+trusted bundle decides. A signed assertion has its place in the request, and is not verified yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from halfkey.dtls import Fingerprint
+from halfkey.errors import CodecError
+from halfkey.key_distributor.driver import Driver
+from halfkey.key_distributor.events import Event, event_as_dict
+from halfkey.key_distributor.registry import AdmissionRefused
+
+MAXIMUM_BODY = 256 * 1024
+MAXIMUM_SUBSCRIBERS = 32
+SUBSCRIBER_QUEUE = 1024
+KEEP_ALIVE_SECONDS = 15.0
+
+_PARTICIPANT = "/conferences/{conference}/participants/{participant}"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRequest:
+    """The body of an admission.
+
+    Attributes:
+        fingerprint: of the Endpoint's certificate.
+        tls_id: the Endpoint's.
+        offer: the SDP offer verbatim, if given; not read yet.
+        assertion: the identity assertion verbatim, if given; not verified yet.
+    """
+
+    fingerprint: Fingerprint
+    tls_id: str
+    offer: str | None
+    assertion: str | None
+
+    @classmethod
+    def parse(cls, body: bytes) -> AdmissionRequest:
+        """Reads a body.
+
+        Raises:
+            CodecError: it isn't the JSON that is wanted; the message is one line.
+        """
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            raise CodecError("the body is not JSON") from None
+        if not isinstance(value, dict):
+            raise CodecError("the body must be a JSON object")
+        fingerprint, tls_id = value.get("fingerprint"), value.get("tls_id")
+        if not isinstance(fingerprint, str):
+            raise CodecError("fingerprint: give a string such as 'sha-256 AB:CD:...'")
+        if not isinstance(tls_id, str):
+            raise CodecError("tls_id: give a string")
+        texts = [value.get(name) for name in ("offer", "assertion")]
+        for name, text in zip(("offer", "assertion"), texts, strict=True):
+            if text is not None and not isinstance(text, str):
+                raise CodecError(f"{name}: give a string or null")
+        try:
+            parsed = Fingerprint.parse(fingerprint)
+        except CodecError as fault:
+            raise CodecError(f"fingerprint: {fault}") from None
+        return cls(parsed, tls_id, *texts)
+
+
+class AdmissionAPI:
+    """The handlers; `application` gives them to aiohttp.
+
+    Args:
+        driver: runs the core.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._subscribers: set[asyncio.Queue[Event | None]] = set()
+
+    def application(self) -> web.Application:
+        """The web application."""
+        application = web.Application(middlewares=[_faults], client_max_size=MAXIMUM_BODY)
+        application.add_routes(
+            [
+                web.put(_PARTICIPANT, self._admit),
+                web.delete(_PARTICIPANT, self._remove),
+                web.post("/conferences/{conference}/rekey", self._rekey),
+                web.get("/statistics", self._statistics),
+                web.get("/events", self._follow),
+            ]
+        )
+        return application
+
+    def publish(self, event: Event) -> None:
+        """Gives an event to whoever follows; one who can't keep up is let go."""
+        for queue in list(self._subscribers):
+            if queue.full():
+                self._let_go(queue)
+            else:
+                queue.put_nowait(event)
+
+    def close(self) -> None:
+        """Lets everybody go who follows."""
+        for queue in list(self._subscribers):
+            self._let_go(queue)
+
+    def _let_go(self, queue: asyncio.Queue[Event | None]) -> None:
+        self._subscribers.discard(queue)
+        if queue.full():
+            queue.get_nowait()
+        queue.put_nowait(None)
+
+    async def _admit(self, request: web.Request) -> web.Response:
+        body = AdmissionRequest.parse(await request.read())
+        names = request.match_info
+        admission = self._driver.core.admit(
+            names["conference"], names["participant"], body.fingerprint, body.tls_id
+        )
+        self._driver.settle()
+        return web.json_response(
+            {
+                "fingerprint": admission.fingerprint,
+                "tls_id": admission.tls_id,
+                "assertion": None,
+                "setup": "passive",
+            },
+            status=201 if admission.is_new else 200,
+        )
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        names, driver = request.match_info, self._driver
+        was_there = driver.core.remove(names["conference"], names["participant"], driver.now)
+        driver.settle()
+        if not was_there:
+            return _fault(404, "no such participant")
+        return web.Response(status=204)
+
+    async def _rekey(self, request: web.Request) -> web.Response:
+        was_there = self._driver.core.rekey(request.match_info["conference"], self._driver.now)
+        self._driver.settle()
+        if not was_there:
+            return _fault(404, "no such conference")
+        return web.Response(status=202)
+
+    async def _statistics(self, _: web.Request) -> web.Response:
+        return web.json_response(self._driver.core.snapshot())
+
+    async def _follow(self, request: web.Request) -> web.StreamResponse:
+        if len(self._subscribers) >= MAXIMUM_SUBSCRIBERS:
+            return _fault(503, "too many follow the events already")
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(SUBSCRIBER_QUEUE)
+        self._subscribers.add(queue)
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        try:
+            await response.prepare(request)
+            await _write_events(response, queue)
+        except ConnectionError:
+            pass  # the follower has gone
+        finally:
+            self._subscribers.discard(queue)
+        return response
+
+
+async def _write_events(response: web.StreamResponse, queue: asyncio.Queue[Event | None]) -> None:
+    """Writes events until told to stop; a comment when there are none, to notice a dead peer."""
+    await response.write(b": following\n\n")
+    while True:
+        try:
+            event = await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+        except TimeoutError:
+            await response.write(b": \n\n")
+            continue
+        if event is None:
+            return
+        data = json.dumps(event_as_dict(event))
+        await response.write(f"event: {event.name}\ndata: {data}\n\n".encode())
+
+
+def _fault(status: int, line: str) -> web.Response:
+    return web.json_response({"error": line}, status=status)
+
+
+@web.middleware
+async def _faults(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Every fault of a request becomes one line."""
+    try:
+        return await handler(request)
+    except CodecError as fault:
+        return _fault(400, str(fault))
+    except AdmissionRefused as fault:
+        return _fault(400 if fault.malformed else 409, str(fault))
+    except web.HTTPException as fault:
+        return _fault(fault.status, fault.reason)

@@ -1,0 +1,473 @@
+"""The Key Distributor without I/O: admission, DTLS associations through tunnels, EKT keys.
+
+What a participant goes through: admitted by the Focus's word; its ClientHello comes in a
+TunneledDtls; `select` finds it by external_session_id and chooses a profile; the handshake proves
+its certificate; MediaKeys (outer halves only) go to the Media Distributor, then the conference's
+EKTKey to the Endpoint; its acknowledgement comes back. When somebody who held the current EKTKey is
+gone, everybody else gets a new one.
+
+Drain contract: after any call that takes `now`, write `data_to_send` of every tunnel that
+`tunnels_to_send` names, close those for which `is_over` says so, take every `next_event`, and arm
+one timer for `next_timer`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from halfkey import dtls
+from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
+from halfkey.key_distributor.conference import Conference, Participant, SPIsExhausted
+from halfkey.key_distributor.events import (
+    Admitted,
+    Associated,
+    Disassociated,
+    Event,
+    Refused,
+    Removed,
+)
+from halfkey.key_distributor.keying import Keying
+from halfkey.key_distributor.policy import Policy, Suite, choose_suite
+from halfkey.key_distributor.registry import Admission, Registry
+from halfkey.key_distributor.statistics import Statistics
+from halfkey.key_distributor.timers import Timers
+from halfkey.key_distributor.tunnels import Tunnel, Tunnels
+from halfkey.tunnel import MediaKeys, State, SupportedProfiles, TunneledDtls
+
+REQUESTED_SPACING = 1.0
+"""Seconds between an EKTKey and the next that a request may cause."""
+
+_REFUSALS_TOLD_PER_SECOND = 10
+
+_HANDSHAKE, _CLIENT_HELLO = 22, 1
+_RECORD_HEADER_LENGTH = 13
+_S = AssociationState
+
+
+class KeyDistributor:
+    """The Key Distributor of any number of conferences.
+
+    Attributes:
+        statistics: counters.
+
+    Args:
+        policy: settings and bounds.
+        certificate: for the DTLS associations; its fingerprint is what Endpoints believe.
+        random: the source of keys, salts, SPIs, tls-ids and of DTLS's randomness.
+
+    Raises:
+        ConfigurationError: the policy is out of range.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        certificate: dtls.Certificate,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        policy.check()
+        self.statistics = Statistics()
+        self._policy = policy
+        self._certificate = certificate
+        self._random = random
+        self._cookies = dtls.CookieSecrets(random=random)
+        self._registry = Registry(policy, random)
+        self._tunnels = Tunnels()
+        self._table = AssociationTable(policy)
+        self._timers: Timers[Association | Conference] = Timers()
+        self._events: deque[Event] = deque()
+        self._keying = Keying(policy, self.statistics, self._events, self._timers.arm)
+        self._refusals_told = (0, 0)
+
+    # Admission
+
+    def admit(
+        self, conference: str, participant: str, fingerprint: dtls.Fingerprint, tls_id: str
+    ) -> Admission:
+        """Admits a participant; the same again gives the same answer.
+
+        Args:
+            conference: its name; it begins with its first participant.
+            participant: the id within the conference.
+            fingerprint: what the Endpoint's certificate must have.
+            tls_id: what the Endpoint must send as external_session_id.
+
+        Raises:
+            AdmissionRefused: a value is malformed, taken, or there is no room.
+        """
+        admitted, is_new = self._registry.admit(conference, participant, fingerprint, tls_id)
+        if is_new:
+            self._events.append(Admitted(conference, participant))
+        return Admission(str(self._certificate.fingerprint()), admitted.own_tls_id, is_new)
+
+    def remove(self, conference: str, participant: str, now: float) -> bool:
+        """Ends an admission and its association, and rekeys; False if there is none."""
+        found = self._registry.find(conference, participant)
+        if found is None:
+            return False
+        for association in self._table.of_participant(found):
+            self._end(association, "left", now)
+        self._registry.remove(found)
+        self._events.append(Removed(conference, participant))
+        self._settle(now)
+        return True
+
+    def rekey(self, conference: str, now: float) -> bool:
+        """Gives everybody in the conference a new EKTKey; False if there is no such conference.
+
+        Requests that come faster than one each `REQUESTED_SPACING` are served as one.
+        """
+        place = self._registry.conferences.get(conference)
+        if place is None:
+            return False
+        if place.current is not None:
+            place.request_rekey(place.current.issued_at + REQUESTED_SPACING)
+            self._timers.arm(place, place.rekey_at)
+            self.handle_timer(now)
+        return True
+
+    # Tunnels
+
+    def open_tunnel(self, media_distributor: bytes) -> int:
+        """Notes a TLS connection with a Media Distributor, and gives it an id.
+
+        Args:
+            media_distributor: a hash of the certificate that it has proved.
+        """
+        return self._tunnels.open(media_distributor).id
+
+    def receive_data(self, tunnel_id: int, data: bytes, now: float) -> None:
+        """Takes what came on a tunnel's connection; never raises for it."""
+        tunnel = self._tunnels.get(tunnel_id)
+        if tunnel is None:
+            return
+        for message in self._tunnels.receive(tunnel, data, now):
+            if isinstance(message, TunneledDtls):
+                self._receive_dtls(tunnel, message, now)
+            elif isinstance(message, SupportedProfiles):
+                self._adopt_orphans(tunnel)
+            else:
+                self._endpoint_disconnected(tunnel, message.association_id, now)
+        self._settle(now)
+
+    def tunnels_to_send(self) -> list[int]:
+        """Takes the ids of tunnels that may have something to send."""
+        return self._tunnels.take_waiting()
+
+    def data_to_send(self, tunnel_id: int) -> bytes:
+        """Takes what is to be written on a tunnel's connection."""
+        tunnel = self._tunnels.get(tunnel_id)
+        return tunnel.end.data_to_send() if tunnel else b""
+
+    def is_over(self, tunnel_id: int) -> bool:
+        """Whether the connection is to be closed, once its `data_to_send` is written."""
+        tunnel = self._tunnels.get(tunnel_id)
+        return tunnel is None or tunnel.end.state is State.TERMINATED
+
+    def close_tunnel(self, tunnel_id: int, now: float) -> None:
+        """Notes that a tunnel's connection is gone.
+
+        Connected associations wait `Policy.orphan_age` for another from the same Media Distributor.
+        """
+        tunnel = self._tunnels.get(tunnel_id)
+        if tunnel is None:
+            return
+        self._tunnels.close(tunnel)
+        if not self._tunnels.reaches(tunnel.media_distributor):
+            for association in self._table.of(tunnel.media_distributor):
+                if association.state is _S.CONNECTED:
+                    association.deadline = now + self._policy.orphan_age
+                    self._arm(association)
+                else:
+                    self._end(association, "tunnel_lost", now)
+        self._settle(now)
+
+    # Time, events, figures
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` wants to be called (monotonic seconds), or None."""
+        return self._timers.next()
+
+    def handle_timer(self, now: float) -> None:
+        """Retransmits, gives up, and rekeys, where that is due."""
+        for due in self._timers.take_due(now):
+            if isinstance(due, Conference):
+                self._keying.mark(due, due.rekey_reason)
+            elif due.state is not _S.ENDED:
+                self._association_timer(due, now)
+        self._settle(now)
+
+    def next_event(self) -> Event | None:
+        """Takes the oldest event, or None."""
+        return self._events.popleft() if self._events else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """All counters and figures of the moment, JSON-able."""
+        return self.statistics.as_dict(
+            associations_now=len(self._table),
+            half_open_now=self._table.half_open,
+            conferences_now=len(self._registry.conferences),
+            participants_now=len(self._registry),
+            tunnels_now=len(self._tunnels),
+        )
+
+    # Associations
+
+    def _receive_dtls(self, tunnel: Tunnel, message: TunneledDtls, now: float) -> None:
+        known = self._table.get(tunnel.media_distributor, message.association_id)
+        association = known or self._begin(tunnel, message, now)
+        if association is not None:
+            association.tunnel = tunnel.id
+            association.connection.receive_datagram(message.dtls_message, now)
+            self._drain(association, now)
+
+    def _begin(self, tunnel: Tunnel, message: TunneledDtls, now: float) -> Association | None:
+        """Only a ClientHello begins an association, and none begins twice."""
+        if self._table.has_ended(tunnel.media_distributor, message.association_id):
+            self.statistics.dropped["ended_association"] += 1
+            return None
+        if not _may_be_client_hello(message.dtls_message):
+            self.statistics.dropped["unknown_association"] += 1
+            return None
+        deadline = now + self._policy.handshake_age
+        association = Association(
+            tunnel.media_distributor, message.association_id, tunnel.id, deadline
+        )
+        association.connection = self._connection(association)
+        displaced = self._table.add(association)
+        if displaced is not None:
+            self._table.forget(displaced)
+            self._timers.arm(displaced, None)
+            self.statistics.dropped["too_many_unproven"] += 1
+        return association
+
+    def _connection(self, association: Association) -> dtls.Connection:
+        configuration = dtls.Configuration(
+            role=dtls.Role.SERVER,
+            select=lambda client_hello: self._select(association, client_hello),
+            cookie_secrets=self._cookies,
+            handshake_timeout=self._policy.handshake_age,
+            random=self._random,
+        )
+        # A cookie is good for one association of one Media Distributor.
+        return dtls.Connection(configuration, association.media_distributor + association.id.bytes)
+
+    def _select(
+        self, association: Association, client_hello: dtls.ClientHelloSummary
+    ) -> dtls.ServerParameters | dtls.AlertDescription:
+        """Finds whose ClientHello it is, and what its conference speaks; or refuses."""
+        session_id = client_hello.external_session_id
+        participant = self._registry.by_external_session_id(session_id or b"")
+        if participant is None:
+            association.refusal = "unknown_tls_id" if session_id else "no_external_session_id"
+            return dtls.AlertDescription.ACCESS_DENIED
+        if not self._table.may_handshake(association):
+            association.refusal = "too_many_handshakes"
+            return dtls.AlertDescription.INTERNAL_ERROR
+        suite = self._choose(association, participant.conference, client_hello)
+        if isinstance(suite, str):
+            association.refusal = suite
+            return dtls.AlertDescription.HANDSHAKE_FAILURE
+        association.participant, association.suite = participant, suite
+        self._table.change(association, _S.EXPECT_FINISHED)
+        return dtls.ServerParameters(
+            certificate=self._certificate,
+            srtp_profiles=(suite.profile,),
+            ekt_ciphers=(suite.cipher,),
+            external_session_id=participant.own_tls_id.encode(),
+            peer_fingerprints=(participant.fingerprint,),
+        )
+
+    def _choose(
+        self,
+        association: Association,
+        conference: Conference,
+        client_hello: dtls.ClientHelloSummary,
+    ) -> Suite | str:
+        tunnel = self._tunnels.get(association.tunnel)
+        wanted, ciphers = self._policy.profiles, client_hello.ekt_ciphers
+        if conference.suite is not None:
+            wanted = (conference.suite.profile,)
+            ciphers = tuple(one for one in ciphers if one == conference.suite.cipher)
+        of_media_distributor = (tunnel.profiles if tunnel else None) or ()
+        return choose_suite(wanted, client_hello.srtp_profiles, of_media_distributor, ciphers)
+
+    def _drain(self, association: Association, now: float) -> None:
+        """Handles what a connection tells, and sends what it has to send."""
+        connection = association.connection
+        while association.state is not _S.ENDED and (event := connection.next_event()):
+            if isinstance(event, dtls.HandshakeCompleted):
+                self._completed(association, event, now)
+            elif isinstance(event, dtls.EKTKeyAcknowledged):
+                self._keying.acknowledged(association, event.ekt_spi, now)
+            elif isinstance(event, dtls.ConnectionTerminated):
+                self._terminated(association, event, now)
+        if association.state is not _S.ENDED:
+            self._send(association)
+            self._arm(association)
+
+    def _send(self, association: Association) -> None:
+        for datagram in association.connection.datagrams_to_send():
+            if not self._tunnels.send_dtls(association, datagram):
+                self.statistics.dropped["no_tunnel"] += 1
+
+    def _arm(self, association: Association) -> None:
+        timers = (association.connection.next_timer(), association.deadline)
+        self._timers.arm(association, min((at for at in timers if at is not None), default=None))
+
+    def _association_timer(self, association: Association, now: float) -> None:
+        if association.deadline is not None and association.deadline <= now:
+            is_connected = association.state is _S.CONNECTED
+            self._end(association, "tunnel_lost" if is_connected else "handshake_timeout", now)
+        else:
+            association.connection.handle_timer(now)
+            self._drain(association, now)
+
+    def _completed(
+        self, association: Association, event: dtls.HandshakeCompleted, now: float
+    ) -> None:
+        """The handshake is complete: MediaKeys first of all (RFC 9185 section 5.4), then EKTKey."""
+        participant, suite = association.participant, association.suite
+        if participant is None or suite is None or not _is_proven(participant, event):
+            self._end(association, "not_proven", now)
+            return
+        conference = participant.conference
+        conference.suite = conference.suite or suite
+        if conference.suite != suite:  # two first participants at once chose differently
+            self._end(association, "profile_conflict", now)
+            return
+        self._table.change(association, _S.CONNECTED)
+        association.deadline = None
+        self._tunnels.send_media_keys(association, _media_keys(association.id, event))
+        self.statistics.associations += 1
+        self._events.append(
+            Associated(conference.name, participant.id, association.id, event.srtp_profile)
+        )
+        replaced, participant.association = participant.association, association
+        if replaced is not None:
+            self._end(replaced, "replaced", now)
+        try:
+            self._keying.welcome(participant, suite, now)
+        except SPIsExhausted:
+            self._end(association, "spi_exhausted", now)
+
+    def _terminated(
+        self, association: Association, event: dtls.ConnectionTerminated, now: float
+    ) -> None:
+        closed_by_peer = event.by_peer and event.alert is dtls.AlertDescription.CLOSE_NOTIFY
+        if association.state is _S.CONNECTED:
+            reason = "left" if closed_by_peer else "disconnected"
+        elif association.refusal is not None:
+            reason = association.refusal
+        elif event.by_peer:
+            reason = "refused_by_endpoint"
+        elif event.alert is dtls.AlertDescription.BAD_CERTIFICATE:
+            reason = "fingerprint_mismatch"
+        else:
+            reason = "handshake_failed"
+        self._end(association, reason, now)
+
+    def _endpoint_disconnected(self, tunnel: Tunnel, association_id: UUID, now: float) -> None:
+        association = self._table.get(tunnel.media_distributor, association_id)
+        if association is None:
+            self.statistics.dropped["unknown_association"] += 1
+        else:
+            self._end(association, "disconnected", now, tell_media_distributor=False)
+
+    def _end(
+        self,
+        association: Association,
+        reason: str,
+        now: float,
+        tell_media_distributor: bool = True,
+    ) -> None:
+        """Ends an association, whoever wanted it to (RFC 9185 section 5.4)."""
+        if association.state is _S.ENDED:
+            return
+        was_connected = association.state is _S.CONNECTED
+        self._table.change(association, _S.ENDED)
+        self._timers.arm(association, None)
+        association.connection.close(now)
+        if tell_media_distributor:
+            self._send(association)  # close_notify, or the alert that refuses
+            self._tunnels.send_disconnect(association)
+        if was_connected:
+            self._note_end(association, reason, now)
+        else:
+            self._note_refusal(reason, now)
+
+    def _note_end(self, association: Association, reason: str, now: float) -> None:
+        self.statistics.ended[reason] += 1
+        participant = association.participant
+        if participant is None:
+            return
+        name = participant.conference.name
+        self._events.append(Disassociated(name, participant.id, association.id, reason))
+        if participant.association is association:
+            participant.association = None
+            why = "left" if reason == "left" else "disconnected"
+            self._keying.gone(association, participant, why)
+            self._keying.stop_waiting(participant, now)
+
+    def _note_refusal(self, reason: str, now: float) -> None:
+        """Counts it, and tells it unless many were told in this second."""
+        self.statistics.refused[reason] += 1
+        second, told = self._refusals_told
+        told = told + 1 if second == int(now) else 1
+        self._refusals_told = (int(now), told)
+        if told <= _REFUSALS_TOLD_PER_SECOND:
+            self._events.append(Refused(reason))
+
+    def _adopt_orphans(self, tunnel: Tunnel) -> None:
+        """A Media Distributor is back: its associations go on."""
+        for association in self._table.of(tunnel.media_distributor):
+            if association.state is _S.CONNECTED:
+                association.deadline = None
+                self._arm(association)
+
+    def _settle(self, now: float) -> None:
+        """Rekeys where that is due; ends when that causes nothing more."""
+        while True:
+            sending, ending = self._keying.rekey_marked(now)
+            for association in sending:
+                self._drain(association, now)
+            for association in ending:
+                self._end(association, "spi_exhausted", now)
+            if not sending and not ending:
+                return
+
+
+def _may_be_client_hello(datagram: bytes) -> bool:
+    """Whether it begins with a handshake record of epoch 0 that holds (part of) a ClientHello."""
+    return (
+        len(datagram) > _RECORD_HEADER_LENGTH
+        and datagram[0] == _HANDSHAKE
+        and datagram[3:5] == bytes(2)
+        and datagram[_RECORD_HEADER_LENGTH] == _CLIENT_HELLO
+    )
+
+
+def _is_proven(participant: Participant, event: dtls.HandshakeCompleted) -> bool:
+    """The engine has checked both proofs; keys hang on them, so they are checked where they do."""
+    return participant.fingerprint.matches(event.peer_certificate) and hmac.compare_digest(
+        participant.tls_id.encode(), event.peer_external_session_id or b""
+    )
+
+
+def _media_keys(association_id: UUID, event: dtls.HandshakeCompleted) -> MediaKeys:
+    """The outer halves, and never more (RFC 9185 section 5.4)."""
+    outer = event.keying_material.outer()
+    return MediaKeys(
+        association_id,
+        event.srtp_profile,
+        b"",
+        outer.client_write_key,
+        outer.server_write_key,
+        outer.client_write_salt,
+        outer.server_write_salt,
+    )

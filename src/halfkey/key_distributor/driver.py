@@ -1,0 +1,154 @@
+"""Between the core and the connections: moves bytes, arms one timer, hands events on."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections import Counter
+from collections.abc import Callable
+
+from halfkey.key_distributor.core import KeyDistributor
+from halfkey.key_distributor.events import Event
+
+TUNNELS_PER_MEDIA_DISTRIBUTOR = 16
+
+
+class Driver:
+    """Runs one `KeyDistributor` in the running event loop.
+
+    After every call of the core that takes a time, call `settle`.
+
+    Args:
+        core: the Key Distributor.
+        on_event: called with each of its events.
+    """
+
+    def __init__(self, core: KeyDistributor, on_event: Callable[[Event], None]) -> None:
+        self.core = core
+        self._on_event = on_event
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._protocols: dict[int, TunnelProtocol] = {}
+        self._of_media_distributor: Counter[bytes] = Counter()
+        self._is_closed = False
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._loop.time()
+
+    def settle(self) -> None:
+        """Sends what is to be sent, tells what happened, and arms the timer."""
+        for tunnel_id in self.core.tunnels_to_send():
+            protocol = self._protocols.get(tunnel_id)
+            if protocol is not None:
+                protocol.flush()
+        while (event := self.core.next_event()) is not None:
+            self._on_event(event)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        at = self.core.next_timer()
+        if at is not None and not self._is_closed:
+            self._timer = self._loop.call_at(at, self._handle_timer)
+
+    def open(self, protocol: TunnelProtocol, media_distributor: bytes) -> int | None:
+        """Notes a connection; None if its Media Distributor has too many already."""
+        if self._of_media_distributor[media_distributor] >= TUNNELS_PER_MEDIA_DISTRIBUTOR:
+            return None
+        self._of_media_distributor[media_distributor] += 1
+        tunnel_id = self.core.open_tunnel(media_distributor)
+        self._protocols[tunnel_id] = protocol
+        return tunnel_id
+
+    def lost(self, tunnel_id: int, media_distributor: bytes) -> None:
+        """Notes the loss of a connection."""
+        self._of_media_distributor[media_distributor] -= 1
+        del self._protocols[tunnel_id]
+        self.core.close_tunnel(tunnel_id, self.now)
+        self.settle()
+
+    def close(self) -> None:
+        """Closes every connection and disarms the timer."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for protocol in list(self._protocols.values()):
+            protocol.close()
+
+    def _handle_timer(self) -> None:
+        self._timer = None
+        self.core.handle_timer(self.now)
+        self.settle()
+
+
+class TunnelProtocol(asyncio.Protocol):
+    """One tunnel's TLS connection, whichever side dialled."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._transport: asyncio.Transport | None = None
+        self._tunnel_id: int | None = None
+        self._media_distributor = b""
+        self._is_paused = False
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS is established, and with it who the Media Distributor is."""
+        if not isinstance(transport, asyncio.Transport):
+            return
+        self._transport = transport
+        self._media_distributor = _identity(transport)
+        if self._media_distributor:
+            self._tunnel_id = self._driver.open(self, self._media_distributor)
+        if self._tunnel_id is None:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Hands on what came."""
+        if self._tunnel_id is not None:
+            self._driver.core.receive_data(self._tunnel_id, data, self._driver.now)
+            self._driver.settle()
+
+    def pause_writing(self) -> None:
+        """The peer reads too slowly: what is to be sent waits in the core, which bounds it."""
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        """The peer has caught up."""
+        self._is_paused = False
+        self.flush()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """The connection is gone."""
+        if self._tunnel_id is not None:
+            self._driver.lost(self._tunnel_id, self._media_distributor)
+            self._tunnel_id = None
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def flush(self) -> None:
+        """Writes what waits, unless the peer reads too slowly; closes what is over."""
+        if self._transport is None or self._tunnel_id is None:
+            return
+        is_over = self._driver.core.is_over(self._tunnel_id)
+        if (not self._is_paused or is_over) and not self._transport.is_closing():
+            data = self._driver.core.data_to_send(self._tunnel_id)
+            if data:
+                self._transport.write(data)
+            if is_over:
+                self._transport.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _identity(transport: asyncio.Transport) -> bytes:
+    """The hash of the certificate that the peer proved; empty if it has none."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    return hashlib.sha256(certificate).digest() if certificate else b""

@@ -1,0 +1,132 @@
+"""Who is admitted where: conferences by name, participants by tls-id.
+
+One (tls-id, fingerprint) pair belongs to one participant of one conference: it is what a DTLS
+association proves, and so what decides whose conference key is given (RFC 9185 section 5.4).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from halfkey.dtls import Fingerprint
+from halfkey.errors import HalfkeyError
+from halfkey.key_distributor.conference import Conference, Participant
+from halfkey.key_distributor.policy import Policy
+
+_TLS_ID = re.compile(r"[A-Za-z0-9+/_-]{20,255}")  # RFC 8842 section 4
+_OWN_TLS_ID_BYTES = 24
+MAXIMUM_NAME_LENGTH = 128
+
+
+class AdmissionRefused(HalfkeyError):  # noqa: N818 (an outcome)
+    """An admission contradicts what is there, or a bound; the message is one line.
+
+    Attributes:
+        malformed: whether the values themselves are wrong, whoever else is admitted.
+    """
+
+    def __init__(self, message: str, *, malformed: bool = False) -> None:
+        super().__init__(message)
+        self.malformed = malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the answer to a participant's offer needs.
+
+    Attributes:
+        fingerprint: of the Key Distributor's DTLS certificate.
+        tls_id: the Key Distributor's tls-id for this participant.
+        is_new: False if the very same admission stood already.
+    """
+
+    fingerprint: str
+    tls_id: str
+    is_new: bool
+
+
+class Registry:
+    """The admitted participants.
+
+    Args:
+        policy: the bounds.
+        random: the source of tls-ids, and of all that a conference draws.
+    """
+
+    def __init__(self, policy: Policy, random: Callable[[int], bytes]) -> None:
+        self._policy = policy
+        self._random = random
+        self.conferences: dict[str, Conference] = {}
+        self._by_tls_id: dict[bytes, Participant] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_tls_id)
+
+    def admit(
+        self, conference: str, participant: str, fingerprint: Fingerprint, tls_id: str
+    ) -> tuple[Participant, bool]:
+        """Admits a participant; gives it, and whether it is new.
+
+        Raises:
+            AdmissionRefused: see there.
+        """
+        _check_names(conference, participant, tls_id)
+        standing = self.find(conference, participant)
+        if standing is not None:
+            if (standing.fingerprint, standing.tls_id) == (fingerprint, tls_id):
+                return standing, False
+            raise AdmissionRefused(
+                "this participant is admitted with another fingerprint or tls_id; remove it first"
+            )
+        if tls_id.encode() in self._by_tls_id:
+            raise AdmissionRefused("tls_id is in use by another participant; make a fresh one")
+        return self._add(conference, participant, fingerprint, tls_id), True
+
+    def _add(
+        self, conference: str, participant: str, fingerprint: Fingerprint, tls_id: str
+    ) -> Participant:
+        place = self.conferences.get(conference)
+        if place is None:
+            if len(self.conferences) >= self._policy.conferences:
+                raise AdmissionRefused("there are too many conferences; wait until one ends")
+            place = Conference(conference, self._random)
+        if len(place.participants) >= self._policy.participants:
+            raise AdmissionRefused("the conference is full; wait until somebody leaves")
+        own_tls_id = self._random(_OWN_TLS_ID_BYTES).hex()
+        admitted = Participant(place, participant, fingerprint, tls_id, own_tls_id)
+        self.conferences[conference] = place
+        place.participants[participant] = admitted
+        self._by_tls_id[tls_id.encode()] = admitted
+        return admitted
+
+    def remove(self, participant: Participant) -> None:
+        """Ends an admission; a conference without any is forgotten."""
+        place = participant.conference
+        del self._by_tls_id[participant.tls_id.encode()]
+        del place.participants[participant.id]
+        if not place.participants:
+            del self.conferences[place.name]
+
+    def find(self, conference: str, participant: str) -> Participant | None:
+        """The participant of that name, if it is admitted."""
+        place = self.conferences.get(conference)
+        return place.participants.get(participant) if place else None
+
+    def by_external_session_id(self, external_session_id: bytes) -> Participant | None:
+        """The participant whose tls-id this is, if any."""
+        return self._by_tls_id.get(external_session_id)
+
+
+def _check_names(conference: str, participant: str, tls_id: str) -> None:
+    for what, name in (("conference", conference), ("participant", participant)):
+        if not 1 <= len(name) <= MAXIMUM_NAME_LENGTH or not name.isprintable():
+            raise AdmissionRefused(
+                f"{what}: use 1 to {MAXIMUM_NAME_LENGTH} printable characters", malformed=True
+            )
+    if not _TLS_ID.fullmatch(tls_id):
+        raise AdmissionRefused(
+            "tls_id: use 20 to 255 letters, digits, '+', '/', '-' or '_' (RFC 8842)",
+            malformed=True,
+        )

@@ -1,0 +1,43 @@
+"""The Key Distributor's counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What happened since the start.
+
+    Attributes:
+        associations: handshakes completed with both proofs right.
+        ekt_keys_issued: EKTKey messages given to Endpoints.
+        ekt_keys_acknowledged: of those, how many were acknowledged.
+        rekeys: parameter sets that replaced another one.
+        refused: associations refused, by reason.
+        ended: associations that were connected and ended, by reason.
+        dropped: messages from Media Distributors that led to nothing, by reason.
+    """
+
+    associations: int = 0
+    ekt_keys_issued: int = 0
+    ekt_keys_acknowledged: int = 0
+    rekeys: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self, **current: int) -> dict[str, Any]:
+        """The counters as JSON-able values, with figures of the moment added."""
+        return {
+            "associations": self.associations,
+            "ekt_keys_issued": self.ekt_keys_issued,
+            "ekt_keys_acknowledged": self.ekt_keys_acknowledged,
+            "rekeys": self.rekeys,
+            "refused": dict(self.refused),
+            "ended": dict(self.ended),
+            "dropped": dict(self.dropped),
+            **current,
+        }
