@@ -198,23 +198,26 @@ def unprotect_outer(keys: SessionKeys, packet: bytes, outer_roc: int) -> srtp.Pr
     return srtp.unprotect(keys, packet, outer_roc, "outer_authentication")
 
 
-def unprotect_inner(keys: SessionKeys, outer: srtp.Protected, inner_roc: int) -> DoubleUnprotected:
-    """Section 5.3 steps 3 to 5."""
+def original_header(outer: srtp.Protected) -> RtpPacket:
+    """Section 5.3 steps 3 and 4: the synthetic SRTP packet."""
     received = rtp.parse(outer.packet)
     # 3. Remove the inner authentication tag and the OHB. (The tag is left where SRTP has it.)
     inner_ciphertext, ohb = split_ohb(received.payload)
     # 4. Form a new synthetic SRTP packet.
-    original = replace(ohb.original(received), extension=b"", payload=inner_ciphertext)
+    return replace(ohb.original(received), extension=b"", payload=inner_ciphertext)
+
+
+def unprotect_inner(keys: SessionKeys, outer: srtp.Protected, inner_roc: int) -> DoubleUnprotected:
+    """Section 5.3 steps 3 to 5."""
+    original = original_header(outer)
     # 5. Apply the inner algorithm.
     inner = srtp.unprotect(keys, original.encode(), inner_roc, "inner_authentication")
     # "The application MUST use only the information found in the synthetic SRTP packet", except
     # that PT and SEQ are the outer packet's; and extensions of the outer packet MAY be used.
-    believed = replace(
-        received,
-        marker=original.marker,
-        payload=inner.plaintext,
-    )
-    return DoubleUnprotected(outer, ohb.encode(), original, inner, believed.encode())
+    received = rtp.parse(outer.packet)
+    believed = replace(received, marker=original.marker, payload=inner.plaintext)
+    ohb = split_ohb(received.payload)[1].encode()
+    return DoubleUnprotected(outer, ohb, original, inner, believed.encode())
 
 
 def unprotect(keys: DoubleKeys, packet: bytes, inner_roc: int, outer_roc: int) -> DoubleUnprotected:

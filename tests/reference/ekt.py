@@ -165,3 +165,15 @@ class InboundProcessing:
                 raise Refused("ekt_epoch")
             return
         self.epochs[full.spi, parsed.ssrc] = (full.epoch, parsed.srtp_master_key)
+
+
+def ekt_key_message(
+    ekt_key_value: bytes, srtp_master_salt: bytes, ekt_spi: int, ekt_ttl: int
+) -> bytes:
+    """The body of ekt_key(26), section 5.2.2.
+
+    <1..256> has a ceiling that one octet can't count, so lengths take two (RFC 8446 section 3.4).
+    """
+    octets = len(ekt_key_value).to_bytes(2) + ekt_key_value
+    octets += len(srtp_master_salt).to_bytes(2) + srtp_master_salt
+    return octets + ekt_spi.to_bytes(2) + ekt_ttl.to_bytes(3)

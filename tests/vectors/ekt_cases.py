@@ -65,9 +65,28 @@ def other_fields() -> Iterator[Json]:
         }
 
 
+def ekt_keys() -> Iterator[Json]:
+    """The ekt_key handshake message."""
+    for cipher, key_length in CIPHERS.items():
+        for salt_length, spi, ttl in ((12, 0x1234, 86400), (14, 0, 1), (256, 0xFFFF, 0xFFFFFF)):
+            ident = f"ekt-key/{cipher}/salt-{salt_length}"
+            key, salt = octets(f"{ident}/key", key_length), octets(f"{ident}/salt", salt_length)
+            description = f"EKTKey for {cipher} with a salt of {salt_length} octets"
+            yield head(ident, 8870, "5.2.2", description) | {
+                "kind": "ekt_key",
+                "ekt_cipher": cipher,
+                "ekt_key_value": key.hex(),
+                "srtp_master_salt": salt.hex(),
+                "ekt_spi": spi,
+                "ekt_ttl": ttl,
+                "body": ekt.ekt_key_message(key, salt, spi, ttl).hex(),
+            }
+
+
 def vectors() -> Iterator[Json]:
     yield from fields()
     yield from other_fields()
+    yield from ekt_keys()
     for profile in PROFILES:
         for scenario in ekt_scenarios.scenarios(profile):
             yield scenario.vector()

@@ -138,7 +138,8 @@ def _on_the_wire(profile: int) -> Iterator[Json]:
         keying = Keying(profile, ident)
         packet = rtp_packet(ident, **FIELDS).encode()
         sent = double.protect(keying.keys(), packet, 0, 0).outer.packet
-        yield _refused(keying, ident, "5.3 step 1", description, change(sent), (0, 0))
+        vector = _refused(keying, ident, "5.3 step 1", description, change(sent), (0, 0))
+        yield vector | {"intact_srtp_packet": sent.hex()}
 
 
 def _by_a_relay(profile: int) -> Iterator[Json]:
@@ -147,21 +148,18 @@ def _by_a_relay(profile: int) -> Iterator[Json]:
         keying = Keying(profile, ident)
         keys = keying.keys()
         packet = rtp_packet(ident, **FIELDS).encode()
-        opened = rtp.parse(_opened(keying, packet))
+        protected = double.protect(keys, packet, 0, 0)
+        # What a relay has after step 1 of section 5.2.
+        opened = rtp.parse(protected.outer.aad + protected.outer.plaintext)
         sealed = srtp.protect(keys.outer, change(opened).encode(), 0).packet
         vector = _refused(
             keying, ident, "4, 5.3", f"sealed by a relay: {description}", sealed, (0, 0)
         )
+        vector["intact_srtp_packet"] = protected.outer.packet.hex()
         vector["outer_srtp_packet"] = change(opened).encode().hex()
         if case in MATTERS_OF_CHOICE:
             vector["choice"] = "no RFC says what a receiver does with it; this refuses it"
         yield vector
-
-
-def _opened(keying: Keying, packet: bytes) -> bytes:
-    """What a relay has after step 1 of section 5.2."""
-    protected = double.protect(keying.keys(), packet, 0, 0)
-    return protected.outer.aad + protected.outer.plaintext
 
 
 def _wrong_context(profile: int) -> Iterator[Json]:

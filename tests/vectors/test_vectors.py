@@ -111,7 +111,7 @@ def test_a_file_has_every_kind_that_its_description_names() -> None:
         "refuse",
         "refuse_rtcp",
     }
-    assert kinds["rfc8870.json"] == {"full_field", "other_field", "receive"}
+    assert kinds["rfc8870.json"] == {"full_field", "other_field", "ekt_key", "receive"}
     assert kinds["rfc9185.json"] == {
         "SupportedProfiles",
         "UnsupportedVersion",
