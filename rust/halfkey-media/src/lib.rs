@@ -1,2 +1,27 @@
-//! Pure packet transforms.
+//! Packet transforms of Privacy-Enhanced RTP Conferencing, without I/O.
+//!
+//! Without features the crate holds what a Media Distributor needs: views of RTP and RTCP
+//! packets, SRTP and SRTCP for one hop, the Original Header Block, and the length of an EKT Field.
+//! The feature `endpoint` adds what only an Endpoint may hold: end-to-end keys ([`double`]) and
+//! EKT keys ([`ekt`]).
 #![forbid(unsafe_code)]
+
+pub mod ekt_field;
+pub mod error;
+pub mod kdf;
+pub mod ohb;
+pub mod profile;
+pub mod replay;
+pub mod rtcp;
+pub mod rtp;
+pub mod srtp;
+pub mod ssrc_table;
+
+#[cfg(test)]
+mod test_data;
+
+pub use ekt_field::ekt_field_length;
+pub use error::{KeyError, Rejection, SealError};
+pub use ohb::OriginalHeaderBlock;
+pub use profile::{DoubleProfile, HopProfile};
+pub use srtp::{HopReceiveContext, HopSendContext, Opened, TAG_LENGTH};

@@ -1,0 +1,26 @@
+//! SRTP and SRTCP over one hop, with AES-GCM (RFC 3711, RFC 7714).
+//!
+//! A direction is a type: a [`HopReceiveContext`] can't seal and a [`HopSendContext`] can't open,
+//! and neither gives its keys away, so that no key serves both.
+
+mod cipher;
+mod receive;
+mod send;
+
+pub(crate) use cipher::SessionCipher;
+pub use receive::{HopReceiveContext, Opened};
+pub use send::HopSendContext;
+
+/// The length of AES-GCM's authentication tag, in bytes.
+pub const TAG_LENGTH: usize = 16;
+
+/// What [`HopSendContext::seal_rtcp`] adds to a packet: the tag, and the E flag with the index.
+pub const SRTCP_OVERHEAD: usize = TAG_LENGTH + ESRTCP_WORD_LENGTH;
+
+/// The most SSRCs that one context takes in its life.
+pub const MAX_SSRCS: usize = 4096;
+
+const ESRTCP_WORD_LENGTH: usize = 4;
+/// The part of an RTCP packet that SRTCP leaves in the clear: its first header and SSRC.
+const RTCP_CLEAR_LENGTH: usize = 8;
+const E_FLAG: u32 = 1 << 31;

@@ -1,0 +1,97 @@
+//! A bounded table by SSRC.
+
+/// State by SSRC, for at most `limit` of them. Entries are sorted: a look-up is a short binary
+/// search without hashing, and adding an SSRC (rare) moves those behind it.
+#[derive(Debug)]
+pub struct SsrcTable<T> {
+    entries: Vec<(u32, T)>,
+    limit: usize,
+}
+
+impl<T> SsrcTable<T> {
+    /// An empty table.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            limit,
+        }
+    }
+
+    /// The number of SSRCs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no SSRC.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Where an SSRC is (`Ok`), or where it would be put (`Err`).
+    fn position(&self, ssrc: u32) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&ssrc, |entry| entry.0)
+    }
+
+    /// The state of an SSRC.
+    #[must_use]
+    pub fn get(&self, ssrc: u32) -> Option<&T> {
+        let at = self.position(ssrc).ok()?;
+        self.entries.get(at).map(|entry| &entry.1)
+    }
+
+    /// The state of an SSRC, to be changed.
+    pub fn get_mut(&mut self, ssrc: u32) -> Option<&mut T> {
+        let at = self.position(ssrc).ok()?;
+        self.entries.get_mut(at).map(|entry| &mut entry.1)
+    }
+
+    /// The state of an SSRC, made by `new` if it isn't there; `None` when the table is full.
+    pub fn get_or_insert_with(&mut self, ssrc: u32, new: impl FnOnce() -> T) -> Option<&mut T> {
+        let at = match self.position(ssrc) {
+            Ok(at) => at,
+            Err(_) if self.entries.len() >= self.limit => return None,
+            Err(at) => {
+                self.entries.insert(at, (ssrc, new()));
+                at
+            }
+        };
+        self.entries.get_mut(at).map(|entry| &mut entry.1)
+    }
+
+    /// Whether an SSRC that isn't there yet would be refused.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= self.limit
+    }
+
+    /// Keeps the entries for which `keep` answers true.
+    pub fn retain(&mut self, mut keep: impl FnMut(u32, &mut T) -> bool) {
+        self.entries.retain_mut(|(ssrc, state)| keep(*ssrc, state));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_no_more_than_its_limit() {
+        let mut table = SsrcTable::new(3);
+        for ssrc in [9, 1, 5] {
+            assert_eq!(
+                table.get_or_insert_with(ssrc, || ssrc * 10),
+                Some(&mut (ssrc * 10))
+            );
+        }
+        assert!(table.is_full());
+        assert_eq!(table.get_or_insert_with(7, || 70), None);
+        assert_eq!(table.get_or_insert_with(5, || 0), Some(&mut 50));
+        assert_eq!(table.get(1), Some(&10));
+        assert_eq!(table.get(7), None);
+        table.retain(|ssrc, _| ssrc != 5);
+        assert_eq!((table.len(), table.get_mut(5)), (2, None));
+    }
+}
