@@ -6,6 +6,8 @@
 mod cipher;
 mod receive;
 mod send;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cipher::SessionCipher;
 pub use receive::{HopReceiveContext, Opened};

@@ -59,12 +59,18 @@ impl HopReceiveContext {
         master_key: &[u8],
         master_salt: &[u8],
     ) -> Result<Self, KeyError> {
-        Ok(Self {
-            rtp: SessionCipher::srtp(profile, master_key, master_salt)?,
-            rtcp: SessionCipher::srtcp(profile, master_key, master_salt)?,
+        let rtp = SessionCipher::srtp(profile, master_key, master_salt)?;
+        let rtcp = SessionCipher::srtcp(profile, master_key, master_salt)?;
+        Ok(Self::from_ciphers(rtp, rtcp))
+    }
+
+    pub(super) fn from_ciphers(rtp: SessionCipher, rtcp: SessionCipher) -> Self {
+        Self {
+            rtp,
+            rtcp,
             rtp_windows: SsrcTable::new(MAX_SSRCS),
             rtcp_windows: SsrcTable::new(MAX_SSRCS),
-        })
+        }
     }
 
     /// Opens an SRTP packet in place; an EKT Field must have been cut off.

@@ -29,12 +29,26 @@ impl HopSendContext {
         master_key: &[u8],
         master_salt: &[u8],
     ) -> Result<Self, KeyError> {
-        Ok(Self {
-            rtp: SessionCipher::srtp(profile, master_key, master_salt)?,
-            rtcp: SessionCipher::srtcp(profile, master_key, master_salt)?,
+        let rtp = SessionCipher::srtp(profile, master_key, master_salt)?;
+        let rtcp = SessionCipher::srtcp(profile, master_key, master_salt)?;
+        Ok(Self::from_ciphers(rtp, rtcp))
+    }
+
+    pub(super) fn from_ciphers(rtp: SessionCipher, rtcp: SessionCipher) -> Self {
+        Self {
+            rtp,
+            rtcp,
             rtp_windows: SsrcTable::new(MAX_SSRCS),
             rtcp_indices: SsrcTable::new(MAX_SSRCS),
-        })
+        }
+    }
+
+    /// Skips to an SRTCP index, for tests.
+    #[cfg(test)]
+    pub(super) fn set_rtcp_index(&mut self, ssrc: u32, index: u32) {
+        if let Some(next) = self.rtcp_indices.get_or_insert_with(ssrc, || 0) {
+            *next = index;
+        }
     }
 
     /// Seals the RTP packet in `buffer[..length]` in place, and returns the SRTP packet's length:
