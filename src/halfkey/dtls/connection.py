@@ -1,13 +1,36 @@
-"""One DTLS association, without I/O."""
+"""One DTLS association, without I/O.
+
+    receive_datagram -> records -> fragments -> messages -> handshake -> HandshakeCompleted
+                          |                        |
+                        alerts, ACKs            ekt_key (client, once connected)
+
+The peer can make noise, which is dropped and counted, or break the protocol (`ProtocolFault`),
+which ends the association with an alert. Nothing that it sends raises.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 
-from halfkey.dtls.configuration import Configuration
-from halfkey.dtls.events import Event
+from halfkey.dtls.association import Association
+from halfkey.dtls.channel import Channel
+from halfkey.dtls.client import ClientHandshake
+from halfkey.dtls.configuration import Configuration, Role
+from halfkey.dtls.cookie import CookieSecrets
+from halfkey.dtls.events import ConnectionTerminated, Event
+from halfkey.dtls.faults import Counters, Noise, ProtocolFault
 from halfkey.dtls.fingerprint import Fingerprint
+from halfkey.dtls.gate import Admission, Gate
+from halfkey.dtls.messages.alert import Alert
+from halfkey.dtls.messages.framing import Fragment, decode_fragments
+from halfkey.dtls.record import PROTECTED_EPOCH
+from halfkey.dtls.record_layer import OpenedRecord
+from halfkey.dtls.registries import AlertDescription, AlertLevel, ContentType
+from halfkey.dtls.server import ServerHandshake
+from halfkey.dtls.states import State
 from halfkey.ekt.messages import EKTKey
+from halfkey.errors import CodecError, UsageError
 
 
 class Connection:
@@ -21,57 +44,306 @@ class Connection:
         peer: an opaque identifier of the other side, which cookies are bound to.
     """
 
+    __slots__ = (
+        "_association",
+        "_channel",
+        "_configuration",
+        "_counters",
+        "_events",
+        "_gate",
+        "_handshake",
+        "_handshake_deadline",
+        "_peer",
+        "_peer_fingerprints",
+        "_state",
+        "_unauthenticated_alert",
+    )
+
     def __init__(self, configuration: Configuration, peer: bytes) -> None:
-        raise NotImplementedError
+        self._configuration = configuration
+        self._peer = peer
+        self._counters = Counters()
+        self._channel = Channel(configuration, self._counters)
+        self._events: deque[Event] = deque()
+        self._handshake: ClientHandshake | ServerHandshake | None = None
+        self._association: Association | None = None
+        self._handshake_deadline: float | None = None
+        self._peer_fingerprints: tuple[Fingerprint, ...] | None = None
+        self._unauthenticated_alert: AlertDescription | None = None
+        self._gate: Gate | None = None
+        self._state = State.EXPECT_SERVER_HELLO
+        if configuration.role is Role.SERVER:
+            self._state = State.EXPECT_CLIENT_HELLO
+            secrets = configuration.cookie_secrets or CookieSecrets(random=configuration.random)
+            self._gate = Gate(secrets, peer, self._counters)
 
     @property
     def counters(self) -> Mapping[str, int]:
         """How often noise was dropped, by reason; the set of reasons is fixed."""
-        raise NotImplementedError
+        return self._counters
+
+    @property
+    def state(self) -> State:
+        """What the association waits for, or CONNECTED, or TERMINATED."""
+        return self._state
 
     @property
     def is_connected(self) -> bool:
         """Whether the handshake is complete and the association not over."""
-        raise NotImplementedError
+        return self._state is State.CONNECTED
+
+    @property
+    def is_terminated(self) -> bool:
+        """Whether the association is over."""
+        return self._state is State.TERMINATED
 
     def start(self, now: float) -> None:
-        """A client sends its first ClientHello; a server has nothing to do."""
-        raise NotImplementedError
+        """A client sends its first ClientHello; a server has nothing to do.
+
+        Raises:
+            UsageError: it was started before.
+        """
+        if self._handshake is not None or self._state is State.TERMINATED:
+            raise UsageError("a connection is started once")
+        if self._configuration.role is Role.SERVER:
+            return
+        handshake = ClientHandshake(self._configuration, self._channel)
+        self._begin(handshake, now)
+        handshake.start(now)
 
     def receive_datagram(self, data: bytes, now: float) -> None:
         """Takes what came from the peer; never raises for its content."""
-        raise NotImplementedError
+        try:
+            if self._state is State.TERMINATED:
+                self._counters.count(Noise.TERMINATED)
+            elif self._gate is not None:
+                self._receive_at_gate(self._gate, data, now)
+            else:
+                self._receive_records(self._channel.reader.read(data), now)
+        except ProtocolFault as fault:
+            self._fail(fault)
 
     def datagrams_to_send(self) -> list[bytes]:
         """Takes the datagrams that wait to be sent, in order."""
-        raise NotImplementedError
-
-    def next_timer(self) -> float | None:
-        """When `handle_timer` wants to be called, or None."""
-        raise NotImplementedError
-
-    def handle_timer(self, now: float) -> None:
-        """Retransmits or gives up, where that is due."""
-        raise NotImplementedError
+        return self._channel.take_outgoing()
 
     def next_event(self) -> Event | None:
         """Takes the next event, or None."""
-        raise NotImplementedError
+        return self._events.popleft() if self._events else None
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` wants to be called, or None."""
+        flight, association = self._channel.retransmission, self._association
+        timers = (
+            self._handshake_deadline,
+            flight.deadline if flight else None,
+            association.ekt_deadline if association else None,
+        )
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Retransmits or gives up, where that is due; too early a call does nothing."""
+        try:
+            if self._handshake_deadline is not None and now >= self._handshake_deadline:
+                return self._time_out("handshake timed out")
+            flight = self._channel.retransmission
+            if flight is not None and now >= flight.deadline:
+                if flight.is_exhausted:
+                    return self._time_out("handshake timed out")
+                flight.advance(now)
+                self._channel.resend_flight()
+            if self._association is not None and not self._association.handle_timer(now):
+                return self._time_out("ekt_key not acknowledged")
+        except ProtocolFault as fault:
+            self._fail(fault)
 
     def set_peer_fingerprints(self, fingerprints: tuple[Fingerprint, ...], now: float) -> None:
-        """Says which certificates are right, for a handshake that is held for want of it."""
-        raise NotImplementedError
+        """Says which certificates are right, for a handshake that is held for want of it.
+
+        Raises:
+            UsageError: none is given, or the handshake has its fingerprints already.
+        """
+        if self._state is State.TERMINATED:
+            return
+        handshake = self._handshake
+        if not fingerprints or handshake is None or handshake.peer_fingerprints is not None:
+            raise UsageError("fingerprints are set once, during a handshake that lacks them")
+        handshake.peer_fingerprints = fingerprints
+        try:
+            self._process(now)
+        except ProtocolFault as fault:
+            self._fail(fault)
 
     def send_ekt_key(self, ekt_key: EKTKey, now: float) -> None:
-        """Sends an EKTKey, after those that still wait; raises UsageError unless negotiated."""
-        raise NotImplementedError
+        """Sends an EKTKey, after those that still wait; EKTKeyAcknowledged says it arrived.
+
+        Raises:
+            UsageError: not a connected server that negotiated EKT, or a key of the wrong length.
+        """
+        try:
+            self._connected().send_ekt_key(ekt_key, now)
+        except ProtocolFault as fault:
+            self._fail(fault)
 
     def export_keying_material(
         self, label: bytes, length: int, context: bytes | None = None
     ) -> bytes:
-        """Keying material for another protocol (RFC 5705 section 4)."""
-        raise NotImplementedError
+        """Keying material for another protocol (RFC 5705 section 4).
+
+        Raises:
+            UsageError: not connected, or a label that TLS uses itself.
+        """
+        return self._connected().export_keying_material(label, length, context)
 
     def close(self, now: float) -> None:
         """Says close_notify, forgets every secret, and ends the association."""
-        raise NotImplementedError
+        if self._state is State.TERMINATED:
+            return
+        if self._handshake is not None or self._association is not None:
+            self._channel.send_alert(AlertLevel.WARNING, AlertDescription.CLOSE_NOTIFY)
+        self._terminate(ConnectionTerminated("closed"))
+
+    # --- what arrives
+
+    def _receive_at_gate(self, gate: Gate, data: bytes, now: float) -> None:
+        verdict = gate.receive(data, now)
+        if isinstance(verdict, bytes):
+            self._channel.send_datagram(verdict)
+        elif isinstance(verdict, Admission):
+            self._gate = None
+            self._channel.begin_at(verdict.number, verdict.message.message_seq)
+            handshake = ServerHandshake(self._configuration, self._channel, self._peer)
+            self._begin(handshake, now)
+            handshake.receive(verdict.message, now)
+            self._state = handshake.state
+
+    def _begin(self, handshake: ClientHandshake | ServerHandshake, now: float) -> None:
+        self._handshake = handshake
+        self._handshake_deadline = now + self._configuration.handshake_timeout
+
+    def _receive_records(self, records: Iterable[OpenedRecord], now: float) -> None:
+        for record in records:
+            self._receive_record(record, now)
+            if self._state is State.TERMINATED:
+                return
+            self._process(now)
+
+    def _receive_record(self, record: OpenedRecord, now: float) -> None:
+        content_type = record.content_type
+        if content_type == ContentType.HANDSHAKE:
+            self._receive_handshake_record(record, now)
+        elif content_type == ContentType.ALERT:
+            self._receive_alert(record)
+        elif content_type == ContentType.ACK:
+            self._receive_ack(record, now)
+        elif content_type == ContentType.APPLICATION_DATA:
+            self._counters.count(Noise.UNEXPECTED_APPLICATION_DATA)
+        elif record.payload != b"\x01":
+            self._counters.count(Noise.MALFORMED_CHANGE_CIPHER_SPEC)
+
+    def _receive_handshake_record(self, record: OpenedRecord, now: float) -> None:
+        try:
+            fragments = decode_fragments(record.payload)
+        except CodecError:
+            return self._counters.count(Noise.MALFORMED_FRAGMENT)
+        reassembler = self._channel.reassembler
+        stale = [one for one in fragments if one.message_seq < reassembler.next_seq]
+        for fragment in fragments:
+            if fragment.message_seq >= reassembler.next_seq:
+                reassembler.add(fragment, record.number)
+        if stale:
+            self._receive_stale(stale, record)
+        return None
+
+    def _receive_stale(self, fragments: list[Fragment], record: OpenedRecord) -> None:
+        """Repetitions: an authentic one may mean that the peer lacks what we sent last."""
+        self._counters.count(Noise.STALE_MESSAGE)
+        if self._association is not None and record.is_protected:
+            self._association.receive_repetition(fragments, record.number)
+
+    def _receive_alert(self, record: OpenedRecord) -> None:
+        try:
+            alert = Alert.decode(record.payload)
+        except CodecError:
+            return self._counters.count(Noise.MALFORMED_ALERT)
+        description = next((one for one in AlertDescription if one == alert.description), None)
+        if not record.is_protected:
+            # Anybody can send it, so it ends nothing; it may explain a timeout later.
+            self._unauthenticated_alert = description
+            return self._counters.count(Noise.PLAINTEXT_ALERT)
+        if not alert.is_closure:
+            return self._counters.count(Noise.WARNING_ALERT)
+        if description is AlertDescription.CLOSE_NOTIFY:
+            self._channel.send_alert(AlertLevel.WARNING, AlertDescription.CLOSE_NOTIFY)
+            return self._terminate(
+                ConnectionTerminated("closed by the peer", description, by_peer=True)
+            )
+        return self._terminate(
+            ConnectionTerminated("alert from the peer", description, by_peer=True)
+        )
+
+    def _receive_ack(self, record: OpenedRecord, now: float) -> None:
+        if self._association is None or not record.is_protected:
+            return self._counters.count(Noise.UNEXPECTED_ACK)
+        self._events.extend(self._association.receive_ack(record.payload, now))
+        return None
+
+    def _process(self, now: float) -> None:
+        """Handles every message that is whole and in order, and what that opens."""
+        while self._state is not State.TERMINATED:
+            if self._process_message(now):
+                continue
+            early = self._channel.reader.read_early()
+            if not early:
+                return
+            for record in early:
+                self._receive_record(record, now)
+
+    def _process_message(self, now: float) -> bool:
+        handshake = self._handshake
+        if handshake is None:
+            message = self._channel.reassembler.take(PROTECTED_EPOCH)
+            if message is None or self._association is None:
+                return False
+            self._events.append(self._association.receive(message))
+            return True
+        if handshake.is_held:
+            return False
+        message = self._channel.reassembler.take(handshake.expected_epoch)
+        if message is None:
+            return False
+        handshake.receive(message, now)
+        self._state = handshake.state
+        if self._state is State.CONNECTED:
+            self._complete(handshake)
+        return True
+
+    # --- how a handshake ends
+
+    def _complete(self, handshake: ClientHandshake | ServerHandshake) -> None:
+        self._handshake = None
+        self._handshake_deadline = None
+        self._channel.reader.refuse_plaintext()
+        self._channel.reassembler.drop_plaintext()
+        self._association = Association(self._configuration.role, self._channel, handshake)
+        self._events.append(self._association.completed())
+
+    def _connected(self) -> Association:
+        if self._association is None:
+            raise UsageError("the connection is not connected")
+        return self._association
+
+    def _fail(self, fault: ProtocolFault) -> None:
+        self._channel.send_alert(AlertLevel.FATAL, fault.alert)
+        self._terminate(ConnectionTerminated(fault.reason, fault.alert))
+
+    def _time_out(self, reason: str) -> None:
+        self._terminate(ConnectionTerminated(reason, self._unauthenticated_alert))
+
+    def _terminate(self, event: ConnectionTerminated) -> None:
+        for part in (self._handshake, self._association, self._channel):
+            if part is not None:
+                part.wipe()
+        self._handshake = self._association = self._handshake_deadline = self._gate = None
+        self._state = State.TERMINATED
+        self._events.append(event)

@@ -1,0 +1,1 @@
+"""Key schedule, record protection, key exchange and signatures, on `cryptography`'s primitives."""

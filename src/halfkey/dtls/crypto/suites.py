@@ -1,0 +1,50 @@
+"""What each cipher suite is made of; one table row per suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from halfkey.dtls.registries import CipherSuite
+
+AEAD = AESGCM | ChaCha20Poly1305
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteParameters:
+    """A suite's algorithms and lengths.
+
+    Attributes:
+        aead: the cipher.
+        key_length: of its key, in bytes.
+        iv_length: of the part of the nonce that comes from the key block, in bytes.
+        explicit_nonce_length: of the part that each record carries, in bytes.
+        hash: of the PRF (RFC 5246 section 5).
+        record_limit: how many records one key may seal (RFC 9147 section 4.5.3).
+    """
+
+    aead: type[AESGCM] | type[ChaCha20Poly1305]
+    key_length: int
+    iv_length: int
+    explicit_nonce_length: int
+    hash: hashes.HashAlgorithm
+    record_limit: int
+
+
+_GCM_RECORD_LIMIT = 23_726_566
+"""2^24.5."""
+_CHACHA_RECORD_LIMIT = 1 << 47
+
+SUITES: dict[CipherSuite, SuiteParameters] = {
+    CipherSuite.ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: SuiteParameters(
+        AESGCM, 16, 4, 8, hashes.SHA256(), _GCM_RECORD_LIMIT
+    ),
+    CipherSuite.ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: SuiteParameters(
+        AESGCM, 32, 4, 8, hashes.SHA384(), _GCM_RECORD_LIMIT
+    ),
+    CipherSuite.ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: SuiteParameters(
+        ChaCha20Poly1305, 32, 12, 0, hashes.SHA256(), _CHACHA_RECORD_LIMIT
+    ),
+}

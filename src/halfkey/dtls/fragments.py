@@ -1,0 +1,161 @@
+"""Reassembly of handshake messages (RFC 6347 section 4.2.3), within bounds.
+
+Messages are told apart by (epoch, message_seq), so that what is injected in plain text can't stand
+in the way of a protected message with the same number, and no message spans a change of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from halfkey.dtls.faults import Counters, Noise
+from halfkey.dtls.messages.framing import Fragment
+from halfkey.dtls.record import PLAINTEXT_EPOCH, RecordNumber
+
+MAXIMUM_MESSAGE = 32 * 1024
+MAXIMUM_AHEAD = 8
+MAXIMUM_BYTES_AHEAD = 32 * 1024
+"""For all messages but the one that is wanted next, which always has room."""
+_MAXIMUM_GAPS = 32
+_MAXIMUM_RECORD_NUMBERS = 64
+
+
+_KeyPredicate = Callable[[tuple[int, int]], bool]
+
+
+class Message(NamedTuple):
+    """A whole handshake message, and the records that brought it."""
+
+    message_type: int
+    message_seq: int
+    body: bytes
+    epoch: int
+    record_numbers: tuple[RecordNumber, ...]
+
+
+class Coverage:
+    """Which parts of ``0..length`` are there: disjoint ranges in order, few by construction."""
+
+    __slots__ = ("_ranges", "length")
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._ranges: list[tuple[int, int]] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.length == 0 or self._ranges == [(0, self.length)]
+
+    def add(self, start: int, end: int) -> bool:
+        """Adds a range; False if that would leave too many gaps (then nothing is added)."""
+        apart = [one for one in self._ranges if one[1] < start or one[0] > end]
+        touched = [one for one in self._ranges if one[1] >= start and one[0] <= end]
+        if len(apart) >= _MAXIMUM_GAPS:
+            return False
+        merged = (
+            min([start, *(one[0] for one in touched)]),
+            max([end, *(one[1] for one in touched)]),
+        )
+        self._ranges = sorted([*apart, merged])
+        return True
+
+
+class _Partial:
+    __slots__ = ("body", "coverage", "message_type", "record_numbers")
+
+    def __init__(self, fragment: Fragment) -> None:
+        self.message_type = fragment.message_type
+        self.body = bytearray(fragment.length)
+        self.coverage = Coverage(fragment.length)
+        self.record_numbers: list[RecordNumber] = []
+
+    def matches(self, fragment: Fragment) -> bool:
+        return (self.message_type, len(self.body)) == (fragment.message_type, fragment.length)
+
+    def add(self, fragment: Fragment, number: RecordNumber) -> bool:
+        end = fragment.offset + len(fragment.data)
+        if self.coverage.is_complete and self.record_numbers:
+            pass  # a retransmission; its record number counts all the same
+        elif self.coverage.add(fragment.offset, end):
+            self.body[fragment.offset : end] = fragment.data
+        else:
+            return False
+        if len(self.record_numbers) < _MAXIMUM_RECORD_NUMBERS:
+            self.record_numbers.append(number)
+        return True
+
+
+class Reassembler:
+    """Puts messages together and hands them out in the order of message_seq.
+
+    Args:
+        counters: told of every fragment that is dropped.
+        next_seq: the message_seq that is wanted first.
+    """
+
+    __slots__ = ("_bytes", "_counters", "_partials", "next_seq")
+
+    def __init__(self, counters: Counters, next_seq: int = 0) -> None:
+        self._counters = counters
+        self._partials: dict[tuple[int, int], _Partial] = {}
+        self._bytes = 0
+        self.next_seq = next_seq
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory promised to unfinished and waiting messages, in bytes."""
+        return self._bytes
+
+    def add(self, fragment: Fragment, number: RecordNumber) -> None:
+        """Takes a fragment that is not older than `next_seq`, or drops and counts it."""
+        key = (number.epoch, fragment.message_seq)
+        partial = self._partials.get(key)
+        if partial is None:
+            if not self._has_room(fragment):
+                return self._counters.count(Noise.REASSEMBLY_LIMIT)
+            partial = _Partial(fragment)
+        elif not partial.matches(fragment):
+            return self._counters.count(Noise.FRAGMENT_MISMATCH)
+        if not partial.add(fragment, number):
+            return self._counters.count(Noise.REASSEMBLY_LIMIT)
+        if key not in self._partials:
+            self._partials[key] = partial
+            self._bytes += fragment.length
+        return None
+
+    def take(self, epoch: int) -> Message | None:
+        """The next message in order, if it is whole and came in this epoch."""
+        key = (epoch, self.next_seq)
+        partial = self._partials.get(key)
+        if partial is None or not partial.coverage.is_complete:
+            return None
+        message = Message(
+            partial.message_type,
+            self.next_seq,
+            bytes(partial.body),
+            epoch,
+            tuple(partial.record_numbers),
+        )
+        self._forget(lambda other: other[1] == key[1])
+        self.next_seq += 1
+        return message
+
+    def drop_plaintext(self) -> None:
+        """Forgets what waits in epoch 0, once that is over."""
+        self._forget(lambda key: key[0] == PLAINTEXT_EPOCH)
+
+    def _has_room(self, fragment: Fragment) -> bool:
+        if fragment.length > MAXIMUM_MESSAGE:
+            return False
+        if fragment.message_seq == self.next_seq:
+            return True
+        return (
+            fragment.message_seq < self.next_seq + MAXIMUM_AHEAD
+            and self._bytes + fragment.length <= MAXIMUM_BYTES_AHEAD
+        )
+
+    def _forget(self, unwanted: _KeyPredicate) -> None:
+        for key in [key for key in self._partials if unwanted(key)]:
+            self._bytes -= len(self._partials.pop(key).body)

@@ -1,0 +1,89 @@
+"""ClientHello (RFC 6347 section 4.2.1).
+
+struct {
+    ProtocolVersion client_version;
+    Random random;
+    SessionID session_id;
+    opaque cookie<0..2^8-1>;
+    CipherSuite cipher_suites<2..2^16-1>;
+    CompressionMethod compression_methods<1..2^8-1>;
+    Extension extensions<0..2^16-1>;
+} ClientHello;
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from halfkey.codec import Reader, Writer
+from halfkey.dtls.extensions import Extensions, read_extensions, write_extensions
+from halfkey.errors import CodecError
+
+RANDOM_LENGTH = 32
+_FIXED_LENGTH = 2 + RANDOM_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHello:
+    """What a client offers; code points are plain integers, unknown ones included."""
+
+    version: int
+    random: bytes
+    session_id: bytes
+    cookie: bytes
+    cipher_suites: tuple[int, ...]
+    compression_methods: bytes
+    extensions: Extensions
+
+    def encode(self) -> bytes:
+        """The message body."""
+        writer = Writer()
+        writer.uint16(self.version).write(self.random)
+        writer.vector(1, self.session_id).vector(1, self.cookie)
+        with writer.block(2) as suites:
+            for suite in self.cipher_suites:
+                suites.uint16(suite)
+        writer.vector(1, self.compression_methods)
+        write_extensions(writer, self.extensions)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, body: bytes) -> ClientHello:
+        """Reads a message body."""
+        reader = Reader(body)
+        version, random = reader.uint16(), reader.read(RANDOM_LENGTH)
+        session_id, cookie = reader.vector(1, 0, 32), reader.vector(1)
+        suites = reader.vector(2, 2)
+        if len(suites) % 2:
+            raise CodecError("cipher_suites has an odd length")
+        codes = tuple(
+            int.from_bytes(suites[index : index + 2], "big") for index in range(0, len(suites), 2)
+        )
+        compression_methods = reader.vector(1, 1)
+        extensions = read_extensions(reader)
+        reader.finish()
+        return cls(version, random, session_id, cookie, codes, compression_methods, extensions)
+
+
+def cookie_and_parameters(body: bytes) -> tuple[bytes, bytes]:
+    """Takes from a ClientHello's body its cookie, and what a cookie is bound to.
+
+    That is what a client must repeat after HelloVerifyRequest: version, random, session_id,
+    cipher_suites and compression_methods. Runs before anything is known of the client, so it
+    reads no more than it must.
+
+    Raises:
+        CodecError: these fields are cut short.
+    """
+    cookie_at = _skip(body, _FIXED_LENGTH, 1)
+    suites_at = _skip(body, cookie_at, 1)
+    extensions_at = _skip(body, _skip(body, suites_at, 2), 1)
+    return body[cookie_at + 1 : suites_at], body[:cookie_at] + body[suites_at:extensions_at]
+
+
+def _skip(body: bytes, position: int, prefix: int) -> int:
+    start = position + prefix
+    end = start + int.from_bytes(body[position:start], "big")
+    if end > len(body) or start > len(body):
+        raise CodecError("a ClientHello is cut short")
+    return end

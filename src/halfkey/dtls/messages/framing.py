@@ -1,0 +1,90 @@
+"""Handshake message fragments (RFC 6347 section 4.2.2).
+
+struct {
+    HandshakeType msg_type;
+    uint24 length;
+    uint16 message_seq;
+    uint24 fragment_offset;
+    uint24 fragment_length;
+} Handshake header
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from halfkey.errors import CodecError
+
+HEADER_LENGTH = 12
+
+
+class Fragment(NamedTuple):
+    """A part of a handshake message; `length` is that of the whole body."""
+
+    message_type: int
+    length: int
+    message_seq: int
+    offset: int
+    data: bytes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its message."""
+        return self.offset == 0 and len(self.data) == self.length
+
+    def encode(self) -> bytes:
+        """The fragment on the wire, header and data."""
+        return (
+            _header(self.message_type, self.length, self.message_seq, self.offset, len(self.data))
+            + self.data
+        )
+
+
+def encode_message(message_type: int, message_seq: int, body: bytes) -> bytes:
+    """A message in one piece, as the transcript counts it (RFC 6347 section 4.2.6)."""
+    return _header(message_type, len(body), message_seq, 0, len(body)) + body
+
+
+def decode_fragments(payload: bytes) -> list[Fragment]:
+    """Reads every fragment in a record's payload.
+
+    Raises:
+        CodecError: one is cut short, reaches beyond its message, or is empty but its message isn't.
+    """
+    fragments = []
+    position, end = 0, len(payload)
+    while position < end:
+        fragment = _decode_at(payload, position)
+        fragments.append(fragment)
+        position += HEADER_LENGTH + len(fragment.data)
+    if not fragments:
+        raise CodecError("a handshake record without a fragment")
+    return fragments
+
+
+def _decode_at(payload: bytes, position: int) -> Fragment:
+    start = position + HEADER_LENGTH
+    header = payload[position:start]
+    if len(header) < HEADER_LENGTH:
+        raise CodecError("a fragment's header is cut short")
+    length = int.from_bytes(header[1:4], "big")
+    offset = int.from_bytes(header[6:9], "big")
+    size = int.from_bytes(header[9:12], "big")
+    if offset + size > length or (size == 0 and length):
+        raise CodecError("a fragment doesn't lie within its message")
+    if len(payload) - start < size:
+        raise CodecError("a fragment is cut short")
+    message_seq = int.from_bytes(header[4:6], "big")
+    return Fragment(header[0], length, message_seq, offset, payload[start : start + size])
+
+
+def _header(message_type: int, length: int, message_seq: int, offset: int, size: int) -> bytes:
+    return b"".join(
+        (
+            message_type.to_bytes(1, "big"),
+            length.to_bytes(3, "big"),
+            message_seq.to_bytes(2, "big"),
+            offset.to_bytes(3, "big"),
+            size.to_bytes(3, "big"),
+        )
+    )

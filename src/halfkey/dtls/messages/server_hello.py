@@ -1,0 +1,65 @@
+"""ServerHello and ServerHelloDone (RFC 5246 sections 7.4.1.3 and 7.4.5).
+
+struct {
+    ProtocolVersion server_version;
+    Random random;
+    SessionID session_id;
+    CipherSuite cipher_suite;
+    CompressionMethod compression_method;
+    Extension extensions<0..2^16-1>;
+} ServerHello;
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from halfkey.codec import Reader, Writer
+from halfkey.dtls.extensions import Extensions, read_extensions, write_extensions
+from halfkey.dtls.messages.client_hello import RANDOM_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    """What a server chose."""
+
+    version: int
+    random: bytes
+    session_id: bytes
+    cipher_suite: int
+    compression_method: int
+    extensions: Extensions
+
+    def encode(self) -> bytes:
+        """The message body."""
+        writer = Writer()
+        writer.uint16(self.version).write(self.random).vector(1, self.session_id)
+        writer.uint16(self.cipher_suite).uint8(self.compression_method)
+        write_extensions(writer, self.extensions)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, body: bytes) -> ServerHello:
+        """Reads a message body."""
+        reader = Reader(body)
+        version, random = reader.uint16(), reader.read(RANDOM_LENGTH)
+        session_id = reader.vector(1, 0, 32)
+        suite, compression_method = reader.uint16(), reader.uint8()
+        extensions = read_extensions(reader)
+        reader.finish()
+        return cls(version, random, session_id, suite, compression_method, extensions)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHelloDone:
+    """Ends a server's first flight; has no content."""
+
+    def encode(self) -> bytes:
+        """The message body, which is empty."""
+        return b""
+
+    @classmethod
+    def decode(cls, body: bytes) -> ServerHelloDone:
+        """Reads a message body."""
+        Reader(body).finish()
+        return cls()
