@@ -116,7 +116,8 @@ class Conference:
         self.rekey_reason = ""
         self._random = random
         self._next_spi = int.from_bytes(random(2), "big")
-        self._live: dict[int, float] = {}
+        self._live: set[int] = set()
+        self._expiries: deque[tuple[float, int]] = deque()  # of those, oldest first
         self._rekeys: deque[Rekey] = deque()
 
     def associated(self) -> list[Participant]:
@@ -150,17 +151,16 @@ class Conference:
 
     def _take_spi(self, now: float, expires_at: float) -> int:
         """An SPI that no parameter set within its TTL has, in this conference."""
-        for spi, expiry in list(self._live.items()):  # oldest first
-            if expiry > now:
-                break
-            del self._live[spi]
+        while self._expiries and self._expiries[0][0] <= now:
+            self._live.discard(self._expiries.popleft()[1])
         if len(self._live) == _SPIS:
             raise SPIsExhausted(self.name)
         while self._next_spi in self._live:
             self._next_spi = (self._next_spi + 1) % _SPIS
         spi = self._next_spi
         self._next_spi = (spi + 1) % _SPIS
-        self._live[spi] = expires_at
+        self._live.add(spi)
+        self._expiries.append((expires_at, spi))
         return spi
 
     def begin_rekey(self, spi: int, reason: str, now: float) -> None:
