@@ -90,7 +90,8 @@ class Configuration:
         cookie_secrets: for a server: shared by its connections; None makes one of its own.
         pmtu: the size of the largest datagram to send, in bytes.
         cipher_suites: what we speak, best first.
-        groups: the groups we speak, best first.
+        groups: the groups we speak, best first. Keep P-256 in a client's: in TLS 1.2 that is also
+            the leave to send a P-256 certificate (RFC 8422 section 5.1).
         first_timeout: seconds before the first retransmission; doubles each time.
         maximum_transmissions: of one flight or ekt_key, before giving up.
         handshake_timeout: seconds that a handshake may last.
