@@ -22,12 +22,11 @@ from aiohttp import web
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
 from halfkey.key_distributor.driver import Driver
-from halfkey.key_distributor.events import Event, event_as_dict
+from halfkey.key_distributor.events import event_as_dict
+from halfkey.key_distributor.followers import EventQueue, Followers
 from halfkey.key_distributor.registry import AdmissionRefused
 
 MAXIMUM_BODY = 256 * 1024
-MAXIMUM_SUBSCRIBERS = 32
-SUBSCRIBER_QUEUE = 1024
 KEEP_ALIVE_SECONDS = 15.0
 
 _PARTICIPANT = "/conferences/{conference}/participants/{participant}"
@@ -81,13 +80,16 @@ class AdmissionRequest:
 class AdmissionAPI:
     """The handlers; `application` gives them to aiohttp.
 
+    Attributes:
+        followers: of the events; whoever runs the driver publishes there.
+
     Args:
         driver: runs the core.
     """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._subscribers: set[asyncio.Queue[Event | None]] = set()
+        self.followers = Followers()
 
     def application(self) -> web.Application:
         """The web application."""
@@ -102,25 +104,6 @@ class AdmissionAPI:
             ]
         )
         return application
-
-    def publish(self, event: Event) -> None:
-        """Gives an event to whoever follows; one who can't keep up is let go."""
-        for queue in list(self._subscribers):
-            if queue.full():
-                self._let_go(queue)
-            else:
-                queue.put_nowait(event)
-
-    def close(self) -> None:
-        """Lets everybody go who follows."""
-        for queue in list(self._subscribers):
-            self._let_go(queue)
-
-    def _let_go(self, queue: asyncio.Queue[Event | None]) -> None:
-        self._subscribers.discard(queue)
-        if queue.full():
-            queue.get_nowait()
-        queue.put_nowait(None)
 
     async def _admit(self, request: web.Request) -> web.Response:
         body = AdmissionRequest.parse(await request.read())
@@ -158,10 +141,9 @@ class AdmissionAPI:
         return web.json_response(self._driver.core.snapshot())
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
-        if len(self._subscribers) >= MAXIMUM_SUBSCRIBERS:
+        queue = self.followers.add()
+        if queue is None:
             return _fault(503, "too many follow the events already")
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(SUBSCRIBER_QUEUE)
-        self._subscribers.add(queue)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -171,11 +153,11 @@ class AdmissionAPI:
         except ConnectionError:
             pass  # the follower has gone
         finally:
-            self._subscribers.discard(queue)
+            self.followers.remove(queue)
         return response
 
 
-async def _write_events(response: web.StreamResponse, queue: asyncio.Queue[Event | None]) -> None:
+async def _write_events(response: web.StreamResponse, queue: EventQueue) -> None:
     """Writes events until told to stop; a comment when there are none, to notice a dead peer."""
     await response.write(b": following\n\n")
     while True:

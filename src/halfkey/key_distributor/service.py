@@ -93,7 +93,7 @@ async def serve(
     async with contextlib.AsyncExitStack() as stack:
 
         def publish(event: Event) -> None:
-            admission.publish(event)
+            admission.followers.publish(event)
             on_event(event)
 
         core = KeyDistributor(options.policy, Certificate.generate("halfkey-kd"))
@@ -121,7 +121,7 @@ async def _serve_admission(
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    stack.callback(api.close)
+    stack.callback(api.followers.close)
     host, port = options.admission
     with _binding("admission address", options.admission):
         await web.TCPSite(runner, host, port, ssl_context=context).start()
