@@ -84,6 +84,8 @@ named_enum! {
         TooManySsrcs = "too_many_ssrcs",
         /// No end-to-end key was set for the SSRC.
         NoInnerKey = "no_inner_key",
+        /// The header extension has none of RFC 8285's forms, as RFC 8723 section 5.1 asks.
+        ForeignExtension = "foreign_extension",
         /// What should be an EKT Field isn't one.
         NotAnEktField = "not_an_ekt_field",
     }
@@ -96,6 +98,12 @@ named_enum! {
         KeyLength = "key_length",
         /// The master salt isn't 12 bytes long.
         SaltLength = "salt_length",
+        /// The EKTKey isn't 16 or 32 bytes long.
+        EktKeyLength = "ekt_key_length",
+        /// No more EKT parameter sets are kept.
+        TooManyParameterSets = "too_many_parameter_sets",
+        /// The SPI already names another EKT parameter set.
+        SpiInUse = "spi_in_use",
         /// The cryptographic library refused the key.
         Refused = "key_refused",
     }

@@ -6,6 +6,10 @@
 //! EKT keys ([`ekt`]).
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "endpoint")]
+pub mod double;
+#[cfg(feature = "endpoint")]
+pub mod ekt;
 pub mod ekt_field;
 pub mod error;
 pub mod kdf;

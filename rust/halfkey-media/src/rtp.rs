@@ -184,6 +184,13 @@ impl<'a> RtpView<'a> {
         }
     }
 
+    /// Whether there is no header extension, or one in a form of RFC 8285.
+    #[must_use]
+    pub fn extension_is_known(&self) -> bool {
+        !self.has_extension()
+            || extensions::is_known_form(&self.packet[self.fixed_length..self.header_length])
+    }
+
     /// What follows the header, with any padding.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {

@@ -12,6 +12,8 @@ mod tests;
 pub(crate) use cipher::SessionCipher;
 pub use receive::{HopReceiveContext, Opened};
 pub use send::HopSendContext;
+#[cfg(feature = "endpoint")]
+pub(crate) use send::next_index;
 
 /// The length of AES-GCM's authentication tag, in bytes.
 pub const TAG_LENGTH: usize = 16;

@@ -13,6 +13,21 @@ const TWO_BYTE_FORM: u16 = 0x1000;
 const MAX_ONE_BYTE_ID: u8 = 14;
 const MAX_ONE_BYTE_LENGTH: usize = 16;
 
+/// Whether an extension has the two-byte form, or the one-byte form; `None` for any other.
+fn form(extension: &[u8]) -> Option<bool> {
+    let (head, _) = extension.split_first_chunk()?;
+    match u16::from_be_bytes(*head) {
+        ONE_BYTE_FORM => Some(false),
+        // The low four bits are appbits.
+        form if form & 0xfff0 == TWO_BYTE_FORM => Some(true),
+        _ => None,
+    }
+}
+
+pub(super) fn is_known_form(extension: &[u8]) -> bool {
+    form(extension).is_some()
+}
+
 /// The elements of a header extension. Ends early at one that is cut off.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Extensions<'a> {
@@ -23,20 +38,10 @@ pub struct Extensions<'a> {
 impl<'a> Extensions<'a> {
     /// `extension`: with its four-byte head.
     pub(super) fn new(extension: &'a [u8]) -> Self {
-        let [high, low, _, _, rest @ ..] = extension else {
-            return Self::default();
-        };
-        match u16::from_be_bytes([*high, *low]) {
-            ONE_BYTE_FORM => Self {
-                rest,
-                two_byte: false,
-            },
-            // The low four bits are appbits.
-            form if form & 0xfff0 == TWO_BYTE_FORM => Self {
-                rest,
-                two_byte: true,
-            },
-            _ => Self::default(),
+        let rest = extension.get(HEAD_LENGTH..).unwrap_or_default();
+        match form(extension) {
+            Some(two_byte) => Self { rest, two_byte },
+            None => Self::default(),
         }
     }
 

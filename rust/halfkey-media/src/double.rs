@@ -1,0 +1,22 @@
+//! Double (RFC 8723): an end-to-end layer of AES-GCM inside the hop-by-hop one. Endpoints only.
+
+mod inner;
+mod keys;
+mod receiver;
+mod sender;
+
+pub use inner::InnerMasterKey;
+pub use receiver::{DoubleReceiver, Unprotected};
+pub use sender::DoubleSender;
+
+/// The most SSRCs for which end-to-end state is kept.
+pub const MAX_INNER_SSRCS: usize = 1024;
+
+/// The most end-to-end keys kept for one SSRC: the one in use, the next, and old ones.
+pub const MAX_KEYS_PER_SSRC: usize = 4;
+
+/// The most EKT parameter sets kept.
+pub const MAX_PARAMETER_SETS: usize = 64;
+
+#[cfg(test)]
+mod tests;
