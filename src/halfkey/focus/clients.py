@@ -32,7 +32,16 @@ _MAXIMUM_CANDIDATES = 16
 
 
 class Unavailable(HalfkeyError):  # noqa: N818 (an outcome, not a fault of ours)
-    """A Distributor can't be reached, fails, or answers what it must not; it may have acted."""
+    """A Distributor can't be reached, fails, or answers what it must not.
+
+    Args:
+        message: one line.
+        reached: whether the request may have reached it, so that it may have acted.
+    """
+
+    def __init__(self, message: str, *, reached: bool = True) -> None:
+        super().__init__(message)
+        self.reached = reached
 
 
 class Refused(HalfkeyError):  # noqa: N818 (an outcome, not a fault of ours)
@@ -128,7 +137,9 @@ class Client:
                 content = await _read(response)
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unavailable(f"{self.name} can't be reached: {type(error).__name__}") from error
+            message = f"{self.name} can't be reached: {type(error).__name__}"
+            reached = not isinstance(error, aiohttp.ClientConnectorError)
+            raise Unavailable(message, reached=reached) from error
         answer = _object(content)
         if 200 <= status < 300:
             return answer

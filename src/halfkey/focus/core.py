@@ -166,7 +166,8 @@ class Conferences:
         present = participants or {}
         if len(present) >= self.limits.participants:
             raise JoinRefused("the conference is full", temporary=True)
-        taken = {source.ssrc for other in present.values() for source in other.offer.sources}
+        staying = [p for p in present.values() if p.state is not ParticipantState.LEAVING]
+        taken = {source.ssrc for other in staying for source in other.offer.sources}
         for source in offer.sources:
             if source.ssrc in taken:
                 # RFC 3550 section 8.2: who finds its SSRC taken chooses another.

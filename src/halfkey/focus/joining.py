@@ -86,17 +86,13 @@ class Joining:
             participant: which.
             owed: takes the clients that may know the participant, whatever becomes of the call.
         """
-        offer, conference = participant.offer, participant.conference
-        owed.append(self.key_distributor)
+        offer, conference, identifier = participant.offer, participant.conference, participant.id
+        kd, md = self.key_distributor, self.media_distributor
         try:
-            admission = await self.key_distributor.admit(conference, participant.id, offer)
+            admission = await _ask(kd, kd.admit(conference, identifier, offer), owed)
         except Refused as refusal:
-            owed.remove(self.key_distributor)
             raise Problem(HTTPStatus.FORBIDDEN, f"not admitted: {refusal}") from refusal
-        owed.append(self.media_distributor)
-        allocation = await _served(
-            self.media_distributor.allocate(conference, participant.id, offer)
-        )
+        allocation = await _ask(md, _served(md.allocate(conference, identifier, offer)), owed)
         return _answer(participant, offer, admission, allocation)
 
     async def update(self, participant: Participant, offer: Offer) -> None:
@@ -144,6 +140,20 @@ class Joining:
         except Unavailable as fault:
             raise unavailable(str(fault)) from fault
         raise Problem(HTTPStatus.NOT_FOUND, "no such participant")
+
+
+async def _ask(client: Client, answer: Awaitable[T], owed: list[Client]) -> T:
+    """Waits for a client's answer; the client stays in `owed` if it may have acted."""
+    owed.append(client)
+    try:
+        return await answer
+    except (Refused, Problem):
+        owed.remove(client)
+        raise
+    except Unavailable as fault:
+        if not fault.reached:
+            owed.remove(client)
+        raise
 
 
 async def _served(allocation: Awaitable[Allocation]) -> Allocation:

@@ -70,6 +70,10 @@ class Signalling:
         conference = _conference(request)
         offer = await _offer(request)
         participant, token = await self._joining.join(conference, offer)
+        if request.transport is None or request.transport.is_closing():
+            # It hung up meanwhile, and will never learn its Location.
+            self._removals.schedule(participant)
+            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "nobody waits for the answer")
         location = _PARTICIPANTS.format(conference=conference) + f"/{token}"
         return _answer(participant, HTTPStatus.CREATED, {"Location": location})
 
