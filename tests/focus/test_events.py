@@ -1,0 +1,173 @@
+"""Roster events over real HTTPS: who joins, leaves and is seen; and readers that don't keep up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from tests.focus.distributors import Stage, running, staged
+from tests.sdp.samples import OFFER, offer
+
+from halfkey.focus import signalling
+from halfkey.focus.core import Limits
+from halfkey.focus.event_stream import ServerSentEvent, read_events
+
+
+@asynccontextmanager
+async def following(
+    stage: Stage, conference: str = "plenary"
+) -> AsyncIterator[AsyncIterator[ServerSentEvent]]:
+    async with stage.session.get(f"{stage.url}/conferences/{conference}/events") as response:
+        assert response.status == 200
+        assert response.content_type == "text/event-stream"
+        yield read_events(response.content.iter_any())
+
+
+def public_id(stage: Stage) -> str:
+    ((_, identifier),) = stage.kd.participants
+    return identifier
+
+
+async def test_roster_joined_renamed_left(stage: Stage) -> None:
+    async with following(stage) as events:
+        assert await anext(events) == ServerSentEvent("roster", {"participants": []})
+        joined = await stage.join(OFFER)
+        entry = {
+            "id": public_id(stage),
+            "name": "Zoë",
+            "sources": [
+                {"ssrc": 1111, "kind": "audio", "mid": "0"},
+                {"ssrc": 2222, "kind": "video", "mid": "1"},
+            ],
+        }
+        assert await anext(events) == ServerSentEvent("joined", entry)
+        async with following(stage) as late:
+            assert await anext(late) == ServerSentEvent("roster", {"participants": [entry]})
+        location = stage.url + joined.headers["Location"]
+        headers = {"Content-Type": "application/sdp", "If-Match": joined.headers["ETag"]}
+        renamed = await stage.session.patch(
+            location, data=offer(name="Zora").text.encode(), headers=headers
+        )
+        assert renamed.headers["ETag"] == joined.headers["ETag"]
+        expected = {"id": entry["id"], "name": "Zora"}
+        assert await anext(events) == ServerSentEvent("renamed", expected)
+        await stage.session.delete(location)
+        assert await anext(events) == ServerSentEvent("left", {"id": entry["id"]})
+
+
+async def test_events_stay_in_their_conference(stage: Stage) -> None:
+    async with following(stage, "one") as one, following(stage, "two") as two:
+        await anext(one)
+        await anext(two)
+        await stage.join(offer("a").text, "one")
+        await stage.join(offer("b").text, "two")
+        assert (await anext(one)).data["name"] == "a"
+        assert (await anext(two)).data["name"] == "b"
+
+
+async def test_no_event_gives_the_capability_away(stage: Stage) -> None:
+    async with stage.session.get(f"{stage.url}/conferences/plenary/events") as response:
+        token = (await stage.join(OFFER)).headers["Location"].rpartition("/")[2]
+        stream = b""
+        while b"event: joined" not in stream or not stream.endswith(b"\n\n"):
+            stream += await response.content.readany()
+        assert token.encode() not in stream
+
+
+async def test_slots_are_passed_on(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        slot = {"receiver": "r", "mid": "2", "ssrc": 1111}
+        await stage.md.tell("slot", {"conference": "plenary", "secret": "x"} | slot)
+        assert await anext(events) == ServerSentEvent("slot", slot)
+
+
+async def test_who_is_disconnected_has_left(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        await stage.join(OFFER)
+        await anext(events)
+        gone = {"conference": "plenary", "participant": public_id(stage), "reason": "timeout"}
+        identifier = gone["participant"]
+        await stage.md.tell("participant-disconnected", gone)
+        await stage.md.tell("participant-disconnected", gone)
+        assert await anext(events) == ServerSentEvent("left", {"id": identifier})
+        await stage.md.until(lambda: "md removed" in stage.log)
+        assert stage.log[2:] == ["kd DELETE", "kd removed", "md DELETE", "md removed"]
+
+
+async def test_strange_media_events_change_nothing(stage: Stage) -> None:
+    await stage.join(OFFER)
+    async with following(stage) as events:
+        await anext(events)
+        for name, data in (
+            ("participant-connected", {"conference": "plenary", "participant": public_id(stage)}),
+            ("participant-disconnected", {"conference": "plenary", "participant": "x"}),
+            ("participant-disconnected", {"conference": "plenary", "participant": ["x"]}),
+            ("participant-disconnected", {"conference": 5, "participant": public_id(stage)}),
+            ("participant-disconnected", {}),
+            ("of the future", {"conference": "plenary"}),
+        ):
+            await stage.md.tell(name, data)
+        await stage.md.tell("slot", {"conference": "plenary", "receiver": "last"})
+        assert (await anext(events)).data["receiver"] == "last"
+    assert "kd DELETE" not in stage.log
+
+
+async def test_media_events_are_followed_again_after_they_broke_off(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        old = stage.md.followers[-1]
+        await old.write(b"data: this is no JSON\n\n")
+        await stage.md.until(lambda: bool(stage.md.followers) and stage.md.followers[-1] is not old)
+        await stage.md.tell("slot", {"conference": "plenary", "receiver": "again"})
+        assert (await anext(events)).data["receiver"] == "again"
+
+
+async def test_subscribers_are_limited(credentials: Path) -> None:
+    limits = Limits(subscribers=2)
+    async with staged(credentials, limits) as stage, following(stage), following(stage):
+        refused = await stage.session.get(f"{stage.url}/conferences/plenary/events")
+        assert refused.status == 503
+        assert json.loads(await refused.read())["detail"] == "too many follow this conference"
+        async with following(stage, "other") as other:
+            assert (await anext(other)).name == "roster"
+
+
+async def test_a_slow_reader_is_dropped_and_the_others_are_not(credentials: Path) -> None:
+    """The slow one never reads: its socket's buffers fill, then its queue, then it is cut off."""
+    async with staged(credentials, Limits(queued_events=20)) as stage:
+        slow = await stage.session.get(f"{stage.url}/conferences/plenary/events")
+        await slow.content.readuntil(b"\n\n")
+        assert slow.connection is not None
+        assert slow.connection.transport is not None
+        slow.connection.transport.pause_reading()
+        async with following(stage) as events:
+            await anext(events)
+            for number in range(400):
+                ssrc = "x" * 50_000 + str(number)
+                await stage.md.tell("slot", {"conference": "plenary", "ssrc": ssrc})
+                assert (await anext(events)).data["ssrc"] == ssrc
+        slow.connection.transport.resume_reading()
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await slow.content.read()
+
+
+async def test_quiet_streams_show_that_they_live(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signalling, "KEEPALIVE_INTERVAL", 0.01)
+    async with stage.session.get(f"{stage.url}/conferences/plenary/events") as response:
+        await response.content.readuntil(b"\n\n")
+        assert await response.content.readuntil(b"\n\n") == b":\n\n"
+
+
+async def test_streams_end_when_the_focus_stops(stage: Stage) -> None:
+    async with running(stage.options) as url:
+        response = await stage.session.get(f"{url}/conferences/plenary/events")
+        await response.content.readuntil(b"\n\n")
+    assert await response.content.read() == b""
