@@ -20,6 +20,7 @@ import av
 from aiortc.contrib.media import MediaPlayer
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
+from PIL import Image
 
 from halfkey.endpoint.picture import Picture
 from halfkey.errors import ConfigurationError
@@ -287,3 +288,9 @@ def frequency_of(frame: AudioFrame) -> float:
     if len(rises) < 2:
         return 0.0
     return (len(rises) - 1) * frame.sample_rate / (rises[-1] - rises[0])
+
+
+def image_of(frame: VideoFrame) -> Image.Image:
+    """A picture in RGB, to look at or to save."""
+    image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
+    return image
