@@ -157,22 +157,23 @@ async def test_the_key_distributor_dials_and_dials_again(certificates: Certifica
             writer.close()
 
 
-async def test_an_unknown_media_distributor_is_refused_when_dialled(
+async def test_a_media_distributor_that_is_dialled_must_be_known_too(
     certificates: Certificates,
 ) -> None:
-    context = certificates.waiting(certificates.stranger)
+    """The same wait with a stranger's certificate, and with the right one."""
+
+    def handshake(who: tuple[Path, Path], listener: socket.socket) -> str | None:
+        raw, _ = listener.accept()
+        raw.settimeout(TIMEOUT)
+        with certificates.waiting(who).wrap_socket(raw, server_side=True) as connection:
+            return connection.version()
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(TIMEOUT)
-
-        def handshake() -> None:
-            raw, _ = listener.accept()
-            raw.settimeout(TIMEOUT)
-            with context.wrap_socket(raw, server_side=True):
-                pass
-
         async with serve(certificates.options(tunnel=None, dial=(listener.getsockname(),))):
-            with pytest.raises(ssl.SSLError, match="UNKNOWN_CA"):
-                await asyncio.to_thread(handshake)
+            with pytest.raises(ssl.SSLError):
+                await asyncio.to_thread(handshake, certificates.stranger, listener)
+            assert await asyncio.to_thread(handshake, certificates.md, listener) == "TLSv1.3"
 
 
 async def start(options: KeyDistributorOptions) -> str:
