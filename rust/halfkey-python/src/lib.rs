@@ -1,5 +1,19 @@
-//! The flat Python module `halfkey._media`.
+//! The flat Python module `halfkey._media`: a thin binding, one file per group of classes.
+
+mod double;
+mod ekt;
+mod errors;
+mod srtp;
+
 use pyo3::prelude::*;
 
 #[pymodule]
-mod _media {}
+mod _media {
+    #[pymodule_export]
+    use crate::double::{DoubleReceiver, DoubleSender, UnprotectedPacket};
+    #[pymodule_export]
+    use crate::ekt::{derive_srtp_session_key, full_ekt_field};
+    #[pymodule_export]
+    use crate::srtp::{SrtpReceiver, SrtpSender};
+    // The Media Distributor's half: `Switch`, from switch.rs.
+}

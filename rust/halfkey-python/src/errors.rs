@@ -1,0 +1,71 @@
+//! The one place where errors become Python exceptions.
+
+use halfkey_media::{KeyError, Rejection, SealError};
+use pyo3::exceptions::PyValueError;
+use pyo3::{PyErr, import_exception};
+
+import_exception!(halfkey.errors, PacketRejected);
+import_exception!(halfkey.errors, UsageError);
+
+/// An error of the transforms on its way to Python: `?` converts any of them to it.
+pub(crate) struct Error(PyErr);
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        error.0
+    }
+}
+
+/// A peer's fault.
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self(PacketRejected::new_err(rejection.name()))
+    }
+}
+
+/// A caller's fault.
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        Self(UsageError::new_err(match error {
+            SealError::NotAPacket => "the bytes to protect are no RTP or RTCP packet",
+            SealError::BufferTooSmall => "the buffer has no room for what is added",
+            SealError::AlreadySealed => "a packet with this SSRC and index was protected before",
+            SealError::IndexTooOld => "the sequence number lies too far back",
+            SealError::KeyExhausted => "the key has protected all the packets that it may",
+            SealError::TooManySsrcs => "there are too many SSRCs under this key",
+            SealError::NoInnerKey => "no inner key was set for this SSRC",
+            SealError::ForeignExtension => "the header extension doesn't follow RFC 8285",
+            SealError::NotAnEktField => "ekt_field is no EKT Field",
+        }))
+    }
+}
+
+/// A wrong argument; an SPI that is in use, or one set too many, is misuse.
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        let text = match error {
+            KeyError::KeyLength => "the master key's length doesn't fit the profile",
+            KeyError::SaltLength => "the master salt must be 12 bytes long",
+            KeyError::EktKeyLength => "an EKTKey must be 16 or 32 bytes long",
+            KeyError::Refused => "the key was refused",
+            KeyError::SpiInUse => "the SPI names another EKT parameter set",
+            KeyError::TooManyParameterSets => "there are too many EKT parameter sets",
+        };
+        Self(match error {
+            KeyError::SpiInUse | KeyError::TooManyParameterSets => UsageError::new_err(text),
+            _ => PyValueError::new_err(text),
+        })
+    }
+}
+
+/// An SRTP protection profile that the class or function doesn't serve.
+pub(crate) fn unknown_profile(profile: u16) -> Error {
+    Error(PyValueError::new_err(format!(
+        "profile {profile:#06x} can't be used here"
+    )))
+}
+
+/// One SSRC more than an association may have.
+pub(crate) fn too_many_ssrcs() -> Error {
+    SealError::TooManySsrcs.into()
+}
