@@ -18,6 +18,8 @@ from halfkey.dtls import (
     HandshakeCompleted,
     Role,
 )
+from halfkey.dtls.handshake import Encodable, Handshake
+from halfkey.dtls.registries import HandshakeType
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.profiles import DOUBLE_128, DOUBLE_256
 
@@ -187,3 +189,49 @@ def connected(client: Configuration | None = None, server: Configuration | None 
     """A network whose handshake is complete."""
     network = Network(client or client_configuration(), server or server_configuration())
     return network.start().run(5)
+
+
+RECORD_HEADER = 13
+
+
+def split_records(datagram: bytes) -> list[bytes]:
+    """The records of a well-formed datagram, headers included."""
+    records = []
+    while datagram:
+        length = RECORD_HEADER + int.from_bytes(datagram[11:13], "big")
+        records.append(datagram[:length])
+        datagram = datagram[length:]
+    return records
+
+
+def record_number(record: bytes) -> tuple[int, int]:
+    """Epoch and sequence number."""
+    return int.from_bytes(record[3:5], "big"), int.from_bytes(record[5:11], "big")
+
+
+def plaintext_record(content_type: int, payload: bytes, sequence_number: int = 1 << 40) -> bytes:
+    """What anybody on the path can make up."""
+    header = bytes([content_type]) + b"\xfe\xfd\0\0" + sequence_number.to_bytes(6, "big")
+    return header + len(payload).to_bytes(2, "big") + payload
+
+
+def handshake_record(message_type: int, message_seq: int, body: bytes) -> bytes:
+    """A made-up handshake message in plain text."""
+    length = len(body).to_bytes(3, "big")
+    header = bytes([message_type]) + length + message_seq.to_bytes(2, "big") + bytes(3) + length
+    return plaintext_record(22, header + body)
+
+
+Change = Callable[[HandshakeType, Encodable], Encodable | None]
+
+
+def deviant(base: type[Handshake], change: Change) -> type[Handshake]:
+    """A handshake that changes, or leaves out, messages before it sends them."""
+
+    class Deviant(base):  # type: ignore[valid-type, misc]
+        def _queue(self, message_type: HandshakeType, message: Encodable) -> None:
+            changed = change(message_type, message)
+            if changed is not None:
+                super()._queue(message_type, changed)
+
+    return Deviant
