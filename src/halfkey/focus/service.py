@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -134,12 +135,18 @@ async def _listen(runner: web.AppRunner, options: FocusOptions, tls: ssl.SSLCont
     site = web.TCPSite(runner, options.host, options.port, ssl_context=tls)
     try:
         await site.start()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, OverflowError) as error:
         raise ConfigurationError(
-            f"the Focus can't listen on {options.host}:{options.port}: {reason}; "
+            f"the Focus can't listen on {options.host}:{options.port}: {_reason(error)}; "
             "give an address of this machine and a port that is free"
-        ) from error
+        ) from None
+
+
+def _reason(error: OSError | OverflowError) -> str:
+    """What the system says, without asyncio's additions."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split())
 
 
 def _address(runner: web.AppRunner) -> Address:
