@@ -260,6 +260,7 @@ async def test_a_port_in_use(credentials: Path) -> None:
         ("media_distributor_url", "https://", "no URL of a Media Distributor"),
         ("media_distributor_url", "https://h:999999", "no URL of a Media Distributor"),
         ("host", "192.0.2.1", "192.0.2.1"),
+        ("port", 70000, ":70000"),
     ],
 )
 async def test_options_that_cannot_be_followed(
