@@ -105,6 +105,8 @@ class InstalledKey:
     srtp_master_key: bytes
     srtp_master_salt: bytes
     roc: int
+    spi: int
+    epoch: int
 
 
 @dataclass
@@ -147,7 +149,7 @@ class InboundProcessing:
         if len(parsed.srtp_master_key) != self.key_length:
             raise Refused("ekt_key_length")
         self._check_epoch(full, parsed)
-        installed = InstalledKey(parsed.srtp_master_key, salt, parsed.roc)
+        installed = InstalledKey(parsed.srtp_master_key, salt, parsed.roc, full.spi, full.epoch)
         known = self.keys.setdefault(parsed.ssrc, [])
         if all(key.srtp_master_key != installed.srtp_master_key for key in known):
             known.insert(0, installed)

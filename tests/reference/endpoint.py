@@ -1,6 +1,6 @@
 """A receiving Endpoint: EKT (RFC 8870 4.3.2), Double (RFC 8723 5.3) and indices (RFC 3711 3.3)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.reference import double, rtp
 from tests.reference.ekt import InboundProcessing, InstalledKey, split_field
@@ -16,7 +16,9 @@ class Received:
     unprotected: double.DoubleUnprotected
     inner_roc: int
     outer_roc: int
-    inner_master_key: bytes
+    inner_key: InstalledKey
+    new_key: bool
+    """Whether this packet's EKTField brought a key that wasn't known for the SSRC."""
 
 
 @dataclass
@@ -40,8 +42,10 @@ class ReceivingEndpoint:
         counter.update(outer_roc, header.sequence_number)
         self.outer_counters[header.ssrc] = counter
 
+        known = len(self.ekt.keys.get(header.ssrc, []))
         self.ekt.receive(packet, header.ssrc)
-        return self._inner(outer, header.ssrc, outer_roc)
+        received = self._inner(outer, header.ssrc, outer_roc)
+        return replace(received, new_key=len(self.ekt.keys[header.ssrc]) > known)
 
     def _inner(self, outer: Protected, ssrc: int, outer_roc: int) -> Received:
         """Trial decryption with the newest key first (RFC 8870 section 4.3.2)."""
@@ -69,4 +73,4 @@ class ReceivingEndpoint:
         unprotected = double.unprotect_inner(keys, outer, inner_roc)
         counter.update(inner_roc, sequence_number)
         self.inner_counters[ssrc] = counter
-        return Received(unprotected.packet, unprotected, inner_roc, outer_roc, key.srtp_master_key)
+        return Received(unprotected.packet, unprotected, inner_roc, outer_roc, key, new_key=False)

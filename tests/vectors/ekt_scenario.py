@@ -117,8 +117,11 @@ class Scenario:
             step["refused"] = refused.reason
         else:
             inner_keys = {self.master_key(key): key for key in "ABC"}
-            step["inner_key"] = inner_keys[received.inner_master_key]
+            step["inner_key"] = inner_keys[received.inner_key.srtp_master_key]
             step["inner_roc"], step["outer_roc"] = received.inner_roc, received.outer_roc
+            step["ekt_spi"] = received.inner_key.spi
+            step["ekt_epoch"] = received.inner_key.epoch
+            step["new_key"] = received.new_key
             step["rtp_packet"] = received.believed.hex()
         self.steps.append(step)
         return self

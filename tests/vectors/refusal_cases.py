@@ -78,7 +78,10 @@ BY_A_RELAY: dict[str, tuple[str, Change]] = {
     "csrc-removed": ("a CSRC removed", lambda p: replace(p, csrcs=())),
     "padding-bit": ("P changed", lambda p: replace(p, padding=True)),
     "payload-type": ("PT changed, not in the OHB", lambda p: replace(p, payload_type=97)),
-    "sequence-number": ("SEQ changed, not in the OHB", lambda p: replace(p, sequence_number=1)),
+    "sequence-number": (
+        "SEQ changed, not in the OHB",
+        lambda p: replace(p, sequence_number=p.sequence_number + 1),
+    ),
     "marker": ("M changed, not in the OHB", lambda p: replace(p, marker=True)),
     "inner-ciphertext": ("inner ciphertext changed", payload(flip(0))),
     "inner-tag": ("inner tag changed", payload(flip(-2))),
