@@ -1,0 +1,225 @@
+"""What a Media Distributor, or whoever sends through it, can make the Key Distributor hold."""
+
+from __future__ import annotations
+
+import os
+from uuid import uuid4
+
+import pytest
+from tests.key_distributor.world import Endpoint, World
+
+from halfkey.key_distributor.association import _ENDED_REMEMBERED
+from halfkey.key_distributor.events import Disassociated, Refused
+from halfkey.key_distributor.policy import Policy
+
+SMALL = Policy(half_open_per_media_distributor=4, half_open=6)
+
+
+def first_client_hello(world: World, endpoint: Endpoint) -> bytes:
+    endpoint.connection.start(world.now)
+    (datagram,) = endpoint.connection.datagrams_to_send()
+    return datagram
+
+
+def last_flight_lost(endpoint: Endpoint, direction: str, datagram: bytes) -> bool:
+    """A handshake that stays half done: nothing but ClientHellos comes through."""
+    return direction == "up" and datagram[13] != 1
+
+
+def test_noise_makes_no_association() -> None:
+    world = World()
+    md = world.media_distributor()
+    noise = [b"\x16", b"\x17" * 50, bytes(50), b"\x16\xfe\xfd\x00\x01" + bytes(50), os.urandom(99)]
+    for datagram in noise:
+        md.end.send_tunneled_dtls(uuid4(), datagram)
+    world.pump()
+    figures = world.core.snapshot()
+    assert figures["dropped"] == {"unknown_association": len(noise)}
+    assert figures["associations_now"] == 0
+    assert world.core.next_timer() is None
+
+
+def test_a_flood_of_client_hellos_is_bounded_and_keeps_nobody_out() -> None:
+    """Before its cookie a ClientHello is cheap to make: the oldest makes room."""
+    world = World(SMALL)
+    md = world.media_distributor()
+    hello = first_client_hello(world, world.endpoint(md, "mallory"))
+    for _ in range(500):
+        md.end.send_tunneled_dtls(uuid4(), hello)
+    world.pump()
+    figures = world.core.snapshot()
+    assert figures["half_open_now"] == 4
+    assert figures["dropped"] == {"too_many_unproven": 496}
+    assert len(world.join(md, "alice").spis) == 1
+
+
+def test_an_association_that_had_to_make_room_still_completes() -> None:
+    """The cookie is the state: its association may be made anew in the middle."""
+    world = World(SMALL)
+    md = world.media_distributor()
+    hello = first_client_hello(world, world.endpoint(md, "mallory"))
+    alice = world.endpoint(md, "alice")
+    alice.connection.start(world.now)
+    world._pump_endpoints()
+    for _ in range(10):
+        md.end.send_tunneled_dtls(uuid4(), hello)
+    world.pump()
+    assert len(alice.spis) == 1
+
+
+def test_the_bound_over_all_falls_on_who_has_the_most() -> None:
+    world = World(SMALL)
+    greedy, modest = world.media_distributor(b"greedy"), world.media_distributor(b"modest")
+    hello = first_client_hello(world, world.endpoint(greedy, "mallory"))
+    for _ in range(2):
+        modest.end.send_tunneled_dtls(uuid4(), hello)
+    world.pump()
+    for _ in range(50):
+        greedy.end.send_tunneled_dtls(uuid4(), hello)
+    world.pump()
+    assert len(world.core._table.of(b"modest")) == 2
+    assert len(world.core._table.of(b"greedy")) == 4
+    third = world.media_distributor(b"third")
+    third.end.send_tunneled_dtls(uuid4(), hello)
+    world.pump()
+    assert world.core.snapshot()["half_open_now"] == 6
+    assert len(world.core._table.of(b"third")) == 1
+
+
+def test_handshakes_under_way_are_bounded() -> None:
+    world = World(SMALL)
+    md = world.media_distributor()
+    world.lost = last_flight_lost
+    for number in range(6):
+        world.join(md, f"p{number}")
+    figures = world.core.snapshot()
+    assert figures["half_open_now"] == 4
+    assert figures["refused"] == {"too_many_handshakes": 2}
+
+
+def test_a_handshake_is_given_30_seconds() -> None:
+    world = World()
+    md = world.media_distributor()
+    world.lost = last_flight_lost
+    alice = world.join(md, "alice")
+    world.advance(29)
+    assert world.core.snapshot()["half_open_now"] == 1
+    assert not alice.was_disconnected
+    world.advance(1.5)
+    assert world.core.snapshot()["half_open_now"] == 0
+    assert alice.was_disconnected
+    assert world.core.snapshot()["refused"] == {"handshake_timeout": 1}
+    assert world.core.next_timer() is None
+
+
+def test_late_datagrams_of_an_ended_association_begin_no_other() -> None:
+    world = World()
+    md = world.media_distributor()
+    alice = world.endpoint(md, "alice")
+    hello = first_client_hello(world, alice)
+    md.end.send_tunneled_dtls(alice.association_id, hello)
+    world.pump()
+    md.end.send_endpoint_disconnect(alice.association_id)
+    md.end.send_tunneled_dtls(alice.association_id, hello)
+    world.pump()
+    figures = world.core.snapshot()
+    assert figures["dropped"] == {"ended_association": 1}
+    assert figures["associations_now"] == 0
+
+
+def test_the_memory_of_ended_associations_is_bounded() -> None:
+    world = World()
+    md = world.media_distributor()
+    hello = first_client_hello(world, world.endpoint(md, "mallory"))
+    for _ in range(_ENDED_REMEMBERED + 50):
+        association = uuid4()
+        md.end.send_tunneled_dtls(association, hello)
+        md.end.send_endpoint_disconnect(association)
+        if _ % 500 == 0:
+            world.pump()
+    world.pump()
+    assert len(world.core._table._of(md.identity).ended) == _ENDED_REMEMBERED
+
+
+def test_refusals_are_all_counted_and_told_at_a_bounded_rate() -> None:
+    world = World()
+    md = world.media_distributor()
+    for number in range(30):
+        world.join(md, f"p{number}", external_session_id=b"not what was admitted.")
+    assert world.core.snapshot()["refused"] == {"unknown_tls_id": 30}
+    assert len(world.of(Refused)) == 10
+    world.advance(2)
+    world.join(md, "late", external_session_id=b"not what was admitted.")
+    assert len(world.of(Refused)) == 11
+
+
+@pytest.mark.parametrize("seconds", [1, 29])
+def test_associations_outlive_a_short_loss_of_the_tunnel(seconds: int) -> None:
+    world = World()
+    md = world.media_distributor()
+    alice, bob = world.join(md, "alice"), world.join(md, "bob")
+    world.lose_tunnel(md)
+    world.advance(seconds)
+    world.core.remove("c", "bob", world.now)  # the rekey finds no way, and tries again
+    world.pump()
+    assert len(alice.spis) == 1
+    world.dial_again(md)
+    world.advance(70)
+    assert len(alice.spis) == 2
+    assert alice.terminated is None
+    assert world.core.snapshot()["associations_now"] == 1
+    assert bob.spis == alice.spis[:1]
+
+
+def test_associations_end_when_the_tunnel_stays_away() -> None:
+    world = World()
+    md = world.media_distributor()
+    world.join(md, "alice")
+    world.join(md, "bob")
+    world.lost = last_flight_lost
+    world.join(md, "carol")
+    world.lose_tunnel(md)
+    assert world.core.snapshot()["refused"] == {"tunnel_lost": 1}
+    world.advance(31)
+    assert [event.reason for event in world.of(Disassociated)] == ["tunnel_lost"] * 2
+    assert world.core.snapshot()["associations_now"] == 0
+    assert world.core.snapshot()["rekeys"] == 0  # nobody was left to rekey
+
+
+def test_participants_of_a_lost_media_distributor_are_rekeyed_out_once() -> None:
+    world = World()
+    near, far = world.media_distributor(b"near"), world.media_distributor(b"far")
+    alice = world.join(near, "alice")
+    for name in ("bob", "carol", "dave"):
+        world.join(far, name)
+    world.lose_tunnel(far)
+    world.advance(31)
+    assert len(alice.spis) == 2
+
+
+def test_another_tunnel_of_the_same_media_distributor_takes_over_at_once() -> None:
+    world = World()
+    first = world.media_distributor()
+    alice = world.join(first, "alice")
+    second = world.media_distributor()
+    world.lose_tunnel(first)
+    alice.media_distributor = second
+    assert world.core.rekey("c", world.now + 2)
+    world.pump()
+    assert len(alice.spis) == 2
+    world.advance(60)
+    assert world.core.snapshot()["associations_now"] == 1
+
+
+def test_a_tunnel_that_breaks_the_rules_is_over_and_raises_nothing() -> None:
+    world = World()
+    md = world.media_distributor()
+    alice = world.join(md, "alice")
+    world.core.receive_data(md.tunnel_id, b"\x01\x00\x00", world.now)
+    assert world.core.is_over(md.tunnel_id)
+    world.lose_tunnel(md)
+    world.dial_again(md)
+    assert world.core.rekey("c", world.now + 2)
+    world.pump()
+    assert len(alice.spis) == 2
+    world.core.receive_data(12345, b"data of no tunnel", world.now)
