@@ -197,6 +197,7 @@ def test_answers_that_are_refused(text: str, message: str) -> None:
 def test_what_cannot_be_used_is_rejected_in_place() -> None:
     """RFC 3264 section 6: as many sections as offered, port 0 where there's nothing in common."""
     data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:4\r\n"
+    data += "a=rtpmap:not of our kind\r\n"
     given = read_offer(replaced("BUNDLE 0", "BUNDLE 4 0").replace("VP8", "H261", 1) + data)
     assert given.bundle == ("0", "2", "3")
     assert [source.ssrc for source in given.sources] == [1111]

@@ -15,7 +15,7 @@ from halfkey.sdp.attributes import (
     SourceAttribute,
     parse_mid,
 )
-from halfkey.sdp.codecs import PROTOCOL, Codec, find_codec
+from halfkey.sdp.codecs import CODECS, PROTOCOL, Codec, find_codec
 from halfkey.sdp.description import Line, MediaDescription, attribute
 
 MAXIMUM_SOURCES = 8
@@ -100,16 +100,18 @@ class Media:
             default: the session's direction, which holds where the section has none.
 
         Raises:
-            CodecError: an attribute that matters here is malformed, or stands twice.
+            CodecError: an attribute that matters here is malformed, or stands twice. Of a section
+                that is neither audio nor video only the mid and direction matter.
         """
         direction = read_direction(section.lines) or default
+        known = any(codec.kind == section.kind for codec in CODECS)
         return cls(
             mid=section.one("mid", parse_mid) or "",
             kind=section.kind,
             direction=direction,
-            codecs=_codecs(section),
-            extensions=_extensions(section),
-            ssrcs=_ssrcs(section) if direction.sends else (),
+            codecs=_codecs(section) if known else (),
+            extensions=_extensions(section) if known else (),
+            ssrcs=_ssrcs(section) if known and direction.sends else (),
             rejected=section.port == 0 and not section.has("bundle-only"),
             protocol=section.protocol,
             formats=section.formats,
@@ -132,7 +134,6 @@ def read_direction(lines: Iterable[Line]) -> Direction | None:
 def _codecs(section: MediaDescription) -> tuple[NegotiatedCodec, ...]:
     """The section's codecs that we know, each once, in the order of the ``m=`` line."""
     maps = {str(rtpmap.payload_type): rtpmap for rtpmap in section.all("rtpmap", RTPMap.parse)}
-    section.all("fmtp", FormatParameters.parse)
     feedback = section.all("rtcp-fb", RTCPFeedback.parse)
     found: dict[str, NegotiatedCodec] = {}
     for number in section.formats:
