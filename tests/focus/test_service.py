@@ -21,6 +21,7 @@ from tests.focus.distributors import (
 from tests.sdp.samples import KD_FINGERPRINT, OFFER, offer
 
 from halfkey.errors import ConfigurationError
+from halfkey.focus import signalling
 from halfkey.focus.core import Limits
 from halfkey.sdp import read_answer
 from halfkey.tls import client_context
@@ -149,6 +150,21 @@ async def test_conference_names_are_checked(stage: Stage, name: str) -> None:
     writer.close()
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 404"))
     assert b"application/problem+json" in answer
+    assert stage.log == []
+
+
+async def test_a_body_that_never_ends(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signalling, "BODY_TIMEOUT", 0.05)
+    tls = client_context(stage.options.certificate)
+    port = int(stage.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    writer.write(
+        b"POST /conferences/plenary/participants HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Type: application/sdp\r\nContent-Length: 100\r\n\r\nv=0\r\n"
+    )
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408")
     assert stage.log == []
 
 
