@@ -112,8 +112,7 @@ class ToneTrack(MediaStreamTrack):
         peak = _AMPLITUDE * 32767
         step = 2 * math.pi * frequency / SAMPLE_RATE
         samples = (round(peak * math.sin(step * number)) for number in range(SAMPLES))
-        # Both channels alike, as the Opus encoder takes them: nothing is left to resample.
-        self._block = array("h", (both for sample in samples for both in (sample, sample)))
+        self._block = array("h", samples).tobytes()
         self._pacer = _Pacer(SAMPLES / SAMPLE_RATE)
 
     async def recv(self) -> AudioFrame:
@@ -121,8 +120,9 @@ class ToneTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         number = await self._pacer.due()
-        frame = AudioFrame(format="s16", layout="stereo", samples=SAMPLES)
-        frame.planes[0].update(self._block.tobytes())
+        # Mono: aiortc works out the audio level in Python, sample by sample.
+        frame = AudioFrame(format="s16", layout="mono", samples=SAMPLES)
+        frame.planes[0].update(self._block)
         frame.sample_rate = SAMPLE_RATE
         frame.pts = number * SAMPLES
         frame.time_base = Fraction(1, SAMPLE_RATE)

@@ -34,7 +34,7 @@ class ReceivedStream:
         before_key: packets that came before any key of this SSRC had.
         e2e_failures: packets refused end to end, outside a rekey.
         e2e_failures_during_rekey: likewise, within the window of a rekey.
-        ekt_spi: the EKTKey that its latest master key came under; None before the first.
+        ekt_spi: the EKTKey that the master key of its latest packet came under; None before one.
         ekt_epoch: the epoch of that key.
         last_opened_at: when a packet was opened last, in seconds of the monotonic clock.
     """

@@ -1,0 +1,355 @@
+"""One Endpoint's association with a conference, without I/O: DTLS, EKT and Double together.
+
+    datagram --receive_dtls--> Connection --EKTKeyReceived--> InboundEKT, OutboundEKT
+    RTP packet --seal_rtp--> EKT Field, inner layer, outer layer --> datagram
+    datagram --open_rtp--> outer layer, EKT Field, inner layer --> RTP packet
+
+After each call that takes `now`: send `datagrams_to_send`, take the events, arm one timer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from halfkey._media import (
+    DoubleReceiver,
+    DoubleSender,
+    UnprotectedPacket,
+    derive_srtp_session_key,
+    full_ekt_field,
+)
+from halfkey.dtls import Connection, ConnectionTerminated, EKTKeyReceived, HandshakeCompleted
+from halfkey.ekt.inbound import InboundEKT, ParameterSetAdded
+from halfkey.ekt.messages import EKTKey
+from halfkey.ekt.outbound import (
+    EKTKeyUsedUp,
+    InnerKey,
+    InnerKeysAnnounced,
+    InnerKeysSwitched,
+    Kind,
+    OutboundEKT,
+)
+from halfkey.endpoint.payload import begins_intra_picture
+from halfkey.endpoint.statistics import Statistics
+from halfkey.errors import PacketRejected, UsageError
+from halfkey.profiles import SRTPProtectionProfile
+
+SEALED_CACHE = 256
+"""Packets per SSRC that are kept sealed, for retransmission: twice what aiortc keeps unsealed."""
+
+NO_KEY_REASONS = frozenset({"no_inner_key", "unknown_spi"})
+
+END_TO_END_REASONS = NO_KEY_REASONS | {
+    "inner_authentication",
+    "original_header_block",
+    "ekt_authentication",
+    "ekt_plaintext",
+    "ekt_key_length",
+    "ekt_epoch",
+}
+"""Refusals of packets that had passed the hop; replays are not among them."""
+
+Disclose = Callable[[Mapping[str, str | int]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The handshake with the Key Distributor is complete; an EKTKey follows."""
+
+    profile: SRTPProtectionProfile
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EKTKeyInstalled:
+    """A new EKTKey is in use for receiving, and is announced in what is sent."""
+
+    spi: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeysSwitched:
+    """From now on packets are sealed under master keys that went out under the EKTKey `spi`."""
+
+    spi: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SendingStopped:
+    """The EKTKey `spi` is used up, and nothing is sent until another comes."""
+
+    spi: int
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationTerminated:
+    """The DTLS association is over. Keys that were received stay until they expire."""
+
+    reason: str
+    at: float
+
+
+CoreEvent = Connected | EKTKeyInstalled | KeysSwitched | SendingStopped | AssociationTerminated
+
+
+class Association:
+    """Seals and opens an Endpoint's packets with the keys that its DTLS association brings.
+
+    Args:
+        connection: a DTLS client that was not started yet.
+        statistics: where to count.
+        disclose: gets every secret as it comes to be known, for a demonstration or a test that
+            looks for them elsewhere. Whoever has this callback has the conference: leave it None.
+    """
+
+    def __init__(
+        self, connection: Connection, statistics: Statistics, disclose: Disclose | None = None
+    ) -> None:
+        self._connection = connection
+        self._statistics = statistics
+        self._disclose = disclose
+        self._profile: SRTPProtectionProfile | None = None
+        self._sender: DoubleSender | None = None
+        self._receiver: DoubleReceiver | None = None
+        self._outbound: OutboundEKT | None = None
+        self._inbound = InboundEKT()
+        self._sources: dict[int, Kind] = {}
+        self._sealed: dict[int, OrderedDict[int, bytes]] = {}
+        self._events: deque[CoreEvent] = deque()
+
+    @property
+    def ekt_spi(self) -> int | None:
+        """The SPI of the newest EKTKey, None before the first."""
+        return None if self._outbound is None else self._outbound.spi
+
+    def add_source(self, ssrc: int, kind: Kind, now: float) -> None:
+        """Declares an SSRC that will be sent.
+
+        Raises:
+            UsageError: it was declared before.
+        """
+        if ssrc in self._sources:
+            raise UsageError(f"SSRC {ssrc:#010x} was added twice")
+        self._sources[ssrc] = kind
+        self._sealed[ssrc] = OrderedDict()
+        if self._outbound is not None:
+            self._outbound.add_source(ssrc, kind, now)
+            self._take_outbound_events()
+
+    # DTLS
+
+    def start(self, now: float) -> None:
+        """Begins the handshake."""
+        self._connection.start(now)
+        self._take_dtls_events(now)
+
+    def receive_dtls(self, data: bytes, now: float) -> None:
+        """Takes a DTLS datagram."""
+        self._connection.receive_datagram(data, now)
+        self._take_dtls_events(now)
+
+    def datagrams_to_send(self) -> list[bytes]:
+        """Takes the DTLS datagrams that are to be sent."""
+        return self._connection.datagrams_to_send()
+
+    def close(self, now: float) -> None:
+        """Ends the DTLS association."""
+        self._connection.close(now)
+        self._take_dtls_events(now)
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` has to be called, if ever."""
+        times = [self._connection.next_timer(), self._inbound.next_timer()]
+        if self._outbound is not None:
+            times.append(self._outbound.next_timer())
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Does what is due."""
+        self._connection.handle_timer(now)
+        self._inbound.handle_timer(now)
+        if self._outbound is not None:
+            self._outbound.handle_timer(now)
+        self._take_dtls_events(now)
+        self._take_inbound_events()
+        self._take_outbound_events()
+
+    def next_event(self) -> CoreEvent | None:
+        """The next event, None when all are taken."""
+        return self._events.popleft() if self._events else None
+
+    # Packets
+
+    def seal_rtp(self, packet: bytes, now: float) -> bytes | None:
+        """Seals an RTP packet; one that was sealed before comes out as the very same bytes.
+
+        Returns:
+            The datagram, or None where there is no key to seal with (counted as unsent).
+
+        Raises:
+            UsageError: the packet's SSRC was not added.
+        """
+        ssrc, sequence_number = _ssrc(packet), int.from_bytes(packet[2:4], "big")
+        sealed = self._sealed.get(ssrc)
+        if sealed is None:
+            raise UsageError(f"SSRC {ssrc:#010x} was never added")
+        again = sealed.get(sequence_number)
+        if again is not None:
+            return again
+        if self._sender is None or self._outbound is None:
+            self._statistics.unsent["not_connected"] += 1
+            return None
+        counter = self._sender.rollover_counter(ssrc, sequence_number)
+        intra = self._sources[ssrc] == "video" and begins_intra_picture(packet)
+        field = self._outbound.ekt_field(ssrc, counter, now, intra=intra)
+        self._take_outbound_events()
+        if field is None:
+            self._statistics.unsent["no_ekt_key"] += 1
+            return None
+        datagram = self._sender.protect(packet, field)
+        sealed[sequence_number] = datagram
+        if len(sealed) > SEALED_CACHE:
+            sealed.popitem(last=False)
+        self._statistics.sent[ssrc] += 1
+        return datagram
+
+    def seal_rtcp(self, packet: bytes) -> bytes | None:
+        """Seals an RTCP packet for the hop; None before the handshake is complete."""
+        if self._sender is None:
+            self._statistics.unsent["not_connected"] += 1
+            return None
+        return self._sender.protect_rtcp(packet)
+
+    def open_rtp(self, data: bytes, now: float) -> UnprotectedPacket | None:
+        """Opens an SRTP packet; None, and a count, where it is refused."""
+        statistics = self._statistics
+        statistics.packets_received += 1
+        statistics.last_received_at = now
+        if self._receiver is None:
+            statistics.rejections["no_keys"] += 1
+            return None
+        try:
+            opened = self._receiver.unprotect(data)
+        except PacketRejected as rejection:
+            self._count_rejection(data, rejection.reason, now)
+            return None
+        stream = statistics.opened(opened.ssrc, len(data), now)
+        if opened.new_key and stream.ekt_spi is not None:
+            stream.rekeyed(now)
+        stream.ekt_spi, stream.ekt_epoch = opened.ekt_spi, opened.ekt_epoch
+        return opened
+
+    def open_rtcp(self, data: bytes) -> bytes | None:
+        """Opens an SRTCP packet of the hop; None, and a count, where it is refused."""
+        if self._receiver is None:
+            self._statistics.rejections["no_keys"] += 1
+            return None
+        try:
+            return self._receiver.unprotect_rtcp(data)
+        except PacketRejected as rejection:
+            self._statistics.rejections[rejection.reason] += 1
+            return None
+
+    def _count_rejection(self, data: bytes, reason: str, now: float) -> None:
+        self._statistics.rejections[reason] += 1
+        # The hop vouched for the SSRC; streams that the roster doesn't name aren't counted apart.
+        if reason in END_TO_END_REASONS:
+            stream = self._statistics.streams.get(_ssrc(data))
+            if stream is not None:
+                stream.failed(now, for_want_of_a_key=reason in NO_KEY_REASONS)
+
+    # Events of the engines below
+
+    def _take_dtls_events(self, now: float) -> None:
+        while (event := self._connection.next_event()) is not None:
+            if isinstance(event, HandshakeCompleted):
+                self._install_hop(event, now)
+            elif isinstance(event, EKTKeyReceived):
+                self._install_ekt_key(event.ekt_key, now)
+            elif isinstance(event, ConnectionTerminated):
+                self._events.append(AssociationTerminated(event.reason, now))
+
+    def _install_hop(self, completed: HandshakeCompleted, now: float) -> None:
+        profile = completed.srtp_profile
+        if not profile.is_double or completed.ekt_cipher is None:
+            self._connection.close(now)
+            return
+        self._profile = profile
+        keys = completed.keying_material.outer()
+        self._sender = DoubleSender(profile, keys.client_write_key, keys.client_write_salt)
+        self._receiver = DoubleReceiver(profile, keys.server_write_key, keys.server_write_salt)
+        hop = profile.parameters.hop_profile
+        self._outbound = OutboundEKT(hop.parameters.key_length, full_ekt_field)
+        for ssrc, kind in self._sources.items():
+            self._outbound.add_source(ssrc, kind, now)
+        self._disclose_keys("hop", keys.client_write_key, keys.client_write_salt)
+        self._disclose_keys("hop", keys.server_write_key, keys.server_write_salt)
+        self._events.append(Connected(profile, now))
+
+    def _install_ekt_key(self, key: EKTKey, now: float) -> None:
+        first = self._outbound is None or self._outbound.spi is None
+        if self._outbound is None or not self._inbound.receive_ekt_key(key, now):
+            return
+        self._take_inbound_events()
+        if not first:
+            self._statistics.rekeyed(now)
+        self._tell({"kind": "kek", "hex": key.ekt_key_value.hex(), "spi": key.ekt_spi})
+        self._events.append(EKTKeyInstalled(key.ekt_spi, now))
+        self._outbound.receive_ekt_key(key, now)
+        self._take_outbound_events()
+
+    def _take_inbound_events(self) -> None:
+        while (event := self._inbound.next_event()) is not None:
+            if self._receiver is None:
+                continue
+            if isinstance(event, ParameterSetAdded):
+                self._receiver.add_ekt_parameter_set(
+                    event.spi, event.ekt_key, event.srtp_master_salt
+                )
+            else:
+                self._receiver.remove_ekt_parameter_set(event.spi)
+
+    def _take_outbound_events(self) -> None:
+        if self._outbound is None:
+            return
+        while (event := self._outbound.next_event()) is not None:
+            if isinstance(event, InnerKeysAnnounced):
+                for key in event.keys:
+                    self._disclose_keys("e2e", key.master_key, key.master_salt, key.ssrc)
+            elif isinstance(event, InnerKeysSwitched):
+                self._use(event.keys)
+                self._events.append(KeysSwitched(event.spi, event.at))
+            elif isinstance(event, EKTKeyUsedUp):
+                self._events.append(SendingStopped(event.spi, event.at, event.reason))
+
+    def _use(self, keys: tuple[InnerKey, ...]) -> None:
+        if self._sender is not None:
+            for key in keys:
+                self._sender.set_inner_key(key.ssrc, key.master_key, key.master_salt)
+
+    # Disclosure
+
+    def _disclose_keys(
+        self, layer: str, master_key: bytes, master_salt: bytes, ssrc: int | None = None
+    ) -> None:
+        if self._disclose is None or self._profile is None:
+            return
+        hop = self._profile.parameters.hop_profile
+        session = derive_srtp_session_key(hop, master_key, master_salt)
+        owner = {} if ssrc is None else {"ssrc": ssrc}
+        self._tell({"kind": f"{layer}_master", "hex": master_key.hex(), **owner})
+        self._tell({"kind": f"{layer}_session", "hex": session.hex(), **owner})
+
+    def _tell(self, secret: Mapping[str, str | int]) -> None:
+        if self._disclose is not None:
+            self._disclose(secret)
+
+
+def _ssrc(packet: bytes) -> int:
+    return int.from_bytes(packet[8:12], "big")
