@@ -1,0 +1,404 @@
+"""An Endpoint: joins a conference, sends its tracks, and decodes everybody else's.
+
+endpoint = Endpoint(EndpointOptions("https://focus:8443", "weekly", "Alice", Path("focus.pem")))
+endpoint.add_track(track)
+await endpoint.join()
+async for event in endpoint.events():
+    ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiortc.mediastreams import MediaStreamTrack
+from aiortc.rtcrtpsender import RTCRtpSender
+
+from halfkey.dtls import Certificate
+from halfkey.ekt.outbound import Kind
+from halfkey.endpoint.aiortc_adapter import (
+    Receiver,
+    RemoteTrack,
+    send_parameters,
+    sender_ssrc,
+    start_receiver,
+)
+from halfkey.endpoint.client import FocusClient, FocusError, Participation
+from halfkey.endpoint.core import (
+    AssociationTerminated,
+    Connected,
+    CoreEvent,
+    Disclose,
+    EKTKeyInstalled,
+)
+from halfkey.endpoint.events import (
+    EndpointStatistics,
+    Event,
+    Joined,
+    Left,
+    RemoteStatistics,
+    Terminated,
+    TrackAdded,
+    TrackRemoved,
+)
+from halfkey.endpoint.roster import SOURCE_LIMIT, Roster, Source, kind_of
+from halfkey.endpoint.statistics import Statistics
+from halfkey.endpoint.transport import Transport
+from halfkey.errors import CodecError, HalfkeyError, UsageError
+from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
+from halfkey.sdp import Answer, Offer, build_offer, read_answer
+from halfkey.sdp.transport import Transport as TransportDescription
+
+_EVENT_LIMIT = 1024
+_TLS_ID_BYTES = 30
+_CNAME_BYTES = 12  # 96 bits (RFC 7022 section 4.2)
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.25, 8.0
+
+
+class JoinFailedError(HalfkeyError):
+    """The conference could not be joined; the message is one line that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """What an Endpoint has to know.
+
+    Attributes:
+        focus_url: ``https://host:port`` of the Focus.
+        conference: the conference's name.
+        name: our display name.
+        trusted: PEM, the certificates believed for the Focus.
+        check_hostname: whether its certificate must name the host too (for a bundle with a CA).
+        profiles: the double profiles to offer, best first.
+        slots: how many other participants' audio, and how many videos, to receive at once.
+        join_timeout: seconds from the offer to the keys, at the most.
+        keep_listening: after leaving, keep socket, keys and receivers, and go on trying to open
+            what arrives.
+        disclose: gets every secret of ours as it comes to be known: our KEKs, end-to-end and hop
+            keys. It is for demonstrations and tests that look for them where they must not be;
+            whoever has it can read the conference.
+    """
+
+    focus_url: str
+    conference: str
+    name: str
+    trusted: Path
+    check_hostname: bool = False
+    profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128,)
+    slots: int = 8
+    join_timeout: float = 30.0
+    keep_listening: bool = False
+    disclose: Disclose | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class _Remote:
+    """A source that is or was in the roster, and what decodes it; its latest track stays."""
+
+    source: Source
+    receiver: Receiver | None = None
+    track: RemoteTrack | None = None
+    earlier_frames: int = 0
+
+    @property
+    def frames(self) -> int:
+        return self.earlier_frames + (self.track.frames if self.track is not None else 0)
+
+
+class Endpoint:
+    """One participant of a conference; made inside a running event loop, used once.
+
+    Args:
+        options: what it has to know.
+
+    Raises:
+        ConfigurationError: an option can't be used.
+    """
+
+    def __init__(self, options: EndpointOptions) -> None:
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._client = FocusClient(
+            options.focus_url,
+            options.conference,
+            options.trusted,
+            check_hostname=options.check_hostname,
+        )
+        self._certificate = Certificate.generate()
+        self._tls_id = secrets.token_hex(_TLS_ID_BYTES)
+        self._cname = secrets.token_urlsafe(_CNAME_BYTES)
+        self._statistics = Statistics()
+        self._transport = Transport(
+            self,
+            certificate=self._certificate,
+            tls_id=self._tls_id,
+            profiles=options.profiles,
+            statistics=self._statistics,
+            disclose=options.disclose,
+        )
+        self._senders: list[tuple[Kind, RTCRtpSender]] = []
+        self._feedback_ssrc = secrets.randbits(32)
+        self._roster = Roster(frozenset())
+        self._remotes: dict[int, _Remote] = {}
+        self._offer: Offer | None = None
+        self._answer: Answer | None = None
+        self._participation: Participation | None = None
+        self._keyed: asyncio.Future[None] = self._loop.create_future()
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENT_LIMIT)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving = False
+        self._closed = False
+
+    @property
+    def ssrcs(self) -> tuple[int, ...]:
+        """What it sends, in the order in which tracks were added."""
+        return tuple(sender_ssrc(sender) for _, sender in self._senders)
+
+    def add_track(self, track: MediaStreamTrack) -> None:
+        """Adds a track to send; before `join`.
+
+        Raises:
+            UsageError: the offer has been made already, or it is neither audio nor video.
+        """
+        if self._offer is not None:
+            raise UsageError("tracks are added before joining")
+        kind = kind_of(track.kind)
+        if kind is None:
+            raise UsageError(f"a track of kind {track.kind!r} can't be sent")
+        self._senders.append((kind, RTCRtpSender(track, self._transport)))  # type: ignore[arg-type]
+
+    # Joining and leaving
+
+    async def join(self) -> None:
+        """Joins, and returns once the Key Distributor has given us an EKTKey and we send.
+
+        Raises:
+            JoinFailedError: that was not to be; nothing is left behind.
+        """
+        started = self._loop.time()
+        try:
+            async with asyncio.timeout(self._options.join_timeout):
+                await self._negotiate()
+                await self._keyed
+        except (HalfkeyError, TimeoutError) as error:
+            await self.close()
+            reason = str(error) or f"no keys within {self._options.join_timeout:g} s"
+            raise JoinFailedError(f"can't join {self._options.conference}: {reason}") from error
+        except BaseException:
+            await self.close()
+            raise
+        await self._start_senders()
+        now = self._loop.time()
+        self._tell(Joined(now, now - started, self.ssrcs))
+
+    async def _negotiate(self) -> None:
+        """Offer, answer, path and handshake."""
+        sources = [(kind, sender_ssrc(sender)) for kind, sender in self._senders]
+        self._roster = Roster(frozenset(self.ssrcs))
+        self._offer = build_offer(
+            session_id=secrets.randbits(62),
+            transport=TransportDescription(
+                fingerprint=str(self._certificate.fingerprint()),
+                tls_id=self._tls_id,
+                ice_ufrag=self._transport.ice.local_username,
+                ice_pwd=self._transport.ice.local_password,
+            ),
+            sources=sources,
+            audio_slots=self._options.slots,
+            video_slots=self._options.slots,
+            cname=self._cname,
+            name=self._options.name,
+        )
+        self._participation = await self._client.join(self._offer.text)
+        self._answer = read_answer(self._participation.answer, self._offer)
+        self._run(self._follow_events())
+        kinds = {ssrc: kind for kind, ssrc in sources}
+        await self._transport.connect(self._answer.transport, kinds)
+
+    async def _start_senders(self) -> None:
+        if self._answer is None:
+            return
+        for number, (kind, sender) in enumerate(self._senders):
+            if self._answer.media[number].rejected:
+                continue
+            parameters = send_parameters(
+                kind, str(number), self._cname, self._answer.payload_types, self._answer.extensions
+            )
+            await sender.send(parameters)
+
+    async def leave(self) -> None:
+        """Leaves the conference; without `keep_listening` everything ends.
+
+        Raises:
+            FocusError: the Focus could not be told; the Endpoint has stopped sending all the same.
+        """
+        self._leaving = True
+        try:
+            await self._end_participation()
+        finally:
+            self._tell(Left(self._loop.time()))
+            if not self._options.keep_listening:
+                await self.close()
+
+    async def _end_participation(self) -> None:
+        for _, sender in self._senders:
+            await sender.stop()
+            if sender.track is not None:
+                sender.track.stop()
+        participation, self._participation = self._participation, None
+        if participation is not None:
+            await self._client.leave(participation)
+
+    async def close(self) -> None:
+        """Ends everything; leaves first if need be. May be called at any time."""
+        if self._closed:
+            return
+        self._closed = self._leaving = True
+        self._keyed.cancel()
+        with contextlib.suppress(FocusError):
+            await self._end_participation()
+        for remote in self._remotes.values():
+            await self._stop_receiver(remote)
+        await self._transport.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.close()
+        self._tell(None)
+
+    # Events
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The events, until the Endpoint is closed; to be read by one reader."""
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    def _tell(self, event: Event | None) -> None:
+        # Whoever doesn't read loses the oldest ones.
+        if self._events.full():
+            self._events.get_nowait()
+        self._events.put_nowait(event)
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # What the transport tells (halfkey.endpoint.transport.Owner)
+
+    def association_event(self, event: CoreEvent) -> None:
+        """Something happened to the keys."""
+        if isinstance(event, AssociationTerminated):
+            if not self._keyed.done():
+                reason = f"the Key Distributor's association ended: {event.reason}"
+                self._keyed.set_exception(JoinFailedError(reason))
+            elif not self._leaving:
+                self._tell(Terminated(event.reason, event.at))
+        elif not isinstance(event, Connected):
+            if isinstance(event, EKTKeyInstalled) and not self._keyed.done():
+                self._keyed.set_result(None)
+            self._tell(event)
+
+    def new_stream(self, ssrc: int, now: float) -> Receiver | None:
+        """A packet of an SSRC opened for the first time."""
+        source = self._roster.find(ssrc)
+        if source is None or self._answer is None or self._closed:
+            return None
+        remote = self._remotes[ssrc]
+        remote.earlier_frames = remote.frames
+        ssrcs = self.ssrcs
+        remote.receiver = start_receiver(
+            source.kind,
+            ssrc,
+            self._transport,
+            ssrcs[0] if ssrcs else self._feedback_ssrc,
+            self._answer.payload_types,
+        )
+        remote.track = remote.receiver.remote_track
+        self._tell(TrackAdded(source.participant_id, source.name, source.kind, ssrc, remote.track))
+        return remote.receiver
+
+    def stream_ended(self, ssrc: int) -> None:
+        """The source said goodbye."""
+        remote = self._remotes.get(ssrc)
+        if remote is not None:
+            self._run(self._stop_receiver(remote))
+
+    async def _stop_receiver(self, remote: _Remote) -> None:
+        receiver, remote.receiver = remote.receiver, None
+        if receiver is not None:
+            await receiver.stop()
+            self._tell(TrackRemoved(remote.source.participant_id, remote.source.ssrc))
+
+    # What the Focus tells
+
+    async def _follow_events(self) -> None:
+        """Reads roster events, for ever; the roster comes anew after each break."""
+        backoff = _FIRST_BACKOFF
+        while True:
+            with contextlib.suppress(FocusError, CodecError):
+                async for event in self._client.events():
+                    backoff = _FIRST_BACKOFF
+                    self._apply(event.name, event.data)
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, _LONGEST_BACKOFF)
+
+    def _apply(self, name: str, data: dict[str, Any]) -> None:
+        came, went = self._roster.apply(name, data)
+        for source in came:
+            if source.ssrc not in self._remotes and len(self._remotes) >= SOURCE_LIMIT:
+                self._remotes.pop(next(iter(self._remotes)))
+            self._remotes.setdefault(source.ssrc, _Remote(source)).source = source
+            self._statistics.stream(source.ssrc)
+        for source in went:
+            self._run(self._stop_receiver(self._remotes[source.ssrc]))
+
+    # Statistics
+
+    def statistics(self) -> EndpointStatistics:
+        """The counters as of now."""
+        counters = self._statistics
+        tracks = [remote.track for remote in self._remotes.values() if remote.track is not None]
+        decoded_at = [track.last_at for track in tracks if track.last_at is not None]
+        return EndpointStatistics(
+            at=self._loop.time(),
+            ekt_spi=self._transport.ekt_spi,
+            sent=dict(counters.sent),
+            unsent=dict(counters.unsent),
+            packets_received=counters.packets_received,
+            packets_opened=counters.packets_opened,
+            frames_decoded=sum(remote.frames for remote in self._remotes.values()),
+            last_received_at=counters.last_received_at,
+            last_opened_at=counters.last_opened_at,
+            last_frame_at=max(decoded_at, default=None),
+            rejections=dict(counters.rejections),
+            streams=tuple(self._remote(remote) for remote in self._remotes.values()),
+        )
+
+    def _remote(self, remote: _Remote) -> RemoteStatistics:
+        source = self._roster.find(remote.source.ssrc) or remote.source
+        track = remote.track
+        stream = self._statistics.stream(source.ssrc)
+        return RemoteStatistics(
+            participant_id=source.participant_id,
+            name=source.name,
+            kind=source.kind,
+            ssrc=source.ssrc,
+            packets=stream.packets,
+            bytes=stream.bytes,
+            frames=remote.frames,
+            decode_errors=track.decode_errors if track is not None else 0,
+            before_key=stream.before_key,
+            e2e_failures=stream.e2e_failures,
+            e2e_failures_during_rekey=stream.e2e_failures_during_rekey,
+            ekt_spi=stream.ekt_spi,
+            ekt_epoch=stream.ekt_epoch,
+            last_opened_at=stream.last_opened_at,
+            last_frame_at=track.last_at if track is not None else None,
+        )

@@ -1,0 +1,272 @@
+"""An Endpoint as a process: `halfkey join`.
+
+It says what happens in objects fit for JSON, each with an ``event``:
+
+- ``joined`` {at, ms, ssrcs}; ``ekt_key`` {spi, at}; ``switched`` {spi, epoch, at}
+- ``track`` {name, kind, ssrc}; ``stopped`` {spi, reason, at}; ``terminated`` {reason, at}
+- ``progress``, twice a second, ``mark`` on command and ``final`` at the end: the counters
+- ``left`` {at}
+
+and takes the commands ``leave``, ``mark`` and ``stop``. Every ``at`` is in seconds of the system's
+monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from av import VideoFrame
+
+from halfkey.endpoint.client import FocusError
+from halfkey.endpoint.core import Disclose, EKTKeyInstalled, KeysSwitched, SendingStopped
+from halfkey.endpoint.endpoint import Endpoint, EndpointOptions
+from halfkey.endpoint.events import (
+    EndpointStatistics,
+    Event,
+    Joined,
+    Left,
+    RemoteStatistics,
+    Terminated,
+    TrackAdded,
+)
+from halfkey.endpoint.media import (
+    FileMedia,
+    PictureTrack,
+    ToneTrack,
+    VideoShape,
+    image_of,
+    tone_of,
+)
+from halfkey.errors import ConfigurationError
+from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
+
+PROGRESS_INTERVAL = 0.5
+
+Report = Callable[[Mapping[str, Any]], None]
+
+_PLAIN_NAME = re.compile(r"\w[\w .-]{0,63}")
+_SUMS = ("packets", "bytes", "before_key", "e2e_failures", "e2e_failures_during_rekey")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """What `halfkey join` was asked for.
+
+    Attributes:
+        focus_url: ``https://host:port`` of the Focus.
+        trusted: PEM, the certificates believed for the Focus.
+        conference: the conference's name.
+        name: our display name; it stands on the test picture.
+        index: chooses the test picture's colour and the tone.
+        profiles: the double profiles to offer, best first.
+        media: a file to send; None for the test picture and tone.
+        shape: how large and how often pictures are sent.
+        slots: how many others' audio, and how many videos, to receive at once.
+        duration: seconds to stay; None until told to leave or stop.
+        keep_listening: after leaving, go on trying to open what arrives, until told to stop.
+        pictures: a folder for the last picture of each sender; None for none.
+        disclose: see `EndpointOptions`.
+    """
+
+    focus_url: str
+    trusted: Path
+    conference: str
+    name: str
+    index: int = 0
+    profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128,)
+    media: Path | None = None
+    shape: VideoShape = field(default_factory=VideoShape)
+    slots: int = 8
+    duration: float | None = None
+    keep_listening: bool = False
+    pictures: Path | None = None
+    disclose: Disclose | None = field(default=None, repr=False)
+
+
+class EndpointProcess:
+    """Joins, reports, and leaves or stops on command.
+
+    Args:
+        options: what was asked for.
+        report: called with each object.
+    """
+
+    def __init__(self, options: ProcessOptions, report: Report) -> None:
+        self._options = options
+        self._report = report
+        self._endpoint: Endpoint | None = None
+        self._pictured: dict[int, TrackAdded] = {}
+        self._leave = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    async def command(self, message: Mapping[str, Any]) -> None:
+        """Takes a command; an unknown one is passed over."""
+        what = message.get("command")
+        if what == "leave":
+            self._leave.set()
+        elif what == "stop":
+            self._stop.set()
+        elif what == "mark" and self._endpoint is not None:
+            self._count("mark", self._endpoint.statistics())
+
+    async def run(self) -> None:
+        """Stays in the conference for as long as it should.
+
+        Raises:
+            ConfigurationError: an option can't be used.
+            JoinFailedError: the conference could not be joined.
+        """
+        options = self._options
+        _make_folder(options.pictures)
+        media = None if options.media is None else FileMedia(options.media, options.shape)
+        self._endpoint = endpoint = Endpoint(
+            EndpointOptions(
+                focus_url=options.focus_url,
+                conference=options.conference,
+                name=options.name,
+                trusted=options.trusted,
+                profiles=options.profiles,
+                slots=options.slots,
+                keep_listening=options.keep_listening,
+                disclose=options.disclose,
+            )
+        )
+        for track in self._test_tracks() if media is None else media.tracks:
+            endpoint.add_track(track)
+        helpers = [asyncio.create_task(self._follow(endpoint))]
+        try:
+            await endpoint.join()
+            helpers.append(asyncio.create_task(self._progress(endpoint)))
+            await self._stay(endpoint)
+            self._save_pictures()
+            self._count("final", endpoint.statistics())
+        finally:
+            await endpoint.close()
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _test_tracks(self) -> tuple[ToneTrack, PictureTrack]:
+        options = self._options
+        picture = PictureTrack(options.name, options.index, options.shape)
+        return ToneTrack(tone_of(options.index)), picture
+
+    async def _stay(self, endpoint: Endpoint) -> None:
+        """Until the time is over or a command comes; then leaves, and maybe listens on."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.duration):
+                await _either(self._leave, self._stop)
+        if self._stop.is_set() or not self._options.keep_listening:
+            return  # closing the Endpoint makes it leave
+        try:
+            await endpoint.leave()
+        except FocusError as error:
+            self._report({"event": "warning", "text": str(error)})
+        await self._stop.wait()
+
+    async def _progress(self, endpoint: Endpoint) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_INTERVAL)
+            self._count("progress", endpoint.statistics())
+
+    async def _follow(self, endpoint: Endpoint) -> None:
+        async for event in endpoint.events():
+            self._report_event(event)
+
+    def _report_event(self, event: Event) -> None:
+        if isinstance(event, Joined):
+            ms, ssrcs = round(event.seconds * 1000, 1), list(event.ssrcs)
+            self._report({"event": "joined", "at": event.at, "ms": ms, "ssrcs": ssrcs})
+        elif isinstance(event, EKTKeyInstalled):
+            self._report({"event": "ekt_key", "spi": event.spi, "at": event.at})
+        elif isinstance(event, KeysSwitched):
+            # Each EKTKey sees one master key of ours, the one of epoch 0.
+            self._report({"event": "switched", "spi": event.spi, "epoch": 0, "at": event.at})
+        elif isinstance(event, SendingStopped):
+            stopped = {"spi": event.spi, "reason": event.reason, "at": event.at}
+            self._report({"event": "stopped", **stopped})
+        elif isinstance(event, TrackAdded):
+            if event.kind == "video":
+                self._pictured[event.ssrc] = event
+            what = {"name": event.name, "kind": event.kind, "ssrc": event.ssrc}
+            self._report({"event": "track", **what})
+        elif isinstance(event, Left):
+            self._report({"event": "left", "at": event.at})
+        elif isinstance(event, Terminated):
+            self._report({"event": "terminated", "reason": event.reason, "at": event.at})
+
+    def _count(self, name: str, statistics: EndpointStatistics) -> None:
+        self._report({"event": name, **counters(statistics)})
+
+    def _save_pictures(self) -> None:
+        """Saves the last picture of each sender, under its name if that is plain."""
+        folder = self._options.pictures
+        if folder is None:
+            return
+        for added in self._pictured.values():
+            frame = added.track.last_frame
+            if isinstance(frame, VideoFrame):
+                plain = _PLAIN_NAME.fullmatch(added.name) is not None
+                name = added.name if plain else f"{added.ssrc:08x}"
+                image_of(frame).save(folder / f"{name}.png")
+
+
+async def run(options: ProcessOptions, report: Report) -> None:
+    """Runs an Endpoint that takes no commands; see `EndpointProcess`."""
+    await EndpointProcess(options, report).run()
+
+
+def counters(statistics: EndpointStatistics) -> dict[str, Any]:
+    """The counters as an object fit for JSON; what was received stands by the sender's name."""
+    received: dict[str, dict[str, int]] = {}
+    for stream in statistics.streams:
+        sender = received.setdefault(
+            stream.name, dict.fromkeys(("audio_frames", "video_frames", *_SUMS), 0)
+        )
+        _add(sender, stream)
+    return {
+        "at": statistics.at,
+        "ekt_spi": statistics.ekt_spi,
+        "sent_packets": sum(statistics.sent.values()),
+        "unsent": statistics.unsent,
+        "packets_received": statistics.packets_received,
+        "packets_opened": statistics.packets_opened,
+        "frames_decoded": statistics.frames_decoded,
+        "last_received_at": statistics.last_received_at,
+        "last_opened_at": statistics.last_opened_at,
+        "last_frame_at": statistics.last_frame_at,
+        "rejections": statistics.rejections,
+        "received": received,
+    }
+
+
+def _add(sender: dict[str, int], stream: RemoteStatistics) -> None:
+    sender[f"{stream.kind}_frames"] += stream.frames
+    for name in _SUMS:
+        sender[name] += getattr(stream, name)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+def _make_folder(folder: Path | None) -> None:
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: the folder can't be made ({error.strerror}); name another one"
+        ) from error
