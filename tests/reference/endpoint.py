@@ -33,17 +33,17 @@ class ReceivingEndpoint:
     def receive(self, packet: bytes) -> Received:
         srtp_packet, _ = split_field(packet)
         header = rtp.parse(srtp_packet)
-        # The hop is authenticated before the EKTField outside it is looked at: what comes of a
-        # packet that passes both is the same as in the order of RFC 8870 section 4.3.2.
+        # RFC 8870 section 4.3.2 looks at the EKTField first, and a packet that fails there never
+        # comes to SRTP processing, so it uses up no index. Here the hop's tag is looked at before,
+        # so that no field counts which came with a forged packet; the index is recorded after.
         counter = self.outer_counters.get(header.ssrc, RolloverCounter())
         outer_roc = counter.estimate(header.sequence_number)
         counter.check(outer_roc, header.sequence_number)
         outer = double.unprotect_outer(self.outer, srtp_packet, outer_roc)
-        counter.update(outer_roc, header.sequence_number)
-        self.outer_counters[header.ssrc] = counter
-
         known = len(self.ekt.keys.get(header.ssrc, []))
         self.ekt.receive(packet, header.ssrc)
+        counter.update(outer_roc, header.sequence_number)
+        self.outer_counters[header.ssrc] = counter
         received = self._inner(outer, header.ssrc, outer_roc)
         return replace(received, new_key=len(self.ekt.keys[header.ssrc]) > known)
 

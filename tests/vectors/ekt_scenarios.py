@@ -154,6 +154,10 @@ def refused_fields(profile: int) -> Iterator[Scenario]:
     s.step("64 bits of the ciphertext missing", s.packet("A", 106), shorter)
     odd = ekt.FullEktField(full[1:-7], 1, 1).encode()
     s.step("a ciphertext that is no multiple of 64 bits", s.packet("A", 107), odd)
+    first = s.steps[1]["srtp_packet"]
+    s.step(
+        "the first of these as it was sent: its index wasn't used up", bytes.fromhex(first), full
+    )
     s.step("A goes on", s.packet("A", 108), SHORT)
     yield s
 
