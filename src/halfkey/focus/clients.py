@@ -252,7 +252,8 @@ class MediaDistributorClient(Client):
                 async for event in read_events(response.content.iter_any()):
                     yield event
         except (TimeoutError, aiohttp.ClientError, OSError, CodecError) as error:
-            raise Unavailable(f"{self.name}'s events broke off: {type(error).__name__}") from error
+            fault = type(error).__name__
+            raise Unavailable(f"{self.name}'s events can't be followed: {fault}") from error
 
 
 def _candidates(value: object) -> tuple[tuple[str, int], ...]:

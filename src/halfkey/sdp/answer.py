@@ -104,12 +104,16 @@ def build_answer(
         *transport.session_lines,
     ]
     for media in offer.media:
-        if media.mid not in offer.bundle:
-            lines += _rejection(media)
-            continue
-        lines += _acceptance(media, hosts[0])
-        lines += transport.tagged_lines if media.mid == offer.bundle[0] else []
+        lines += _section(media, offer.bundle, transport)
     return read_answer(text_of(lines), offer)
+
+
+def _section(media: Media, bundle: Sequence[str], transport: Transport) -> list[Line]:
+    """What stands in the answer for one section of the offer."""
+    if media.mid not in bundle:
+        return _rejection(media)
+    tagged = transport.tagged_lines if media.mid == bundle[0] else []
+    return _acceptance(media, transport.candidates[0]) + tagged
 
 
 def _rejection(media: Media) -> list[Line]:

@@ -7,7 +7,7 @@ sources. All share one bundle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from halfkey.errors import CodecError
@@ -35,6 +35,9 @@ _NO_CONNECTION = "IN IP4 0.0.0.0"
 _DISCARD_PORT = 9
 
 _JOINERS = "\u200c\u200d"
+
+_PlannedSection = tuple[str, Direction, int | None]
+"""Kind, direction and, of a source, the SSRC."""
 
 
 @dataclass(frozen=True)
@@ -114,24 +117,32 @@ def build_offer(
     Raises:
         CodecError: the arguments make no valid offer.
     """
-    plan: list[tuple[str, Direction, int | None]] = [
-        (kind, Direction.SENDONLY, ssrc) for kind, ssrc in sources
+    plan: list[_PlannedSection] = [
+        *((kind, Direction.SENDONLY, ssrc) for kind, ssrc in sources),
+        *[("audio", Direction.RECVONLY, None)] * audio_slots,
+        *[("video", Direction.RECVONLY, None)] * video_slots,
     ]
-    plan += [("audio", Direction.RECVONLY, None)] * audio_slots
-    plan += [("video", Direction.RECVONLY, None)] * video_slots
-    lines = origin(session_id, version)
-    if name:
-        lines.append(Line("i", name))
     mids = tuple(str(index) for index in range(len(plan)))
-    lines += [Line("t", "0 0"), attribute("group", Group("BUNDLE", mids))]
-    lines += [attribute("identity", identity)] if identity is not None else []
-    lines += transport.session_lines
-    for index, (kind, direction, ssrc) in enumerate(plan):
-        lines += _section(_codec(kind), str(index), direction, tagged=index == 0)
-        lines += transport.tagged_lines if index == 0 else []
-        if ssrc is not None:
-            lines.append(attribute("ssrc", SourceAttribute(ssrc, "cname", cname)))
+    lines = [
+        *origin(session_id, version),
+        *([Line("i", name)] if name else []),
+        Line("t", "0 0"),
+        attribute("group", Group("BUNDLE", mids)),
+        *([attribute("identity", identity)] if identity is not None else []),
+        *transport.session_lines,
+        *_sections(plan, transport, cname),
+    ]
     return read_offer(text_of(lines))
+
+
+def _sections(plan: Sequence[_PlannedSection], transport: Transport, cname: str) -> Iterator[Line]:
+    """The media sections, of which the first is the tagged one."""
+    for index, (kind, direction, ssrc) in enumerate(plan):
+        yield from _section(_codec(kind), str(index), direction, tagged=index == 0)
+        if index == 0:
+            yield from transport.tagged_lines
+        if ssrc is not None:
+            yield attribute("ssrc", SourceAttribute(ssrc, "cname", cname))
 
 
 def _codec(kind: str) -> Codec:
