@@ -12,6 +12,7 @@ pub mod double;
 pub mod ekt;
 pub mod ekt_field;
 pub mod error;
+pub mod forwarder;
 pub mod kdf;
 pub mod ohb;
 pub mod profile;

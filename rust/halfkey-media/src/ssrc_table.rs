@@ -61,6 +61,16 @@ impl<T> SsrcTable<T> {
         self.entries.get_mut(at).map(|entry| &mut entry.1)
     }
 
+    /// All SSRCs with their state, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.entries.iter().map(|entry| (entry.0, &entry.1))
+    }
+
+    /// All SSRCs with their state, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        self.entries.iter_mut().map(|entry| (entry.0, &mut entry.1))
+    }
+
     /// Whether an SSRC that isn't there yet would be refused.
     #[must_use]
     pub fn is_full(&self) -> bool {

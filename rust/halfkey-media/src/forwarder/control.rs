@@ -1,0 +1,220 @@
+//! Instructions: who takes part, with which keys, and what goes where.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::participant::{Downlink, Uplink};
+use super::route::{Route, Slot};
+use super::{Forwarder, HopKeys, Kind, ParticipantConfig, ParticipantId, feedback};
+
+/// Why an instruction can't be followed: a fault of the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControlError {
+    /// There is no participant with this number.
+    UnknownParticipant,
+    /// The participant has not declared this SSRC.
+    UnknownSource,
+    /// The receiver has no identifier for the `mid` header extension.
+    NoMidExtension,
+    /// The receiver has this source in another slot: no packet can be sealed twice for it.
+    AlreadyInASlot,
+    /// Another participant has this address.
+    AddressTaken,
+    /// Nothing is in this slot.
+    EmptySlot,
+}
+
+impl Forwarder {
+    /// Adds a participant, in place of an earlier one with this number.
+    pub fn add_participant(&mut self, id: ParticipantId, config: &ParticipantConfig) {
+        let _ = self.remove_participant(id);
+        let (uplink, downlink) = (Uplink::new(config), Downlink::new(config));
+        let index = if let Some(index) = self.vacant.pop() {
+            self.uplinks[index] = uplink;
+            self.downlinks[index] = downlink;
+            index
+        } else {
+            self.uplinks.push(uplink);
+            self.downlinks.push(downlink);
+            self.uplinks.len() - 1
+        };
+        self.indices.insert(id, index);
+    }
+
+    /// Forgets a participant, its keys and its address.
+    ///
+    /// # Errors
+    /// There is none with this number.
+    pub fn remove_participant(&mut self, id: ParticipantId) -> Result<(), ControlError> {
+        let index = self.index(id)?;
+        for slot in core::mem::take(&mut self.downlinks[index].slots) {
+            self.unroute(index, &slot);
+        }
+        for downlink in &mut self.downlinks {
+            downlink.slots.retain(|slot| slot.owner != index);
+        }
+        if let Some(address) = self.downlinks[index].address {
+            self.addresses.remove(&address);
+        }
+        self.uplinks[index] = Uplink::default();
+        self.downlinks[index] = Downlink::default();
+        self.vacant.push(index);
+        self.indices.remove(&id);
+        Ok(())
+    }
+
+    /// Sets where a participant's packets come from and go to.
+    ///
+    /// # Errors
+    /// There is no such participant, or the address is another's.
+    pub fn set_address(
+        &mut self,
+        id: ParticipantId,
+        address: SocketAddr,
+    ) -> Result<(), ControlError> {
+        let index = self.index(id)?;
+        if self
+            .addresses
+            .get(&address)
+            .is_some_and(|other| *other != index)
+        {
+            return Err(ControlError::AddressTaken);
+        }
+        if let Some(old) = self.downlinks[index].address.replace(address) {
+            self.addresses.remove(&old);
+        }
+        self.addresses.insert(address, index);
+        Ok(())
+    }
+
+    /// Sets the keys of a participant's hop.
+    ///
+    /// # Errors
+    /// There is no such participant.
+    pub fn set_keys(
+        &mut self,
+        id: ParticipantId,
+        keys: HopKeys,
+        now: Duration,
+    ) -> Result<(), ControlError> {
+        let index = self.index(id)?;
+        self.uplinks[index].keys = Some(keys.receive);
+        let due = now + feedback::REPORT_INTERVAL;
+        self.downlinks[index].keys = Some(keys.send);
+        self.downlinks[index].report_due = due;
+        self.arm(due);
+        Ok(())
+    }
+
+    /// Wipes the keys of a participant's hop: nothing is taken from it or sent to it any more.
+    ///
+    /// # Errors
+    /// There is no such participant.
+    pub fn remove_keys(&mut self, id: ParticipantId) -> Result<(), ControlError> {
+        let index = self.index(id)?;
+        self.uplinks[index].keys = None;
+        self.downlinks[index].keys = None;
+        Ok(())
+    }
+
+    /// Puts a source into a receiver's slot, in place of what was there. A video source is asked for
+    /// a picture that needs no other.
+    ///
+    /// # Errors
+    /// There is no such participant or source, or the receiver can't take it.
+    pub fn assign_slot(
+        &mut self,
+        receiver: ParticipantId,
+        mid: &str,
+        owner: ParticipantId,
+        ssrc: u32,
+        now: Duration,
+    ) -> Result<(), ControlError> {
+        let (receiver, owner) = (self.index(receiver)?, self.index(owner)?);
+        if self.uplinks[owner].sources.get(ssrc).is_none() {
+            return Err(ControlError::UnknownSource);
+        }
+        let taken = |slot: &Slot| slot.owner == owner && slot.ssrc == ssrc && slot.mid != mid;
+        if self.downlinks[receiver].slots.iter().any(taken) {
+            return Err(ControlError::AlreadyInASlot);
+        }
+        let route = Route::new(
+            &self.uplinks[owner],
+            &self.downlinks[receiver],
+            receiver,
+            mid,
+        )?;
+        let slot = Slot {
+            mid: mid.to_owned(),
+            owner,
+            ssrc,
+        };
+        self.vacate(receiver, mid);
+        self.downlinks[receiver].slots.push(slot);
+        if let Some(source) = self.uplinks[owner].sources.get_mut(ssrc) {
+            source.routes.push(route);
+            if source.kind == Kind::Video {
+                let due = source.keyframes.request(false, now);
+                self.arm(due);
+            }
+        }
+        Ok(())
+    }
+
+    /// Empties a receiver's slot.
+    ///
+    /// # Errors
+    /// There is no such participant, or nothing is in the slot.
+    pub fn clear_slot(&mut self, receiver: ParticipantId, mid: &str) -> Result<(), ControlError> {
+        let receiver = self.index(receiver)?;
+        self.vacate(receiver, mid)
+            .then_some(())
+            .ok_or(ControlError::EmptySlot)
+    }
+
+    /// Has the packets in a receiver's slot renumbered by `sequence_offset`, and their M set to
+    /// `marker` if it is given. The Original Header Block says what they were.
+    ///
+    /// # Errors
+    /// There is no such participant, or nothing is in the slot.
+    pub fn set_rewrite(
+        &mut self,
+        receiver: ParticipantId,
+        mid: &str,
+        sequence_offset: u16,
+        marker: Option<bool>,
+    ) -> Result<(), ControlError> {
+        let receiver = self.index(receiver)?;
+        let slots = &self.downlinks[receiver].slots;
+        let slot = slots.iter().find(|slot| slot.mid == mid);
+        let slot = slot.ok_or(ControlError::EmptySlot)?;
+        let source = self.uplinks[slot.owner].sources.get_mut(slot.ssrc);
+        let route = source.and_then(|source| source.route_to(receiver));
+        let route = route.ok_or(ControlError::EmptySlot)?;
+        route.sequence_offset = sequence_offset;
+        route.marker = marker;
+        Ok(())
+    }
+
+    fn index(&self, id: ParticipantId) -> Result<usize, ControlError> {
+        let index = self.indices.get(&id).copied();
+        index.ok_or(ControlError::UnknownParticipant)
+    }
+
+    /// Empties a slot; false if it was empty.
+    fn vacate(&mut self, receiver: usize, mid: &str) -> bool {
+        let slots = &mut self.downlinks[receiver].slots;
+        let Some(at) = slots.iter().position(|slot| slot.mid == mid) else {
+            return false;
+        };
+        let slot = slots.swap_remove(at);
+        self.unroute(receiver, &slot);
+        true
+    }
+
+    fn unroute(&mut self, receiver: usize, slot: &Slot) {
+        if let Some(source) = self.uplinks[slot.owner].sources.get_mut(slot.ssrc) {
+            source.routes.retain(|route| route.receiver != receiver);
+        }
+    }
+}

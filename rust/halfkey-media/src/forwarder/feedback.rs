@@ -1,0 +1,284 @@
+//! SRTCP: what is passed on, what ends here, and the forwarder's own reports.
+//!
+//! Sender reports and goodbyes go to those who receive the source. Receiver reports end here, since
+//! the forwarder reports for itself on each hop. NACK, PLI and FIR go to the source's owner in the
+//! forwarder's own name, if the asker has that source in a slot. Nothing else is passed on.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::keyframes::KeyframeRequest;
+use super::participant::Downlink;
+use super::{DropReason, Forwarder};
+use crate::error::SealError;
+use crate::rtcp::{
+    CompoundWriter, FeedbackHeader, FirEntry, NackItem, ReportBlock, RtcpPacket, RtcpView,
+    SenderInfo, split_compound,
+};
+use crate::srtp::SRTCP_OVERHEAD;
+
+/// The time between two of our receiver reports on one hop.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// As many blocks as one receiver report holds.
+const MAX_BLOCKS: usize = 31;
+
+impl Forwarder {
+    pub(super) fn receive_rtcp(
+        &mut self,
+        from: usize,
+        datagram: &mut [u8],
+        now: Duration,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<(), DropReason> {
+        let uplink = &mut self.uplinks[from];
+        let keys = uplink.keys.as_mut().ok_or(DropReason::NoKeys)?;
+        let length = keys.open_rtcp(datagram)?;
+        uplink.last_received = Some(now);
+        let compound = &datagram[..length];
+        // All or nothing: no part of a compound acts if another is malformed.
+        for view in split_compound(compound) {
+            view?.read()?;
+        }
+        let views = || split_compound(compound).filter_map(Result::ok);
+        for view in views() {
+            self.note_cname(from, &view);
+        }
+        for view in views() {
+            if let Err(reason) = self.take_rtcp(from, &view, now, send) {
+                self.statistics.count(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// A source's CNAME comes behind the sender report that it is to go on with.
+    fn note_cname(&mut self, from: usize, view: &RtcpView<'_>) {
+        let ssrc = view
+            .body
+            .first_chunk()
+            .map(|ssrc| u32::from_be_bytes(*ssrc));
+        if let (Some(cname), Some(ssrc)) = (view.cname(), ssrc)
+            && let Some(source) = self.uplinks[from].sources.get_mut(ssrc)
+        {
+            source.cname.clear();
+            source.cname.extend_from_slice(cname);
+        }
+    }
+
+    fn take_rtcp(
+        &mut self,
+        from: usize,
+        view: &RtcpView<'_>,
+        now: Duration,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<(), DropReason> {
+        match view.read()? {
+            RtcpPacket::SenderReport { ssrc, info } => {
+                self.relay_sender_report(from, ssrc, &info, now, send)
+            }
+            RtcpPacket::ReceiverReport { .. } | RtcpPacket::SourceDescription => Ok(()),
+            RtcpPacket::Goodbye => {
+                for ssrc in view.goodbye_ssrcs() {
+                    self.relay_goodbye(from, ssrc, send);
+                }
+                Ok(())
+            }
+            RtcpPacket::GenericNack(header) => self.relay_nack(from, header, view, send),
+            RtcpPacket::PictureLossIndication(header) => {
+                self.relay_keyframe_request(from, header.media_ssrc, false, now, send)
+            }
+            RtcpPacket::FullIntraRequest(_) => view.fir_entries().try_for_each(|entry| {
+                self.relay_keyframe_request(from, entry.ssrc, true, now, send)
+            }),
+            RtcpPacket::Other => Err(DropReason::UnsupportedRtcp),
+        }
+    }
+
+    /// Passes a sender report on to the source's receivers, without its report blocks.
+    fn relay_sender_report(
+        &mut self,
+        from: usize,
+        ssrc: u32,
+        info: &SenderInfo,
+        now: Duration,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<(), DropReason> {
+        let Some(source) = self.uplinks[from].sources.get_mut(ssrc) else {
+            return Err(DropReason::UnknownSsrc);
+        };
+        source
+            .reception
+            .receive_sender_report(info.ntp_timestamp, now);
+        for route in &source.routes {
+            let written = write_rtcp(
+                &mut self.downlinks[route.receiver],
+                &mut self.buffer,
+                |writer, _| {
+                    writer.sender_report(ssrc, info, &[])?;
+                    writer.source_description(ssrc, &source.cname)
+                },
+            );
+            match written {
+                Ok((address, length)) => {
+                    self.statistics.sent_rtcp_packets += 1;
+                    send(address, &self.buffer[..length]);
+                }
+                Err(reason) => self.statistics.count(reason),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the source's receivers that it is leaving.
+    fn relay_goodbye(&mut self, from: usize, ssrc: u32, send: &mut impl FnMut(SocketAddr, &[u8])) {
+        let Some(source) = self.uplinks[from].sources.get(ssrc) else {
+            // An Endpoint without sources says goodbye for what it sent its reports from.
+            return;
+        };
+        let receivers: Vec<usize> = source.routes.iter().map(|route| route.receiver).collect();
+        for receiver in receivers {
+            self.send_compound(receiver, &[], send, |writer, _| writer.goodbye(&[ssrc]));
+        }
+    }
+
+    /// Whose source is in a slot of this receiver.
+    fn owner_of(&self, receiver: usize, media_ssrc: u32) -> Result<usize, DropReason> {
+        let mut slots = self.downlinks[receiver].slots.iter();
+        slots
+            .find(|slot| slot.ssrc == media_ssrc)
+            .map(|slot| slot.owner)
+            .ok_or(DropReason::UnknownSsrc)
+    }
+
+    fn relay_nack(
+        &mut self,
+        from: usize,
+        header: FeedbackHeader,
+        view: &RtcpView<'_>,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<(), DropReason> {
+        let owner = self.owner_of(from, header.media_ssrc)?;
+        let source = self.uplinks[owner].sources.get_mut(header.media_ssrc);
+        let route = source.and_then(|source| source.route_to(from));
+        // The source knows its own numbers, not those that this receiver saw.
+        let offset = route.ok_or(DropReason::UnknownSsrc)?.sequence_offset;
+        let items = view.nack_items().map(|item| NackItem {
+            packet_id: item.packet_id.wrapping_sub(offset),
+            ..item
+        });
+        self.send_compound(owner, &[], send, |writer, own_ssrc| {
+            writer.generic_nack(own_ssrc, header.media_ssrc, items)
+        });
+        Ok(())
+    }
+
+    fn relay_keyframe_request(
+        &mut self,
+        from: usize,
+        media_ssrc: u32,
+        full_intra: bool,
+        now: Duration,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Result<(), DropReason> {
+        let owner = self.owner_of(from, media_ssrc)?;
+        let source = self.uplinks[owner].sources.get_mut(media_ssrc);
+        let source = source.ok_or(DropReason::UnknownSsrc)?;
+        source.keyframes.request(full_intra, now);
+        self.send_due_keyframe_requests(owner, now, send);
+        Ok(())
+    }
+
+    /// Asks an owner's sources for the pictures that are due, and arms the timer for the others.
+    pub(super) fn send_due_keyframe_requests(
+        &mut self,
+        owner: usize,
+        now: Duration,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) {
+        let mut due = Vec::new();
+        let mut next = None;
+        for (ssrc, source) in self.uplinks[owner].sources.iter_mut() {
+            due.extend(source.keyframes.take(now).map(|request| (ssrc, request)));
+            next = next.into_iter().chain(source.keyframes.due()).min();
+        }
+        if let Some(next) = next {
+            self.arm(next);
+        }
+        for (ssrc, request) in due {
+            self.statistics.keyframe_requests += 1;
+            self.send_compound(owner, &[], send, |writer, own_ssrc| match request {
+                KeyframeRequest::PictureLossIndication => {
+                    writer.picture_loss_indication(own_ssrc, ssrc)
+                }
+                KeyframeRequest::FullIntraRequest(sequence_number) => {
+                    let entry = FirEntry {
+                        ssrc,
+                        sequence_number,
+                    };
+                    writer.full_intra_request(own_ssrc, core::iter::once(entry))
+                }
+            });
+        }
+    }
+
+    /// Reports to a participant on those of its sources from which something came.
+    pub(super) fn send_report(
+        &mut self,
+        index: usize,
+        now: Duration,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) {
+        let sources = self.uplinks[index].sources.iter_mut();
+        let blocks: Vec<ReportBlock> = sources
+            .filter_map(|(ssrc, source)| source.reception.take_block(ssrc, now))
+            .collect();
+        for blocks in blocks.chunks(MAX_BLOCKS) {
+            self.send_compound(index, blocks, send, |_, _| Ok(()));
+        }
+    }
+
+    /// Sends a compound of our own: a receiver report, our CNAME, and what `write` adds; it is given
+    /// our SSRC on that hop.
+    fn send_compound(
+        &mut self,
+        to: usize,
+        blocks: &[ReportBlock],
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+        write: impl FnOnce(&mut CompoundWriter<'_>, u32) -> Result<(), SealError>,
+    ) {
+        let cname = core::mem::take(&mut self.downlinks[to].cname);
+        let written = write_rtcp(
+            &mut self.downlinks[to],
+            &mut self.buffer,
+            |writer, own_ssrc| {
+                writer.receiver_report(own_ssrc, blocks)?;
+                writer.source_description(own_ssrc, &cname)?;
+                write(writer, own_ssrc)
+            },
+        );
+        self.downlinks[to].cname = cname;
+        match written {
+            Ok((address, length)) => {
+                self.statistics.sent_rtcp_packets += 1;
+                send(address, &self.buffer[..length]);
+            }
+            Err(reason) => self.statistics.count(reason),
+        }
+    }
+}
+
+/// Writes and seals a compound in `buffer`; gives where it goes and its length.
+fn write_rtcp(
+    downlink: &mut Downlink,
+    buffer: &mut [u8],
+    write: impl FnOnce(&mut CompoundWriter<'_>, u32) -> Result<(), SealError>,
+) -> Result<(SocketAddr, usize), DropReason> {
+    let own_ssrc = downlink.own_ssrc;
+    let (keys, address) = downlink.ready().ok_or(DropReason::ReceiverNotReady)?;
+    let room = buffer.len() - SRTCP_OVERHEAD;
+    let mut writer = CompoundWriter::new(&mut buffer[..room]);
+    write(&mut writer, own_ssrc)?;
+    let length = writer.length();
+    Ok((address, keys.seal_rtcp(buffer, length)?))
+}

@@ -1,0 +1,195 @@
+//! The two halves of a participant's hop.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::keyframes::Keyframes;
+use super::reception::Reception;
+use super::route::{Route, Slot};
+use crate::error::KeyError;
+use crate::profile::HopProfile;
+use crate::srtp::{HopReceiveContext, HopSendContext};
+use crate::ssrc_table::SsrcTable;
+
+/// The most sources that one participant may declare.
+const MAX_SOURCES: usize = 64;
+
+/// The clock rate of a payload type whose name has none.
+const DEFAULT_CLOCK_RATE: u32 = 90_000;
+
+/// What a source sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Sound.
+    Audio,
+    /// Pictures: its receivers may ask for one that needs no other.
+    Video,
+}
+
+/// A source that a participant declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// What it sends.
+    pub kind: Kind,
+}
+
+/// What was negotiated with a participant.
+#[derive(Debug, Clone, Default)]
+pub struct ParticipantConfig {
+    /// The Media Distributor's own SSRC on this hop, for its RTCP.
+    pub own_ssrc: u32,
+    /// The Media Distributor's CNAME on this hop, at most 255 bytes.
+    pub cname: String,
+    /// Header extensions: URI and local identifier.
+    pub extensions: Vec<(String, u8)>,
+    /// Payload types: name as in `a=rtpmap` (for example `VP8/90000`), and number.
+    pub payload_types: Vec<(String, u8)>,
+    /// What the participant sends.
+    pub sources: Vec<SourceConfig>,
+}
+
+/// The keys of one hop, a context for each direction.
+#[derive(Debug)]
+pub struct HopKeys {
+    pub(super) receive: HopReceiveContext,
+    pub(super) send: HopSendContext,
+}
+
+impl HopKeys {
+    /// From the client's (the participant's) and the server's (our) SRTP master keys and salts.
+    ///
+    /// # Errors
+    /// A length doesn't fit the profile.
+    pub fn new(
+        profile: HopProfile,
+        client_write: (&[u8], &[u8]),
+        server_write: (&[u8], &[u8]),
+    ) -> Result<Self, KeyError> {
+        Ok(Self {
+            receive: HopReceiveContext::new(profile, client_write.0, client_write.1)?,
+            send: HopSendContext::new(profile, server_write.0, server_write.1)?,
+        })
+    }
+}
+
+/// One SSRC of a participant, and where it goes.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) kind: Kind,
+    pub(super) routes: Vec<Route>,
+    pub(super) reception: Reception,
+    pub(super) keyframes: Keyframes,
+    pub(super) cname: Vec<u8>,
+}
+
+impl Source {
+    pub(super) fn route_to(&mut self, receiver: usize) -> Option<&mut Route> {
+        let mut routes = self.routes.iter_mut();
+        routes.find(|route| route.receiver == receiver)
+    }
+}
+
+/// A payload type of a sender.
+#[derive(Debug, Clone)]
+pub(super) struct PayloadType {
+    /// In lower case: names of encodings have no case (RFC 8866 section 6.6).
+    pub(super) name: String,
+    pub(super) number: u8,
+    pub(super) clock_rate: u32,
+}
+
+impl PayloadType {
+    fn all(config: &ParticipantConfig) -> Vec<Self> {
+        let entries = config.payload_types.iter();
+        let new = |(name, number): &(String, u8)| Self {
+            name: name.to_ascii_lowercase(),
+            number: *number,
+            clock_rate: clock_rate(name).unwrap_or(DEFAULT_CLOCK_RATE),
+        };
+        entries.map(new).collect()
+    }
+}
+
+/// The second part of `opus/48000/2`.
+fn clock_rate(name: &str) -> Option<u32> {
+    name.split('/')
+        .nth(1)?
+        .parse()
+        .ok()
+        .filter(|rate| *rate > 0)
+}
+
+/// What comes from a participant.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    pub(super) keys: Option<HopReceiveContext>,
+    pub(super) sources: SsrcTable<Source>,
+    pub(super) extensions: Vec<(String, u8)>,
+    pub(super) payload_types: Vec<PayloadType>,
+    /// When the last authentic packet came.
+    pub(super) last_received: Option<Duration>,
+}
+
+impl Default for Uplink {
+    fn default() -> Self {
+        Self::new(&ParticipantConfig::default())
+    }
+}
+
+impl Uplink {
+    pub(super) fn new(config: &ParticipantConfig) -> Self {
+        let mut sources = SsrcTable::new(MAX_SOURCES);
+        for source in &config.sources {
+            sources.get_or_insert_with(source.ssrc, || Source {
+                kind: source.kind,
+                routes: Vec::new(),
+                reception: Reception::default(),
+                keyframes: Keyframes::default(),
+                cname: Vec::new(),
+            });
+        }
+        Self {
+            keys: None,
+            sources,
+            extensions: config.extensions.clone(),
+            payload_types: PayloadType::all(config),
+            last_received: None,
+        }
+    }
+
+    pub(super) fn payload_type(&self, number: u8) -> Option<&PayloadType> {
+        self.payload_types.iter().find(|one| one.number == number)
+    }
+}
+
+/// What goes to a participant.
+#[derive(Debug, Default)]
+pub(super) struct Downlink {
+    pub(super) keys: Option<HopSendContext>,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) own_ssrc: u32,
+    pub(super) cname: Vec<u8>,
+    pub(super) extensions: Vec<(String, u8)>,
+    pub(super) payload_types: Vec<PayloadType>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) report_due: Duration,
+}
+
+impl Downlink {
+    pub(super) fn new(config: &ParticipantConfig) -> Self {
+        Self {
+            own_ssrc: config.own_ssrc,
+            cname: config.cname.clone().into_bytes(),
+            extensions: config.extensions.clone(),
+            payload_types: PayloadType::all(config),
+            ..Self::default()
+        }
+    }
+
+    /// The keys and the address, when there are both.
+    pub(super) fn ready(&mut self) -> Option<(&mut HopSendContext, SocketAddr)> {
+        Some((self.keys.as_mut()?, self.address?))
+    }
+}

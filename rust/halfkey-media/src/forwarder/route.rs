@@ -1,0 +1,97 @@
+//! Where a source goes, and what changes on its way there.
+
+use super::ControlError;
+use super::participant::{Downlink, Uplink};
+use crate::rtp::{ChangeableFields, Element};
+
+/// The `mid` header extension (RFC 9143 section 15.2), which names the slot.
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// Extensions that mean something on one hop only, and are never passed on.
+const OF_ONE_HOP: [&str; 2] = [
+    MID,
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+];
+
+/// A slot of a receiver, with the source that is in it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) mid: String,
+    pub(super) owner: usize,
+    pub(super) ssrc: u32,
+}
+
+/// A source's way into a slot: everything that is looked up by name was looked up beforehand.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) receiver: usize,
+    mid: Vec<u8>,
+    mid_id: u8,
+    /// Local identifiers, the sender's and the receiver's.
+    extensions: Vec<(u8, u8)>,
+    /// Payload types, the sender's and the receiver's.
+    payload_types: Vec<(u8, u8)>,
+    /// Added to SEQ.
+    pub(super) sequence_offset: u16,
+    /// What M becomes, if it is changed.
+    pub(super) marker: Option<bool>,
+}
+
+impl Route {
+    pub(super) fn new(
+        uplink: &Uplink,
+        downlink: &Downlink,
+        receiver: usize,
+        mid: &str,
+    ) -> Result<Self, ControlError> {
+        let theirs = |uri: &str| {
+            let mut entries = downlink.extensions.iter();
+            entries.find(|entry| entry.0 == uri).map(|entry| entry.1)
+        };
+        let passed_on = uplink
+            .extensions
+            .iter()
+            .filter(|(uri, _)| !OF_ONE_HOP.contains(&uri.as_str()));
+        let known = uplink.payload_types.iter().filter_map(|ours| {
+            let mut types = downlink.payload_types.iter();
+            let same = types.find(|theirs| theirs.name == ours.name)?;
+            Some((ours.number, same.number))
+        });
+        Ok(Self {
+            receiver,
+            mid: mid.as_bytes().to_vec(),
+            mid_id: theirs(MID).ok_or(ControlError::NoMidExtension)?,
+            extensions: passed_on
+                .filter_map(|(uri, ours)| Some((*ours, theirs(uri)?)))
+                .collect(),
+            payload_types: known.collect(),
+            sequence_offset: 0,
+            marker: None,
+        })
+    }
+
+    /// PT, SEQ and M as the receiver gets them; `None` if it doesn't know the payload type.
+    pub(super) fn rewrite(&self, received: ChangeableFields) -> Option<ChangeableFields> {
+        let payload_type = lookup(&self.payload_types, received.payload_type)?;
+        Some(ChangeableFields {
+            payload_type,
+            sequence_number: received.sequence_number.wrapping_add(self.sequence_offset),
+            marker: self.marker.unwrap_or(received.marker),
+        })
+    }
+
+    /// The header extension as the receiver gets it: its `mid`, and what else both sides know.
+    pub(super) fn elements<'a>(
+        &'a self,
+        received: impl Iterator<Item = Element<'a>> + Clone,
+    ) -> impl Iterator<Item = Element<'a>> + Clone {
+        let mid: Element<'a> = (self.mid_id, &self.mid);
+        let others = received.filter_map(|(id, data)| Some((lookup(&self.extensions, id)?, data)));
+        core::iter::once(mid).chain(others)
+    }
+}
+
+/// Few entries: faster than a hash.
+fn lookup(pairs: &[(u8, u8)], key: u8) -> Option<u8> {
+    pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1)
+}

@@ -1,0 +1,6 @@
+//! The forwarder between Endpoints that hold the other ends of its hops.
+
+mod control;
+mod helpers;
+mod media;
+mod rtcp;

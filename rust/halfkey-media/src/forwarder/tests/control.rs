@@ -1,0 +1,177 @@
+//! Instructions: what they change, and which can't be followed.
+
+use core::time::Duration;
+
+use super::super::{ControlError, Forwarder};
+use super::helpers::{Endpoint, START, conference, dropped, receive};
+
+#[test]
+fn without_keys_nothing_is_taken_and_nothing_sent() {
+    let (mut forwarder, mut endpoints) = conference(3);
+    for receiver in [2, 3] {
+        forwarder
+            .assign_slot(receiver, "a", 1, 10, START)
+            .expect("free");
+    }
+    forwarder.remove_keys(2).expect("known");
+    let packet = endpoints[0].ordinary(10, 1);
+    let sent = receive(&mut forwarder, endpoints[0].address, &packet, START);
+    assert_eq!(
+        sent.iter().map(|one| one.0).collect::<Vec<_>>(),
+        [endpoints[2].address]
+    );
+    let packet = endpoints[1].ordinary(20, 1);
+    assert_eq!(
+        receive(&mut forwarder, endpoints[1].address, &packet, START),
+        []
+    );
+    assert_eq!(
+        dropped(&forwarder),
+        [("no_keys", 1), ("receiver_not_ready", 1)]
+    );
+}
+
+#[test]
+fn a_participant_that_is_removed_leaves_no_route() {
+    let (mut forwarder, mut endpoints) = conference(3);
+    forwarder.assign_slot(2, "a", 1, 10, START).expect("free");
+    forwarder.assign_slot(3, "a", 1, 10, START).expect("free");
+    forwarder.assign_slot(3, "b", 2, 20, START).expect("free");
+    forwarder.remove_participant(2).expect("known");
+    assert_eq!(
+        forwarder.remove_participant(2),
+        Err(ControlError::UnknownParticipant)
+    );
+    assert!(!forwarder.knows(&endpoints[1].address));
+    assert_eq!(forwarder.clear_slot(3, "b"), Err(ControlError::EmptySlot));
+    let packet = endpoints[0].ordinary(10, 1);
+    assert_eq!(
+        receive(&mut forwarder, endpoints[0].address, &packet, START).len(),
+        1
+    );
+
+    // Its place is taken by another, which has none of its routes.
+    let newcomer = Endpoint::new(4);
+    forwarder.add_participant(4, &newcomer.config);
+    forwarder.set_address(4, newcomer.address).expect("free");
+    forwarder
+        .set_keys(4, super::helpers::hop_keys(4), START)
+        .expect("known");
+    let packet = endpoints[0].ordinary(10, 2);
+    assert_eq!(
+        receive(&mut forwarder, endpoints[0].address, &packet, START).len(),
+        1
+    );
+    assert_eq!(forwarder.participants(), 3);
+    assert_eq!(dropped(&forwarder), []);
+}
+
+#[test]
+fn an_address_moves_with_its_participant_and_is_nobody_elses() {
+    let (mut forwarder, mut endpoints) = conference(2);
+    forwarder.assign_slot(2, "a", 1, 10, START).expect("free");
+    let (old, other) = (endpoints[0].address, endpoints[1].address);
+    assert_eq!(
+        forwarder.set_address(1, other),
+        Err(ControlError::AddressTaken)
+    );
+    let new = std::net::SocketAddr::from(([203, 0, 113, 9], 9));
+    forwarder.set_address(1, new).expect("free");
+    forwarder.set_address(1, new).expect("its own");
+    let packet = endpoints[0].ordinary(10, 1);
+    assert_eq!(receive(&mut forwarder, old, &packet, START), []);
+    assert_eq!(receive(&mut forwarder, new, &packet, START).len(), 1);
+    assert_eq!(dropped(&forwarder), [("unknown_address", 1)]);
+}
+
+#[test]
+fn slots_are_replaced_and_cleared() {
+    let (mut forwarder, mut endpoints) = conference(3);
+    forwarder.assign_slot(3, "a", 1, 10, START).expect("free");
+    forwarder
+        .assign_slot(3, "a", 2, 20, START)
+        .expect("replaces");
+    let packet = endpoints[0].ordinary(10, 1);
+    assert_eq!(
+        receive(&mut forwarder, endpoints[0].address, &packet, START),
+        []
+    );
+    let packet = endpoints[1].ordinary(20, 1);
+    assert_eq!(
+        receive(&mut forwarder, endpoints[1].address, &packet, START).len(),
+        1
+    );
+    forwarder.clear_slot(3, "a").expect("in use");
+    let packet = endpoints[1].ordinary(20, 2);
+    assert_eq!(
+        receive(&mut forwarder, endpoints[1].address, &packet, START),
+        []
+    );
+    assert_eq!(dropped(&forwarder), []);
+}
+
+#[test]
+fn what_can_not_be_followed_is_refused_and_changes_nothing() {
+    let (mut forwarder, mut endpoints) = conference(2);
+    forwarder.assign_slot(2, "a", 1, 10, START).expect("free");
+    let refused = [
+        (
+            forwarder.assign_slot(2, "b", 1, 10, START),
+            ControlError::AlreadyInASlot,
+        ),
+        (
+            forwarder.assign_slot(2, "a", 1, 99, START),
+            ControlError::UnknownSource,
+        ),
+        (
+            forwarder.assign_slot(2, "a", 9, 10, START),
+            ControlError::UnknownParticipant,
+        ),
+        (
+            forwarder.set_rewrite(2, "b", 1, None),
+            ControlError::EmptySlot,
+        ),
+    ];
+    for (result, error) in refused {
+        assert_eq!(result, Err(error));
+    }
+    endpoints[1].config.extensions.clear();
+    let packet = endpoints[0].ordinary(10, 1);
+    assert_eq!(
+        receive(&mut forwarder, endpoints[0].address, &packet, START).len(),
+        1
+    );
+    forwarder.add_participant(2, &endpoints[1].config);
+    let result = forwarder.assign_slot(2, "a", 1, 10, START);
+    assert_eq!(result, Err(ControlError::NoMidExtension));
+}
+
+#[test]
+fn idleness_counts_from_the_last_authentic_packet() {
+    let (mut forwarder, mut endpoints) = conference(1);
+    let later = START + Duration::from_secs(5);
+    assert_eq!(forwarder.idle(later), []);
+    let packet = endpoints[0].ordinary(10, 1);
+    receive(&mut forwarder, endpoints[0].address, &packet, START);
+    let mut bogus = endpoints[0].ordinary(10, 2);
+    bogus[20] ^= 1;
+    receive(&mut forwarder, endpoints[0].address, &bogus, later);
+    assert_eq!(forwarder.idle(later), [(1, Duration::from_secs(5))]);
+}
+
+#[test]
+fn what_passes_is_kept_when_asked_for() {
+    let mut forwarder = Forwarder::new(8);
+    let mut endpoint = Endpoint::new(1);
+    forwarder.add_participant(1, &endpoint.config);
+    forwarder.set_address(1, endpoint.address).expect("free");
+    forwarder
+        .set_keys(1, super::helpers::hop_keys(1), START)
+        .expect("known");
+    for number in 0..3 {
+        let packet = endpoint.ordinary(10, number);
+        receive(&mut forwarder, endpoint.address, &packet, START);
+    }
+    forwarder.remove_participant(1).expect("known");
+    assert_eq!(forwarder.captured(), [(10, b"nerinner".to_vec())]);
+}

@@ -1,0 +1,207 @@
+//! Endpoints of the hop layer: what they send is "inner ciphertext" to the forwarder.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::super::{Forwarder, HopKeys, Kind, ParticipantConfig, ParticipantId, SourceConfig};
+use crate::ekt_field::ekt_field_length;
+use crate::ohb::OriginalHeaderBlock;
+use crate::profile::HopProfile;
+use crate::rtcp::CompoundWriter;
+use crate::rtp::{ChangeableFields, RtpView, write_header};
+use crate::srtp::{HopReceiveContext, HopSendContext};
+use crate::{Rejection, SealError};
+
+pub(super) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+pub(super) const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+pub(super) const START: Duration = Duration::from_secs(10);
+
+pub(super) struct Endpoint {
+    pub(super) id: ParticipantId,
+    pub(super) address: SocketAddr,
+    pub(super) config: ParticipantConfig,
+    pub(super) send: HopSendContext,
+    pub(super) receive: HopReceiveContext,
+}
+
+fn key(seed: u64) -> ([u8; 16], [u8; 12]) {
+    ([seed as u8; 16], [seed as u8 ^ 0x5a; 12])
+}
+
+pub(super) fn hop_keys(seed: u64) -> HopKeys {
+    let ((client, client_salt), (server, server_salt)) = (key(2 * seed), key(2 * seed + 1));
+    let profile = HopProfile::AeadAes128Gcm;
+    HopKeys::new(profile, (&client, &client_salt), (&server, &server_salt)).expect("lengths fit")
+}
+
+/// A packet as a receiver sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Received {
+    pub(super) fields: ChangeableFields,
+    pub(super) ssrc: u32,
+    pub(super) timestamp: u32,
+    pub(super) extensions: Vec<(u8, Vec<u8>)>,
+    pub(super) payload: Vec<u8>,
+    pub(super) ohb: OriginalHeaderBlock,
+    pub(super) ekt_field: Vec<u8>,
+}
+
+impl Endpoint {
+    /// Number `id`, with an audio source `10 * id` and a video source `10 * id + 1`. Every number
+    /// that is negotiated differs between Endpoints.
+    pub(super) fn new(id: ParticipantId) -> Self {
+        let small = id as u8;
+        let config = ParticipantConfig {
+            own_ssrc: 1000 + u32::from(small),
+            cname: format!("md-{id}"),
+            extensions: vec![(LEVEL.into(), small), (MID.into(), small + 4)],
+            payload_types: vec![
+                ("opus/48000/2".into(), 100 + small),
+                ("VP8/90000".into(), 96),
+            ],
+            sources: vec![
+                SourceConfig {
+                    ssrc: 10 * u32::from(small),
+                    kind: Kind::Audio,
+                },
+                SourceConfig {
+                    ssrc: 10 * u32::from(small) + 1,
+                    kind: Kind::Video,
+                },
+            ],
+        };
+        let ((client, client_salt), (server, server_salt)) = (key(2 * id), key(2 * id + 1));
+        let profile = HopProfile::AeadAes128Gcm;
+        Self {
+            id,
+            address: SocketAddr::from(([192, 0, 2, small], 5000)),
+            config,
+            send: HopSendContext::new(profile, &client, &client_salt).expect("lengths fit"),
+            receive: HopReceiveContext::new(profile, &server, &server_salt).expect("lengths fit"),
+        }
+    }
+
+    pub(super) fn audio(&self) -> u32 {
+        10 * self.id as u32
+    }
+
+    /// An SRTP packet with this payload, Original Header Block and EKT Field.
+    pub(super) fn packet(
+        &mut self,
+        ssrc: u32,
+        fields: ChangeableFields,
+        extensions: &[(u8, &[u8])],
+        payload: &[u8],
+        ekt_field: &[u8],
+    ) -> Vec<u8> {
+        let mut fixed = [0; 12];
+        fixed[0] = 0x80;
+        fixed[4..8].copy_from_slice(&777_u32.to_be_bytes());
+        fixed[8..].copy_from_slice(&ssrc.to_be_bytes());
+        let view = RtpView::parse(&fixed).expect("a header");
+        let mut buffer = vec![0; 2000];
+        let elements = extensions.iter().copied();
+        let header = write_header(&mut buffer, &view, fields, elements).expect("has room");
+        let length = header + payload.len();
+        buffer[header..length].copy_from_slice(payload);
+        let sealed = self.send.seal_rtp(&mut buffer, length).expect("fresh");
+        buffer.truncate(sealed);
+        buffer.extend_from_slice(ekt_field);
+        buffer
+    }
+
+    /// An ordinary packet: payload "inner", an empty Original Header Block, a Short EKT Field.
+    pub(super) fn ordinary(&mut self, ssrc: u32, sequence_number: u16) -> Vec<u8> {
+        let payload_type = self.config.payload_types[(ssrc % 10) as usize].1;
+        let fields = ChangeableFields {
+            payload_type,
+            sequence_number,
+            marker: false,
+        };
+        self.packet(ssrc, fields, &[], b"inner\0", b"\0")
+    }
+
+    pub(super) fn open(&mut self, datagram: &[u8]) -> Result<Received, Rejection> {
+        let at = datagram.len() - ekt_field_length(datagram)?;
+        let mut packet = datagram[..at].to_vec();
+        let opened = self.receive.open_rtp(&mut packet)?;
+        let view = RtpView::parse(&packet[..opened.length()])?;
+        let (ohb, length) = OriginalHeaderBlock::parse(view.payload())?;
+        Ok(Received {
+            fields: view.changeable_fields(),
+            ssrc: view.ssrc(),
+            timestamp: view.timestamp(),
+            extensions: view
+                .extensions()
+                .map(|(id, data)| (id, data.to_vec()))
+                .collect(),
+            payload: view.payload()[..view.payload().len() - length].to_vec(),
+            ohb,
+            ekt_field: datagram[at..].to_vec(),
+        })
+    }
+
+    pub(super) fn rtcp(
+        &mut self,
+        write: impl FnOnce(&mut CompoundWriter<'_>) -> Result<(), SealError>,
+    ) -> Vec<u8> {
+        let mut buffer = vec![0; 2000];
+        let mut writer = CompoundWriter::new(&mut buffer);
+        write(&mut writer).expect("has room");
+        let length = writer.length();
+        let sealed = self.send.seal_rtcp(&mut buffer, length).expect("has room");
+        buffer.truncate(sealed);
+        buffer
+    }
+
+    pub(super) fn open_rtcp(&mut self, datagram: &[u8]) -> Vec<u8> {
+        let mut packet = datagram.to_vec();
+        let length = self.receive.open_rtcp(&mut packet).expect("authentic");
+        packet.truncate(length);
+        packet
+    }
+}
+
+/// A forwarder with Endpoints 1 to `count`, all connected and keyed; nothing is in any slot.
+pub(super) fn conference(count: u64) -> (Forwarder, Vec<Endpoint>) {
+    let mut forwarder = Forwarder::new(0);
+    let endpoints: Vec<_> = (1..=count).map(Endpoint::new).collect();
+    for endpoint in &endpoints {
+        forwarder.add_participant(endpoint.id, &endpoint.config);
+        let set = forwarder.set_address(endpoint.id, endpoint.address);
+        set.expect("a free address");
+        let set = forwarder.set_keys(endpoint.id, hop_keys(endpoint.id), START);
+        set.expect("known");
+    }
+    (forwarder, endpoints)
+}
+
+pub(super) type Sent = Vec<(SocketAddr, Vec<u8>)>;
+
+pub(super) fn receive(
+    forwarder: &mut Forwarder,
+    from: SocketAddr,
+    datagram: &[u8],
+    now: Duration,
+) -> Sent {
+    let mut sent = Vec::new();
+    let mut datagram = datagram.to_vec();
+    forwarder.receive(from, &mut datagram, now, &mut |to, data: &[u8]| {
+        sent.push((to, data.to_vec()));
+    });
+    sent
+}
+
+pub(super) fn handle_timer(forwarder: &mut Forwarder, now: Duration) -> Sent {
+    let mut sent = Vec::new();
+    forwarder.handle_timer(now, &mut |to, data: &[u8]| sent.push((to, data.to_vec())));
+    sent
+}
+
+pub(super) fn dropped(forwarder: &Forwarder) -> Vec<(&'static str, u64)> {
+    let dropped = &forwarder.statistics().dropped;
+    dropped
+        .iter()
+        .map(|(name, count)| (*name, *count))
+        .collect()
+}
