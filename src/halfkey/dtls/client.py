@@ -41,7 +41,7 @@ from halfkey.dtls.registries import (
     HandshakeType,
     NamedGroup,
 )
-from halfkey.dtls.states import CLIENT_1_2, State, StateTable
+from halfkey.dtls.states import CLIENT_1_2, State, StateTable, plaintext_types
 from halfkey.ekt.messages import EKTCipher
 from halfkey.profiles import SRTPProtectionProfile
 
@@ -53,6 +53,7 @@ class ClientHandshake(Handshake):
     """Speaks for a client until Finished has been checked."""
 
     states: ClassVar[StateTable] = CLIENT_1_2
+    plaintext_types: ClassVar[frozenset[int]] = plaintext_types(CLIENT_1_2)
 
     def __init__(self, configuration: Configuration, channel: Channel) -> None:
         super().__init__(configuration, channel, State.EXPECT_SERVER_HELLO)

@@ -246,6 +246,8 @@ class Connection:
             fragments = decode_fragments(record.payload)
         except CodecError:
             return self._counters.count(Noise.MALFORMED_FRAGMENT)
+        if not record.is_protected and not self._admits_in_plaintext(fragments):
+            return self._counters.count(Noise.UNEXPECTED_PLAINTEXT)
         reassembler = self._channel.reassembler
         stale = [one for one in fragments if one.message_seq < reassembler.next_seq]
         for fragment in fragments:
@@ -254,6 +256,12 @@ class Connection:
         if stale:
             self._receive_stale(stale, record)
         return None
+
+    def _admits_in_plaintext(self, fragments: list[Fragment]) -> bool:
+        handshake = self._handshake
+        return handshake is not None and all(
+            fragment.message_type in handshake.plaintext_types for fragment in fragments
+        )
 
     def _receive_stale(self, fragments: list[Fragment], record: OpenedRecord) -> None:
         """Repetitions: an authentic one may mean that the peer lacks what we sent last."""
@@ -309,7 +317,9 @@ class Connection:
             return True
         if handshake.is_held:
             return False
-        message = self._channel.reassembler.take(handshake.expected_epoch)
+        reassembler = self._channel.reassembler
+        # The peer itself sent a protected message where a plain one is due: receive() refuses it.
+        message = reassembler.take(handshake.expected_epoch) or reassembler.take(PROTECTED_EPOCH)
         if message is None:
             return False
         handshake.receive(message, now)

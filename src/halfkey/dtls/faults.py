@@ -30,6 +30,7 @@ class Noise(StrEnum):
     UNKNOWN_CONTENT_TYPE = "unknown_content_type"
     UNKNOWN_EPOCH = "unknown_epoch"
     EARLY_RECORD_LIMIT = "early_record_limit"
+    UNEXPECTED_PLAINTEXT = "unexpected_plaintext"
     LATE_PLAINTEXT = "late_plaintext"
     DECRYPTION_FAILED = "decryption_failed"
     REPLAYED = "replayed"

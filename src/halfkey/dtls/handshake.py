@@ -73,6 +73,7 @@ class Handshake(ABC):
     """
 
     states: ClassVar[StateTable]
+    plaintext_types: ClassVar[frozenset[int]]
 
     def __init__(self, configuration: Configuration, channel: Channel, state: State) -> None:
         self._configuration = configuration
@@ -109,6 +110,8 @@ class Handshake(ABC):
         Raises:
             ProtocolFault: whatever is wrong with it.
         """
+        if message.epoch != self.expected_epoch:
+            raise ProtocolFault(AlertDescription.UNEXPECTED_MESSAGE, "message under the wrong key")
         following = next_state(self.states, self.state, message.message_type)
         self._transcript.add(message.message_type, message.message_seq, message.body)
         try:

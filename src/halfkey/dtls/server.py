@@ -40,7 +40,7 @@ from halfkey.dtls.registries import (
     HandshakeType,
     NamedGroup,
 )
-from halfkey.dtls.states import SERVER_1_2, State, StateTable
+from halfkey.dtls.states import SERVER_1_2, State, StateTable, plaintext_types
 from halfkey.ekt.messages import EKTCipher
 from halfkey.profiles import SRTPProtectionProfile
 
@@ -58,6 +58,7 @@ class ServerHandshake(Handshake):
     """
 
     states: ClassVar[StateTable] = SERVER_1_2
+    plaintext_types: ClassVar[frozenset[int]] = plaintext_types(SERVER_1_2)
 
     def __init__(self, configuration: Configuration, channel: Channel, peer: bytes) -> None:
         super().__init__(configuration, channel, State.EXPECT_CLIENT_HELLO)

@@ -93,3 +93,18 @@ SERVER_1_2: StateTable = {
     _S.EXPECT_FINISHED: Row(PROTECTED_EPOCH, {_H.FINISHED: _S.CONNECTED}),
     _S.CONNECTED: Row(PROTECTED_EPOCH, {}),
 }
+
+
+def plaintext_types(states: StateTable) -> frozenset[int]:
+    """The messages that may come in plain text, once a handshake has begun.
+
+    Any other is not worth a look there: anybody can send it. A ClientHello begins a handshake, and
+    has no place in one.
+    """
+    admitted = {
+        message_type
+        for row in states.values()
+        if row.epoch == PLAINTEXT_EPOCH
+        for message_type in row.transitions
+    }
+    return frozenset(admitted - {HandshakeType.CLIENT_HELLO})

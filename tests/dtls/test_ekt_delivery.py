@@ -1,0 +1,335 @@
+"""ekt_key and its ACK (RFC 8870 sections 5.2.2 and 5.4)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.dtls.helpers import (
+    Delivery,
+    Network,
+    client_configuration,
+    connected,
+    deliver,
+    ekt_key,
+    handshake_record,
+    record_number,
+    server_configuration,
+    split_records,
+)
+
+from halfkey.dtls import (
+    AlertDescription,
+    ConnectionTerminated,
+    EKTKeyReceived,
+    Event,
+    HandshakeCompleted,
+)
+from halfkey.dtls.messages.ack import Ack
+from halfkey.dtls.registries import ContentType, HandshakeType
+from halfkey.ekt.messages import EKTCipher, EKTKey
+from halfkey.errors import UsageError
+
+
+def send(network: Network, *spis: int) -> None:
+    for spi in spis:
+        network.server.connection.send_ekt_key(ekt_key(spi), network.now)
+    network.drain()
+
+
+def protected_records(network: Network, sender: str) -> list[bytes]:
+    return [
+        record
+        for name, datagram in network.datagrams
+        if name == sender
+        for record in split_records(datagram)
+        if record_number(record)[0] == 1
+    ]
+
+
+def inject(network: Network, sender: str, content_type: int, payload: bytes) -> None:
+    """The peer itself sends something it shouldn't."""
+    network.side(sender).connection._channel.send_record(content_type, payload)
+    network.drain()
+    network.run(1)
+
+
+def inject_ekt_key(network: Network, body: bytes) -> None:
+    message_seq = network.server.connection._channel.take_message_seq()
+    record = handshake_record(HandshakeType.EKT_KEY, message_seq, body)
+    inject(network, "server", ContentType.HANDSHAKE, record[13:])
+
+
+# --- the wire, by hand
+
+
+def naive_ekt_key(key: bytes, salt: bytes, spi: int, ttl: int) -> bytes:
+    """The body, straight from the struct in RFC 8870 section 5.2.2."""
+    two = [len(key) >> 8, len(key) & 255]
+    three = [len(salt) >> 8, len(salt) & 255]
+    tail = [spi >> 8, spi & 255, ttl >> 16, ttl >> 8 & 255, ttl & 255]
+    return bytes(two) + key + bytes(three) + salt + bytes(tail)
+
+
+VECTOR = bytes.fromhex(
+    "0010 000102030405060708090a0b0c0d0e0f"  # ekt_key_value
+    "000c 73616c742d6f662d31322d62"  # srtp_master_salt
+    "0007 000e10"  # ekt_spi 7, ekt_ttl 3600
+)
+
+
+def test_the_body_on_the_wire() -> None:
+    assert ekt_key().encode() == VECTOR
+    assert naive_ekt_key(bytes(range(16)), b"salt-of-12-b", 7, 3600) == VECTOR
+    assert EKTKey.decode(VECTOR, EKTCipher.AESKW128) == ekt_key()
+
+
+def test_the_message_follows_the_servers_finished() -> None:
+    network = connected()
+    before = network.server.connection._channel.take_message_seq()
+    network = connected()
+    sent: list[tuple[int, bytes]] = []
+    channel = network.server.connection._channel
+    original = channel.writer.write
+
+    class Watching:
+        """Notes what goes into protected records."""
+
+        def __init__(self) -> None:
+            self.epoch, self.overhead = channel.writer.epoch, channel.writer.overhead
+
+        def write(self, epoch: int, content_type: int, payload: bytes) -> object:
+            sent.append((content_type, payload))
+            return original(epoch, content_type, payload)
+
+        def wipe(self) -> None:
+            """Nothing to forget here."""
+
+    channel.writer = Watching()  # type: ignore[assignment]
+    send(network, 7)
+    ((content_type, payload),) = sent
+    length = len(VECTOR).to_bytes(3, "big")
+    header = b"\x1a" + length + before.to_bytes(2, "big") + bytes(3) + length
+    assert content_type == 22
+    assert payload == header + VECTOR
+    assert before == 7  # ServerHello has 1 after HelloVerifyRequest's 0; Finished has 6
+
+
+# --- delivery
+
+
+def test_several_keys_come_in_order_one_at_a_time() -> None:
+    network = connected()
+    spis = list(range(20))
+    send(network, *spis)
+    assert len(protected_records(network, "server")) == 2  # Finished and the first ekt_key
+    network.run(5)
+    assert network.client.received_spis == network.server.acknowledged_spis == spis
+    received = [e.ekt_key for e in network.client.events if isinstance(e, EKTKeyReceived)]
+    assert received == [ekt_key(spi) for spi in spis]
+
+
+def test_a_key_long_after_the_handshake() -> None:
+    network = connected()
+    network.run(100_000)
+    send(network, 3)
+    network.run(1)
+    assert network.server.acknowledged_spis == [3]
+
+
+def test_an_ekt_key_before_finished_is_kept_and_acknowledged_later() -> None:
+    network = Network(client_configuration(), server_configuration())
+    held_back: list[bytes] = []
+
+    def fate(index: int, sender: str, datagram: bytes) -> Delivery:
+        if sender == "server" and record_number(split_records(datagram)[-1])[0] == 1:
+            held_back.append(datagram)
+            return []
+        return deliver(index, sender, datagram)
+
+    def on_event(name: str, event: Event) -> None:
+        if name == "server" and isinstance(event, HandshakeCompleted):
+            network.server.connection.send_ekt_key(ekt_key(), network.now)
+
+    network.fate, network.on_event = fate, on_event
+    network.start().run(0.2)
+    finished, key = held_back
+    client = network.client.connection
+    client.receive_datagram(key, network.now)
+    assert client.datagrams_to_send() == []
+    assert client.next_event() is None
+    client.receive_datagram(finished, network.now)
+    assert isinstance(client.next_event(), HandshakeCompleted)
+    assert isinstance(client.next_event(), EKTKeyReceived)
+    (ack,) = client.datagrams_to_send()
+    assert ack[0] == 26
+    network.server.connection.receive_datagram(ack, network.now)
+    network.drain()
+    assert network.server.acknowledged_spis == [7]
+
+
+def test_every_repetition_is_acknowledged_again_under_its_own_number() -> None:
+    network = connected()
+    acknowledgements = 0
+
+    def fate(index: int, sender: str, datagram: bytes) -> Delivery:
+        nonlocal acknowledgements
+        if sender == "client":
+            acknowledgements += 1
+            return deliver(index, sender, datagram) if acknowledgements == 3 else []
+        return deliver(index, sender, datagram)
+
+    network.fate = fate
+    send(network, 7)
+    network.run(10)
+    assert acknowledgements == 3
+    assert network.client.received_spis == network.server.acknowledged_spis == [7]
+    keys = protected_records(network, "server")[1:]
+    assert len({record_number(record) for record in keys}) == 3
+
+
+def test_an_ack_of_an_earlier_transmission_counts() -> None:
+    network = connected()
+    late: list[float] = [1.0, 5.0]
+
+    def fate(index: int, sender: str, datagram: bytes) -> Delivery:
+        if sender == "client":
+            return [(late.pop(0), datagram)] if late else []
+        return deliver(index, sender, datagram)
+
+    network.fate = fate
+    begin = network.now
+    send(network, 7)
+    while not network.server.acknowledged_spis:
+        assert network.step(begin + 60)
+    assert network.now == pytest.approx(begin + 1.01)  # the first ACK, after a second transmission
+    assert len(protected_records(network, "server")) == 3
+
+
+def test_without_ack_the_association_ends() -> None:
+    network = connected()
+    network.fate = lambda index, sender, datagram: (
+        [] if sender == "client" else deliver(index, sender, datagram)
+    )
+    send(network, 7, 8)
+    network.run(200)
+    assert network.server.terminated == ConnectionTerminated("ekt_key not acknowledged")
+    assert len(protected_records(network, "server")) == 1 + 7
+    assert network.client.received_spis == [7]
+
+
+def test_a_repeated_last_flight_brings_finished_and_the_open_ekt_key() -> None:
+    network = connected()
+    network.fate = lambda *_: []
+    send(network, 7)
+    before = len(protected_records(network, "server"))
+    deadline = network.server.connection.next_timer()
+    finished = protected_records(network, "client")[0]
+    # The very same record is a replay; a client's retransmission has a number of its own.
+    network.server.connection.receive_datagram(finished, network.now)
+    network.drain()
+    assert len(protected_records(network, "server")) == before
+    repeat = handshake_record(HandshakeType.FINISHED, 5, bytes(12))[13:]
+    network.client.connection._channel.send_record(ContentType.HANDSHAKE, repeat)
+    (datagram,) = network.client.connection.datagrams_to_send()
+    network.server.connection.receive_datagram(datagram, network.now)
+    network.drain()
+    assert len(protected_records(network, "server")) == before + 2
+    assert network.server.connection.next_timer() == deadline
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_unnegotiated_ekt_key_is_unexpected(side: str) -> None:
+    network = connected(
+        client_configuration(ekt_ciphers=() if side == "client" else (EKTCipher.AESKW128,)),
+        server_configuration(ekt_ciphers=() if side == "server" else (EKTCipher.AESKW128,)),
+    )
+    with pytest.raises(UsageError):
+        send(network, 7)
+    inject_ekt_key(network, VECTOR)
+    assert network.client.terminated.alert is AlertDescription.UNEXPECTED_MESSAGE
+    assert network.client.received_spis == []
+
+
+def test_an_ekt_key_from_a_client_is_unexpected() -> None:
+    network = connected()
+    message_seq = network.client.connection._channel.take_message_seq()
+    record = handshake_record(HandshakeType.EKT_KEY, message_seq, VECTOR)
+    inject(network, "client", ContentType.HANDSHAKE, record[13:])
+    assert network.server.terminated.alert is AlertDescription.UNEXPECTED_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("body", "alert"),
+    [
+        (VECTOR[:-1], AlertDescription.DECODE_ERROR),
+        (VECTOR + b"\0", AlertDescription.DECODE_ERROR),
+        (b"\0\0" + VECTOR[18:], AlertDescription.DECODE_ERROR),
+        (b"", AlertDescription.DECODE_ERROR),
+        (naive_ekt_key(bytes(32), bytes(12), 1, 1), AlertDescription.ILLEGAL_PARAMETER),
+        (naive_ekt_key(bytes(16), bytes(11), 1, 1), AlertDescription.ILLEGAL_PARAMETER),
+    ],
+    ids=["short", "long", "no_key", "empty", "key_of_another_cipher", "short_salt"],
+)
+def test_unusable_ekt_keys(body: bytes, alert: AlertDescription) -> None:
+    network = connected()
+    inject_ekt_key(network, body)
+    assert network.client.terminated.alert is alert
+    assert network.server.terminated.alert is alert
+    assert network.client.received_spis == []
+
+
+def test_a_longer_salt_is_cut_to_what_srtp_uses() -> None:
+    network = connected()
+    inject_ekt_key(network, naive_ekt_key(bytes(16), bytes(range(256)), 9, 1))
+    (event,) = network.client.of(EKTKeyReceived)
+    assert isinstance(event, EKTKeyReceived)
+    assert event.ekt_key.master_salt == bytes(range(12))
+
+
+def test_misuse_is_told_to_the_caller() -> None:
+    network = connected()
+    with pytest.raises(UsageError):
+        network.client.connection.send_ekt_key(ekt_key(), network.now)
+    with pytest.raises(UsageError):
+        network.server.connection.send_ekt_key(ekt_key(length=32), network.now)
+    fresh = Network(client_configuration(), server_configuration())
+    with pytest.raises(UsageError):
+        fresh.server.connection.send_ekt_key(ekt_key(), 0.0)
+    network.server.connection.close(network.now)
+    with pytest.raises(UsageError):
+        network.server.connection.send_ekt_key(ekt_key(), network.now)
+
+
+@pytest.mark.parametrize(
+    "numbers", [(), ((1, 0),), ((1, 99),), ((0, 1),), ((2**64 - 1, 2**64 - 1),)], ids=str
+)
+def test_acks_that_name_no_ekt_key_change_nothing(numbers: tuple[tuple[int, int], ...]) -> None:
+    from halfkey.dtls.record import RecordNumber
+
+    network = connected()
+    network.fate = lambda index, sender, datagram: (
+        deliver(index, sender, datagram) if datagram[0] == 26 and sender == "client" else []
+    )
+    send(network, 7)
+    ack = Ack(tuple(RecordNumber(*number) for number in numbers))
+    network.client.connection._channel.send_record(ContentType.ACK, ack.encode())
+    network.drain()
+    network.run(0.3)
+    assert network.server.acknowledged_spis == []
+    assert network.server.connection.counters["unexpected_ack"] == 1
+    assert network.server.connection.is_connected
+
+
+def test_a_malformed_ack_is_a_decode_error() -> None:
+    network = connected()
+    inject(network, "client", ContentType.ACK, b"\0\x0f" + bytes(15))
+    assert network.server.terminated.alert is AlertDescription.DECODE_ERROR
+
+
+def test_a_client_ignores_acks() -> None:
+    network = connected()
+    inject(network, "server", ContentType.ACK, b"\0\0")
+    assert network.client.connection.counters["unexpected_ack"] == 1
+    assert network.client.connection.is_connected
