@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,17 +13,23 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from tests.key_distributor.helpers import Certificates, Running
 
+from halfkey import dtls
+from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.errors import ConfigurationError
 from halfkey.key_distributor.driver import TUNNELS_PER_MEDIA_DISTRIBUTOR
+from halfkey.key_distributor.events import Event, Rekeyed
 from halfkey.key_distributor.policy import Policy
 from halfkey.key_distributor.service import KeyDistributorOptions, run, serve
+from halfkey.profiles import DOUBLE_128
 from halfkey.tls import client_context
 from halfkey.tunnel import (
     MediaDistributorTunnel,
     State,
+    TunneledDtls,
     TunnelTerminated,
     UnsupportedVersion,
 )
@@ -176,6 +183,99 @@ async def test_a_media_distributor_that_is_dialled_must_be_known_too(
             assert await asyncio.to_thread(handshake, certificates.md, listener) == "TLSv1.3"
 
 
+class RealEndpoint:
+    """A DTLS client behind a Media Distributor's end, over a real tunnel in real time."""
+
+    def __init__(self, answer: dict[str, str], certificate: dtls.Certificate, tls_id: str) -> None:
+        self.association_id = uuid4()
+        self.ekt_keys: list[EKTKey] = []
+        self.terminated = asyncio.Event()
+        configuration = dtls.Configuration(
+            role=dtls.Role.CLIENT,
+            certificate=certificate,
+            srtp_profiles=(DOUBLE_128,),
+            ekt_ciphers=(EKTCipher.AESKW128,),
+            external_session_id=tls_id.encode(),
+            peer_fingerprints=(dtls.Fingerprint.parse(answer["fingerprint"]),),
+            peer_external_session_id=answer["tls_id"].encode(),
+        )
+        self.connection = dtls.Connection(configuration, b"md")
+
+    def drain(self, end: MediaDistributorTunnel) -> None:
+        for datagram in self.connection.datagrams_to_send():
+            end.send_tunneled_dtls(self.association_id, datagram)
+        while (event := self.connection.next_event()) is not None:
+            if isinstance(event, dtls.EKTKeyReceived):
+                self.ekt_keys.append(event.ekt_key)
+            elif isinstance(event, dtls.ConnectionTerminated):
+                self.terminated.set()
+
+
+async def admit(running: Running, name: str) -> RealEndpoint:
+    certificate = dtls.Certificate.generate(name)
+    tls_id = name.ljust(24, "-")
+    body = {"fingerprint": str(certificate.fingerprint()), "tls_id": tls_id}
+    url = running.url(f"/conferences/c/participants/{name}")
+    async with running.focus.put(url, json=body) as response:
+        assert response.status == 201
+        return RealEndpoint(await response.json(), certificate, tls_id)
+
+
+async def carry(streams: Streams, end: MediaDistributorTunnel, *endpoints: RealEndpoint) -> None:
+    """A Media Distributor that does nothing but carry DTLS."""
+    reader, writer = streams
+    loop = asyncio.get_running_loop()
+    by_id = {endpoint.association_id: endpoint for endpoint in endpoints}
+    for endpoint in endpoints:
+        endpoint.connection.start(loop.time())
+    while True:
+        for endpoint in endpoints:
+            endpoint.drain(end)
+        writer.write(end.data_to_send())
+        end.receive_data(await reader.read(65536), loop.time())
+        while (event := end.next_event()) is not None:
+            if isinstance(event, TunneledDtls):
+                connection = by_id[event.association_id].connection
+                connection.receive_datagram(event.dtls_message, loop.time())
+
+
+async def test_a_conference_over_real_sockets(running: Running, certificates: Certificates) -> None:
+    """Admission over HTTPS, DTLS through TLS, and a rekey when the Focus removes somebody."""
+    alice, bob = await admit(running, "alice"), await admit(running, "bob")
+    streams = await dial(running, certificates.dialling(certificates.md))
+    end = MediaDistributorTunnel([9, 10])
+    carrying = asyncio.create_task(carry(streams, end, alice, bob))
+    await until(lambda now: now["ekt_keys_acknowledged"] == 2, running)
+    assert alice.ekt_keys == bob.ekt_keys
+    async with running.focus.delete(running.url("/conferences/c/participants/bob")) as response:
+        assert response.status == 204
+    await asyncio.wait_for(bob.terminated.wait(), TIMEOUT)
+    figures = await until(lambda now: now["ekt_keys_acknowledged"] == 3, running)
+    assert figures["rekeys"] == 1
+    assert len(alice.ekt_keys) == 2
+    assert len(bob.ekt_keys) == 1
+    (rekeyed,) = (event for event in running.events if isinstance(event, Rekeyed))
+    assert (rekeyed.reason, rekeyed.spi) == ("left", alice.ekt_keys[1].ekt_spi)
+    carrying.cancel()
+
+
+async def test_the_timer_runs_on_the_real_clock(certificates: Certificates) -> None:
+    events: list[Event] = []
+    options = certificates.options(policy=Policy(rekey_interval=1.0))
+    context = certificates.dialling(certificates.focus)
+    async with (
+        serve(options, events.append) as addresses,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+    ):
+        running = Running(addresses, session, events)
+        alice = await admit(running, "alice")
+        streams = await dial(running, certificates.dialling(certificates.md))
+        carrying = asyncio.create_task(carry(streams, MediaDistributorTunnel([9]), alice))
+        await until(lambda now: now["ekt_keys_acknowledged"] == 2, running)
+        carrying.cancel()
+    assert {event.reason for event in events if isinstance(event, Rekeyed)} == {"timer"}
+
+
 async def start(options: KeyDistributorOptions) -> str:
     """Starts it, which must fail; gives the line."""
     with pytest.raises(ConfigurationError) as caught:
@@ -211,6 +311,7 @@ async def test_run_says_where_it_is_and_ends_when_cancelled(certificates: Certif
     task = asyncio.create_task(run(certificates.options(), ready.set_result))
     addresses = await asyncio.wait_for(ready, TIMEOUT)
     assert set(addresses) == {"admission", "tunnel"}
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0  # a core file would hold keys
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -13,7 +13,6 @@ one timer for `next_timer`.
 
 from __future__ import annotations
 
-import hmac
 import os
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from uuid import UUID
 
 from halfkey import dtls
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
-from halfkey.key_distributor.conference import Conference, Participant, SPIsExhausted
+from halfkey.key_distributor.conference import Conference, SPIsExhausted
 from halfkey.key_distributor.events import (
     Admitted,
     Associated,
@@ -31,21 +30,25 @@ from halfkey.key_distributor.events import (
     Refused,
     Removed,
 )
+from halfkey.key_distributor.handshakes import (
+    Handshakes,
+    is_proven,
+    may_be_client_hello,
+    media_keys,
+)
 from halfkey.key_distributor.keying import Keying
-from halfkey.key_distributor.policy import Policy, Suite, choose_suite
+from halfkey.key_distributor.policy import Policy
 from halfkey.key_distributor.registry import Admission, Registry
 from halfkey.key_distributor.statistics import Statistics
 from halfkey.key_distributor.timers import Timers
 from halfkey.key_distributor.tunnels import Tunnel, Tunnels
-from halfkey.tunnel import MediaKeys, State, SupportedProfiles, TunneledDtls
+from halfkey.tunnel import State, SupportedProfiles, TunneledDtls
 
 REQUESTED_SPACING = 1.0
 """Seconds between an EKTKey and the next that a request may cause."""
 
 _REFUSALS_TOLD_PER_SECOND = 10
 
-_HANDSHAKE, _CLIENT_HELLO = 22, 1
-_RECORD_HEADER_LENGTH = 13
 _S = AssociationState
 
 
@@ -73,12 +76,13 @@ class KeyDistributor:
         policy.check()
         self.statistics = Statistics()
         self._policy = policy
-        self._certificate = certificate
-        self._random = random
-        self._cookies = dtls.CookieSecrets(random=random)
+        self._fingerprint = str(certificate.fingerprint())
         self._registry = Registry(policy, random)
         self._tunnels = Tunnels()
         self._table = AssociationTable(policy)
+        self._handshakes = Handshakes(
+            policy, certificate, self._registry, self._table, self._tunnels, random
+        )
         self._timers: Timers[Association | Conference] = Timers()
         self._events: deque[Event] = deque()
         self._keying = Keying(policy, self.statistics, self._events, self._timers.arm)
@@ -103,7 +107,7 @@ class KeyDistributor:
         admitted, is_new = self._registry.admit(conference, participant, fingerprint, tls_id)
         if is_new:
             self._events.append(Admitted(conference, participant))
-        return Admission(str(self._certificate.fingerprint()), admitted.own_tls_id, is_new)
+        return Admission(self._fingerprint, admitted.own_tls_id, is_new)
 
     def remove(self, conference: str, participant: str, now: float) -> bool:
         """Ends an admission and its association, and rekeys; False if there is none."""
@@ -231,71 +235,20 @@ class KeyDistributor:
         if self._table.has_ended(tunnel.media_distributor, message.association_id):
             self.statistics.dropped["ended_association"] += 1
             return None
-        if not _may_be_client_hello(message.dtls_message):
+        if not may_be_client_hello(message.dtls_message):
             self.statistics.dropped["unknown_association"] += 1
             return None
         deadline = now + self._policy.handshake_age
         association = Association(
             tunnel.media_distributor, message.association_id, tunnel.id, deadline
         )
-        association.connection = self._connection(association)
+        association.connection = self._handshakes.connection(association)
         displaced = self._table.add(association)
         if displaced is not None:
             self._table.forget(displaced)
             self._timers.arm(displaced, None)
             self.statistics.dropped["too_many_unproven"] += 1
         return association
-
-    def _connection(self, association: Association) -> dtls.Connection:
-        configuration = dtls.Configuration(
-            role=dtls.Role.SERVER,
-            select=lambda client_hello: self._select(association, client_hello),
-            cookie_secrets=self._cookies,
-            handshake_timeout=self._policy.handshake_age,
-            random=self._random,
-        )
-        # A cookie is good for one association of one Media Distributor.
-        return dtls.Connection(configuration, association.media_distributor + association.id.bytes)
-
-    def _select(
-        self, association: Association, client_hello: dtls.ClientHelloSummary
-    ) -> dtls.ServerParameters | dtls.AlertDescription:
-        """Finds whose ClientHello it is, and what its conference speaks; or refuses."""
-        session_id = client_hello.external_session_id
-        participant = self._registry.by_external_session_id(session_id or b"")
-        if participant is None:
-            association.refusal = "unknown_tls_id" if session_id else "no_external_session_id"
-            return dtls.AlertDescription.ACCESS_DENIED
-        if not self._table.may_handshake(association):
-            association.refusal = "too_many_handshakes"
-            return dtls.AlertDescription.INTERNAL_ERROR
-        suite = self._choose(association, participant.conference, client_hello)
-        if isinstance(suite, str):
-            association.refusal = suite
-            return dtls.AlertDescription.HANDSHAKE_FAILURE
-        association.participant, association.suite = participant, suite
-        self._table.change(association, _S.EXPECT_FINISHED)
-        return dtls.ServerParameters(
-            certificate=self._certificate,
-            srtp_profiles=(suite.profile,),
-            ekt_ciphers=(suite.cipher,),
-            external_session_id=participant.own_tls_id.encode(),
-            peer_fingerprints=(participant.fingerprint,),
-        )
-
-    def _choose(
-        self,
-        association: Association,
-        conference: Conference,
-        client_hello: dtls.ClientHelloSummary,
-    ) -> Suite | str:
-        tunnel = self._tunnels.get(association.tunnel)
-        wanted, ciphers = self._policy.profiles, client_hello.ekt_ciphers
-        if conference.suite is not None:
-            wanted = (conference.suite.profile,)
-            ciphers = tuple(one for one in ciphers if one == conference.suite.cipher)
-        of_media_distributor = (tunnel.profiles if tunnel else None) or ()
-        return choose_suite(wanted, client_hello.srtp_profiles, of_media_distributor, ciphers)
 
     def _drain(self, association: Association, now: float) -> None:
         """Handles what a connection tells, and sends what it has to send."""
@@ -333,7 +286,7 @@ class KeyDistributor:
     ) -> None:
         """The handshake is complete: MediaKeys first of all (RFC 9185 section 5.4), then EKTKey."""
         participant, suite = association.participant, association.suite
-        if participant is None or suite is None or not _is_proven(participant, event):
+        if participant is None or suite is None or not is_proven(participant, event):
             self._end(association, "not_proven", now)
             return
         conference = participant.conference
@@ -343,7 +296,7 @@ class KeyDistributor:
             return
         self._table.change(association, _S.CONNECTED)
         association.deadline = None
-        self._tunnels.send_media_keys(association, _media_keys(association.id, event))
+        self._tunnels.send_media_keys(association, media_keys(association.id, event))
         self.statistics.associations += 1
         self._events.append(
             Associated(conference.name, participant.id, association.id, event.srtp_profile)
@@ -440,34 +393,3 @@ class KeyDistributor:
                 self._end(association, "spi_exhausted", now)
             if not sending and not ending:
                 return
-
-
-def _may_be_client_hello(datagram: bytes) -> bool:
-    """Whether it begins with a handshake record of epoch 0 that holds (part of) a ClientHello."""
-    return (
-        len(datagram) > _RECORD_HEADER_LENGTH
-        and datagram[0] == _HANDSHAKE
-        and datagram[3:5] == bytes(2)
-        and datagram[_RECORD_HEADER_LENGTH] == _CLIENT_HELLO
-    )
-
-
-def _is_proven(participant: Participant, event: dtls.HandshakeCompleted) -> bool:
-    """The engine has checked both proofs; keys hang on them, so they are checked where they do."""
-    return participant.fingerprint.matches(event.peer_certificate) and hmac.compare_digest(
-        participant.tls_id.encode(), event.peer_external_session_id or b""
-    )
-
-
-def _media_keys(association_id: UUID, event: dtls.HandshakeCompleted) -> MediaKeys:
-    """The outer halves, and never more (RFC 9185 section 5.4)."""
-    outer = event.keying_material.outer()
-    return MediaKeys(
-        association_id,
-        event.srtp_profile,
-        b"",
-        outer.client_write_key,
-        outer.server_write_key,
-        outer.client_write_salt,
-        outer.server_write_salt,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -73,9 +74,16 @@ async def run(
     Raises:
         ConfigurationError: an option can't be followed.
     """
+    _forbid_core_dumps()
     async with serve(options, on_event) as addresses:
         on_ready(addresses)
         await asyncio.Event().wait()
+
+
+def _forbid_core_dumps() -> None:
+    """A core file of this process would hold every key."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 @contextlib.asynccontextmanager

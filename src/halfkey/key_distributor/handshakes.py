@@ -1,0 +1,135 @@
+"""How a DTLS association begins: whose ClientHello it is, what is chosen, and what is proven.
+
+`select` runs before anything is authenticated; so it only chooses, and nothing is given until the
+handshake is complete and `is_proven`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from uuid import UUID
+
+from halfkey import dtls
+from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
+from halfkey.key_distributor.conference import Conference, Participant
+from halfkey.key_distributor.policy import Policy, Suite, choose_suite
+from halfkey.key_distributor.registry import Registry
+from halfkey.key_distributor.tunnels import Tunnels
+from halfkey.tunnel import MediaKeys
+
+_HANDSHAKE, _CLIENT_HELLO = 22, 1
+_RECORD_HEADER_LENGTH = 13
+
+
+class Handshakes:
+    """Makes the server's end of associations.
+
+    Args:
+        policy: the profiles, and how long a handshake may last.
+        certificate: ours.
+        registry: who is admitted.
+        table: the associations.
+        tunnels: where they come from.
+        random: the source of DTLS's randomness.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        certificate: dtls.Certificate,
+        registry: Registry,
+        table: AssociationTable,
+        tunnels: Tunnels,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._policy = policy
+        self._certificate = certificate
+        self._registry = registry
+        self._table = table
+        self._tunnels = tunnels
+        self._random = random
+        self._cookies = dtls.CookieSecrets(random=random)
+
+    def connection(self, association: Association) -> dtls.Connection:
+        """Our end of an association that begins."""
+        configuration = dtls.Configuration(
+            role=dtls.Role.SERVER,
+            select=lambda client_hello: self._select(association, client_hello),
+            cookie_secrets=self._cookies,
+            handshake_timeout=self._policy.handshake_age,
+            random=self._random,
+        )
+        # A cookie is good for one association of one Media Distributor.
+        return dtls.Connection(configuration, association.media_distributor + association.id.bytes)
+
+    def _select(
+        self, association: Association, client_hello: dtls.ClientHelloSummary
+    ) -> dtls.ServerParameters | dtls.AlertDescription:
+        """Finds whose ClientHello it is, and what its conference speaks; or refuses."""
+        session_id = client_hello.external_session_id
+        participant = self._registry.by_external_session_id(session_id or b"")
+        if participant is None:
+            association.refusal = "unknown_tls_id" if session_id else "no_external_session_id"
+            return dtls.AlertDescription.ACCESS_DENIED
+        if not self._table.may_handshake(association):
+            association.refusal = "too_many_handshakes"
+            return dtls.AlertDescription.INTERNAL_ERROR
+        suite = self._choose(association, participant.conference, client_hello)
+        if isinstance(suite, str):
+            association.refusal = suite
+            return dtls.AlertDescription.HANDSHAKE_FAILURE
+        association.participant, association.suite = participant, suite
+        self._table.change(association, AssociationState.EXPECT_FINISHED)
+        return dtls.ServerParameters(
+            certificate=self._certificate,
+            srtp_profiles=(suite.profile,),
+            ekt_ciphers=(suite.cipher,),
+            external_session_id=participant.own_tls_id.encode(),
+            peer_fingerprints=(participant.fingerprint,),
+        )
+
+    def _choose(
+        self,
+        association: Association,
+        conference: Conference,
+        client_hello: dtls.ClientHelloSummary,
+    ) -> Suite | str:
+        tunnel = self._tunnels.get(association.tunnel)
+        wanted, ciphers = self._policy.profiles, client_hello.ekt_ciphers
+        if conference.suite is not None:
+            wanted = (conference.suite.profile,)
+            ciphers = tuple(one for one in ciphers if one == conference.suite.cipher)
+        of_media_distributor = (tunnel.profiles if tunnel else None) or ()
+        return choose_suite(wanted, client_hello.srtp_profiles, of_media_distributor, ciphers)
+
+
+def may_be_client_hello(datagram: bytes) -> bool:
+    """Whether it begins with a handshake record of epoch 0 that holds (part of) a ClientHello."""
+    return (
+        len(datagram) > _RECORD_HEADER_LENGTH
+        and datagram[0] == _HANDSHAKE
+        and datagram[3:5] == bytes(2)
+        and datagram[_RECORD_HEADER_LENGTH] == _CLIENT_HELLO
+    )
+
+
+def is_proven(participant: Participant, event: dtls.HandshakeCompleted) -> bool:
+    """The engine has checked both proofs; keys hang on them, so they are checked where they do."""
+    return participant.fingerprint.matches(event.peer_certificate) and hmac.compare_digest(
+        participant.tls_id.encode(), event.peer_external_session_id or b""
+    )
+
+
+def media_keys(association_id: UUID, event: dtls.HandshakeCompleted) -> MediaKeys:
+    """The outer halves, and never more (RFC 9185 section 5.4)."""
+    outer = event.keying_material.outer()
+    return MediaKeys(
+        association_id,
+        event.srtp_profile,
+        b"",
+        outer.client_write_key,
+        outer.server_write_key,
+        outer.client_write_salt,
+        outer.server_write_salt,
+    )
