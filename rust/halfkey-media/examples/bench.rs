@@ -144,7 +144,7 @@ fn protect(suite: &Suite, payload_length: usize) {
     let mut sender = suite.sender();
     let mut numbers = Numbers::default();
     let mut packets = vec![packet(payload_length); BATCH];
-    let mut outputs = vec![Vec::with_capacity(2048); BATCH];
+    let mut outputs = vec![Vec::new(); BATCH];
     let mut raw = vec![vec![0xa5; HEADER_LENGTH + payload_length + 33]; BATCH];
     report("protect", suite, payload_length, || {
         let ours = timed(|| {

@@ -1,1 +1,354 @@
+//! An Endpoint to a Media Distributor to an Endpoint.
 
+use super::*;
+use crate::ekt::full_ekt_field;
+use crate::error::{KeyError, Rejection, SealError};
+use crate::ohb::OriginalHeaderBlock;
+use crate::profile::{DoubleProfile, HopProfile};
+use crate::rtp::{ChangeableFields, RtpView, write_header};
+use crate::srtp::{HopReceiveContext, HopSendContext};
+use crate::test_data::hex;
+
+const SSRC: u32 = 0xdead_beef;
+const SALT: [u8; 12] = [9; 12];
+const EKT_KEY: [u8; 16] = [8; 16];
+const UPSTREAM: [u8; 16] = [1; 16];
+const DOWNSTREAM: [u8; 16] = [2; 16];
+const A: [u8; 16] = [0xa; 16];
+const B: [u8; 16] = [0xb; 16];
+const SHORT: &[u8] = b"\0";
+
+fn sender(inner_key: &[u8; 16]) -> DoubleSender {
+    let profile = DoubleProfile::DoubleAeadAes128Gcm;
+    let mut sender = DoubleSender::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
+    assert_eq!(sender.set_inner_key(SSRC, inner_key, &SALT), Ok(true));
+    sender
+}
+
+fn receiver(hop_key: &[u8; 16]) -> DoubleReceiver {
+    let profile = DoubleProfile::DoubleAeadAes128Gcm;
+    let mut receiver = DoubleReceiver::new(profile, hop_key, &SALT).expect("lengths fit");
+    receiver
+        .add_ekt_parameter_set(1, &EKT_KEY, &SALT)
+        .expect("lengths fit");
+    receiver
+}
+
+fn field(key: &[u8; 16], spi: u16, epoch: u16, roc: u32) -> Vec<u8> {
+    full_ekt_field(&EKT_KEY, spi, epoch, SSRC, roc, key).expect("lengths fit")
+}
+
+/// With CSRC, extension and padding.
+fn packet(sequence_number: u16) -> Vec<u8> {
+    let mut packet =
+        hex("b1 e0 0000 01020304 deadbeef 00000001 bede0001 10ff0000 6d6564696100000004");
+    packet[2..4].copy_from_slice(&sequence_number.to_be_bytes());
+    packet
+}
+
+fn protect(sender: &mut DoubleSender, sequence_number: u16, field: &[u8]) -> Vec<u8> {
+    let mut output = Vec::new();
+    sender
+        .protect(&packet(sequence_number), field, &mut output)
+        .expect("fresh");
+    output
+}
+
+fn unprotect(
+    receiver: &mut DoubleReceiver,
+    packet: &[u8],
+) -> Result<(Vec<u8>, Unprotected), Rejection> {
+    let mut output = vec![0xee; 3];
+    let found = receiver.unprotect(packet, &mut output)?;
+    Ok((output, found))
+}
+
+fn reason(receiver: &mut DoubleReceiver, packet: &[u8]) -> Option<Rejection> {
+    unprotect(receiver, packet).err()
+}
+
+/// Opens at the one hop, changes PT, SEQ, M and the extension, seals for the other.
+fn relay(
+    receive: &mut HopReceiveContext,
+    send: &mut HopSendContext,
+    packet: &[u8],
+    sent: ChangeableFields,
+) -> Vec<u8> {
+    let (srtp, field) = packet.split_at(packet.len() - 1);
+    let mut opened = srtp.to_vec();
+    let length = receive.open_rtp(&mut opened).expect("authentic").length();
+    let view = RtpView::parse(&opened[..length]).expect("well-formed");
+    let (block, ohb_length) = OriginalHeaderBlock::parse(view.payload()).expect("well-formed");
+    let mut output = vec![0; 256];
+    let elements = [(2, &b"slot"[..])];
+    let mut end = write_header(&mut output, &view, sent, elements.into_iter()).expect("has room");
+    let mut encoded = [0; 4];
+    let new_length = block
+        .reflect(view.changeable_fields(), sent)
+        .encode(&mut encoded);
+    let inner = &view.payload()[..view.payload().len() - ohb_length];
+    for part in [inner, &encoded[..new_length]] {
+        output[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    let length = send.seal_rtp(&mut output, end).expect("fresh");
+    [&output[..length], field].concat()
+}
+
+#[test]
+fn a_relayed_packet_is_believed_as_section_5_3_says() {
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&DOWNSTREAM);
+    let profile = HopProfile::AeadAes128Gcm;
+    let mut receive = HopReceiveContext::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
+    let mut send = HopSendContext::new(profile, &DOWNSTREAM, &SALT).expect("lengths fit");
+    // The key comes first, with a packet that the distributor doesn't change.
+    let first = protect(&mut sender, 1, SHORT);
+    let unchanged = ChangeableFields {
+        payload_type: 96,
+        sequence_number: 1,
+        marker: true,
+    };
+    let mut first = relay(&mut receive, &mut send, &first, unchanged);
+    first.pop();
+    first.extend(field(&A, 1, 0, 0));
+    assert!(unprotect(&mut receiver, &first).is_ok());
+
+    let second = protect(&mut sender, 7, SHORT);
+    let changed = ChangeableFields {
+        payload_type: 111,
+        sequence_number: 2,
+        marker: false,
+    };
+    let second = relay(&mut receive, &mut send, &second, changed);
+    let (believed, found) = unprotect(&mut receiver, &second).expect("authentic");
+    // Outer PT, SEQ and extension; M and all else as the sender made it.
+    let expected =
+        hex("b1 ef 0002 01020304 deadbeef 00000001 bede0002 23736c6f74000000 6d6564696100000004");
+    assert_eq!(believed, expected);
+    assert_eq!(
+        (found.inner_sequence_number, found.inner_payload_type),
+        (7, 96)
+    );
+}
+
+#[test]
+fn any_bit_is_refused() {
+    let mut sender = sender(&A);
+    let sealed = protect(&mut sender, 1, &field(&A, 1, 0, 0));
+    let epoch = sealed.len() - 5..sealed.len() - 3;
+    for bit in 0..8 * sealed.len() {
+        let mut changed = sealed.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let mut receiver = receiver(&UPSTREAM);
+        let rejection = reason(&mut receiver, &changed);
+        // Nothing protects the EKT Field's epoch and type. Another type makes it a tag that is
+        // discarded, and the packet one whose key isn't there.
+        if (epoch.start * 8..epoch.end * 8).contains(&bit) {
+            assert_eq!(rejection, None);
+        } else if rejection != Some(Rejection::NoInnerKey) {
+            assert!(rejection.is_some(), "bit {bit}");
+            assert!(unprotect(&mut receiver, &sealed).is_ok(), "bit {bit}");
+        } else {
+            assert_eq!(bit / 8, sealed.len() - 1, "bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn any_cut_is_refused() {
+    let sealed = protect(&mut sender(&A), 1, SHORT);
+    let mut receiver = receiver(&UPSTREAM);
+    let with_field = [&sealed[..sealed.len() - 1], &field(&A, 1, 0, 0)].concat();
+    for length in 0..sealed.len() - 1 {
+        assert!(unprotect(&mut receiver, &[&sealed[..length], SHORT].concat()).is_err());
+        assert!(unprotect(&mut receiver, &sealed[..length]).is_err());
+    }
+    assert!(unprotect(&mut receiver, &with_field).is_ok());
+}
+
+#[test]
+fn both_keys_open_around_a_rekey() {
+    let mut old = sender(&A);
+    let mut receiver = receiver(&UPSTREAM);
+    let announce = field(&B, 1, 1, 0);
+    let mut open = |packet: &[u8]| unprotect(&mut receiver, packet).map(|(_, found)| found);
+    let found = open(&protect(&mut old, 1, &field(&A, 1, 0, 0))).expect("authentic");
+    assert!(found.new_key);
+    let announced = protect(&mut old, 2, &announce);
+    let late = protect(&mut old, 3, SHORT);
+    old.set_inner_key(SSRC, &B, &SALT).expect("lengths fit");
+    let first_new = protect(&mut old, 4, &announce);
+    let found = open(&announced).expect("authentic");
+    assert_eq!((found.new_key, found.ekt_epoch), (true, 0));
+    let found = open(&first_new).expect("authentic");
+    assert_eq!((found.new_key, found.ekt_epoch), (false, 1));
+    assert_eq!(open(&late).map(|found| found.ekt_epoch), Ok(0));
+    // Another key under an epoch that was seen, or an older one.
+    for epoch in [0, 1] {
+        let packet = protect(&mut old, 10 + epoch, &field(&[0xc; 16], 1, epoch, 0));
+        assert_eq!(open(&packet), Err(Rejection::EktEpoch));
+    }
+    assert!(open(&protect(&mut old, 20, SHORT)).is_ok());
+}
+
+#[test]
+fn a_key_stays_though_its_packet_is_not_under_it() {
+    // A newcomer hears of the next key before it is used, and never had the one in use.
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&UPSTREAM);
+    let announced = protect(&mut sender, 1, &field(&B, 1, 1, 0));
+    assert_eq!(
+        reason(&mut receiver, &announced),
+        Some(Rejection::InnerAuthentication)
+    );
+    sender.set_inner_key(SSRC, &B, &SALT).expect("lengths fit");
+    assert!(unprotect(&mut receiver, &protect(&mut sender, 2, SHORT)).is_ok());
+}
+
+#[test]
+fn removing_a_parameter_set_removes_its_keys() {
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&UPSTREAM);
+    let full = field(&A, 1, 0, 0);
+    assert!(unprotect(&mut receiver, &protect(&mut sender, 1, &full)).is_ok());
+    receiver.remove_ekt_parameter_set(1);
+    let after = protect(&mut sender, 2, SHORT);
+    assert_eq!(reason(&mut receiver, &after), Some(Rejection::NoInnerKey));
+    let with_field = protect(&mut sender, 3, &full);
+    assert_eq!(
+        reason(&mut receiver, &with_field),
+        Some(Rejection::UnknownSpi)
+    );
+}
+
+#[test]
+fn a_bad_ekt_field_does_not_use_up_the_packet() {
+    let sealed = protect(&mut sender(&A), 1, &field(&A, 1, 0, 0));
+    let mut forged = sealed.clone();
+    let at = forged.len() - 10;
+    forged[at] ^= 1;
+    let mut receiver = receiver(&UPSTREAM);
+    assert_eq!(
+        reason(&mut receiver, &forged),
+        Some(Rejection::EktAuthentication)
+    );
+    assert!(unprotect(&mut receiver, &sealed).is_ok());
+    assert_eq!(reason(&mut receiver, &sealed), Some(Rejection::Replayed));
+}
+
+#[test]
+fn an_inner_packet_under_another_outer_number_is_a_replay() {
+    let mut sender = sender(&A);
+    let profile = HopProfile::AeadAes128Gcm;
+    let mut receive = HopReceiveContext::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
+    let mut again = HopReceiveContext::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
+    let mut send = HopSendContext::new(profile, &DOWNSTREAM, &SALT).expect("lengths fit");
+    let sealed = protect(&mut sender, 1, SHORT);
+    let fields = |sequence_number| ChangeableFields {
+        payload_type: 96,
+        sequence_number,
+        marker: true,
+    };
+    let mut once = relay(&mut receive, &mut send, &sealed, fields(1));
+    let twice = relay(&mut again, &mut send, &sealed, fields(2));
+    once.pop();
+    once.extend(field(&A, 1, 0, 0));
+    let mut receiver = receiver(&DOWNSTREAM);
+    assert!(unprotect(&mut receiver, &once).is_ok());
+    assert_eq!(
+        reason(&mut receiver, &twice),
+        Some(Rejection::InnerReplayed)
+    );
+}
+
+#[test]
+fn a_stream_that_was_away_comes_back_by_its_ekt_field() {
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&DOWNSTREAM);
+    let profile = HopProfile::AeadAes128Gcm;
+    let mut receive = HopReceiveContext::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
+    let mut send = HopSendContext::new(profile, &DOWNSTREAM, &SALT).expect("lengths fit");
+    let fields = |sequence_number| ChangeableFields {
+        payload_type: 96,
+        sequence_number,
+        marker: true,
+    };
+    let first = protect(&mut sender, 1, SHORT);
+    let first = relay(&mut receive, &mut send, &first, fields(1));
+    let first = [&first[..first.len() - 1], &field(&A, 1, 0, 0)].concat();
+    assert!(unprotect(&mut receiver, &first).is_ok());
+    // The next 180,000 go to others. On this hop, SEQ goes on without a gap.
+    for index in (20_000..=180_000_u32).step_by(20_000) {
+        let mut packet = protect(&mut sender, index as u16, SHORT);
+        packet.pop();
+        assert!(receive.open_rtp(&mut packet).is_ok());
+    }
+    let sequence_number = 180_001_u32 as u16;
+    let roc = sender.rollover_counter(SSRC, sequence_number);
+    assert_eq!(roc, 2);
+    let back = protect(&mut sender, sequence_number, SHORT);
+    let short = relay(&mut receive, &mut send, &back, fields(2));
+    assert_eq!(
+        reason(&mut receiver, &short),
+        Some(Rejection::InnerAuthentication)
+    );
+    let back = protect(&mut sender, sequence_number + 1, SHORT);
+    let full = relay(&mut receive, &mut send, &back, fields(3));
+    let full = [&full[..full.len() - 1], &field(&A, 1, 0, roc)].concat();
+    let (_, found) = unprotect(&mut receiver, &full).expect("authentic");
+    assert_eq!(
+        (found.new_key, found.inner_sequence_number),
+        (false, sequence_number + 1)
+    );
+}
+
+#[test]
+fn repair_data_is_under_the_hop_alone() {
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&UPSTREAM);
+    let mut sealed = Vec::new();
+    sender
+        .protect_repair(&packet(1), SHORT, &mut sealed)
+        .expect("fresh");
+    assert_eq!(sealed.len(), packet(1).len() + 16 + 1);
+    let mut output = Vec::new();
+    assert_eq!(receiver.unprotect_repair(&sealed, &mut output), Ok(()));
+    assert_eq!(output, packet(1));
+    assert_eq!(
+        receiver.unprotect_repair(&sealed, &mut output),
+        Err(Rejection::Replayed)
+    );
+}
+
+#[test]
+fn misuse_is_an_error() {
+    let mut sender = sender(&A);
+    let mut output = Vec::new();
+    let mut protect = |packet: &[u8], field: &[u8]| sender.protect(packet, field, &mut output);
+    assert_eq!(protect(&packet(1)[..11], SHORT), Err(SealError::NotAPacket));
+    assert_eq!(protect(&packet(1), b""), Err(SealError::NotAnEktField));
+    assert_eq!(protect(&packet(1), b"\0\0"), Err(SealError::NotAnEktField));
+    assert_eq!(
+        protect(&hex("9060 0001 00000000 deadbeef abcd0000"), SHORT),
+        Err(SealError::ForeignExtension)
+    );
+    assert_eq!(
+        protect(&hex("8060 0001 00000000 00000001"), SHORT),
+        Err(SealError::NoInnerKey)
+    );
+    assert_eq!(protect(&packet(1), SHORT), Ok(()));
+    assert_eq!(protect(&packet(1), SHORT), Err(SealError::AlreadySealed));
+
+    let mut receiver = receiver(&UPSTREAM);
+    assert_eq!(receiver.add_ekt_parameter_set(1, &EKT_KEY, &SALT), Ok(()));
+    assert_eq!(
+        receiver.add_ekt_parameter_set(1, &[0; 16], &SALT),
+        Err(KeyError::SpiInUse)
+    );
+    for spi in 2..=MAX_PARAMETER_SETS as u16 {
+        assert_eq!(receiver.add_ekt_parameter_set(spi, &EKT_KEY, &SALT), Ok(()));
+    }
+    let one_more = receiver.add_ekt_parameter_set(999, &EKT_KEY, &SALT);
+    assert_eq!(one_more, Err(KeyError::TooManyParameterSets));
+}
