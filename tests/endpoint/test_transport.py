@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.rtcrtpsender import RTCRtpSender
-from halfkey._media import derive_srtp_session_key
 from tests.endpoint.relay import Peer, Relay
 from tests.endpoint.waiting import until
 
+from halfkey._media import derive_srtp_session_key
 from halfkey.dtls import Certificate
 from halfkey.endpoint.aiortc_adapter import (
     Receiver,
@@ -271,3 +271,22 @@ async def test_a_relay_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyP
         await alice.transport.connect(description, alice.kinds)  # type: ignore[arg-type]
     await alice.close()
     await relay.stop()
+
+
+async def test_without_consent_nothing_is_sent_and_listening_goes_on(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("halfkey.endpoint.ice.CONSENT_INTERVAL", 0.05)
+    monkeypatch.setattr("halfkey.endpoint.ice.CONSENT_FAILURES", 2)
+    alice, bob = party(relay, 0), party(relay, 1)
+    introduce(alice, bob)
+    await asyncio.gather(alice.join(), bob.join())
+    await until(lambda: min(alice.frames(bob)) >= 3)
+    assert alice.peer is not None
+    alice.peer.deaf = True
+    await until(lambda: alice.transport.ice.consent_lost)
+    await until(lambda: alice.statistics.unsent["no_consent"] > 10)
+    before, received = alice.frames(bob), bob.statistics.packets_received
+    await until(lambda: min(alice.frames(bob)) >= min(before) + 10)
+    assert bob.statistics.packets_received - received <= 2, "what was under way"
+    await asyncio.gather(alice.close(), bob.close())
