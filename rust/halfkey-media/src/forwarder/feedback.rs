@@ -58,9 +58,10 @@ impl Forwarder {
             .body
             .first_chunk()
             .map(|ssrc| u32::from_be_bytes(*ssrc));
-        if let (Some(cname), Some(ssrc)) = (view.cname(), ssrc)
-            && let Some(source) = self.uplinks[from].sources.get_mut(ssrc)
-        {
+        let (Some(cname), Some(ssrc)) = (view.cname(), ssrc) else {
+            return;
+        };
+        if let Some(source) = self.uplinks[from].sources.get_mut(ssrc) {
             source.cname.clear();
             source.cname.extend_from_slice(cname);
         }

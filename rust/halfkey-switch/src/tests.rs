@@ -1,0 +1,177 @@
+//! A switch on loopback, with real sockets around it.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use halfkey_media::forwarder::{HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, TAG_LENGTH};
+
+use crate::{Datagram, Settings, Switch};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+const BINDING_REQUEST: [u8; 20] = [
+    0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+];
+
+fn switch() -> Switch {
+    let settings = Settings {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        queue_limit: 16,
+        capture_bytes: 0,
+    };
+    Switch::new(&settings).expect("a free port")
+}
+
+fn socket() -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let address = socket.local_addr().expect("bound");
+    (socket, address)
+}
+
+fn drain(switch: &Switch, count: usize) -> Vec<Datagram> {
+    let start = Instant::now();
+    let mut drained = Vec::new();
+    while drained.len() < count && start.elapsed() < PATIENCE {
+        drained.extend(switch.drain(1));
+        std::thread::yield_now();
+    }
+    drained
+}
+
+fn dropped(switch: &Switch, reason: &'static str) -> u64 {
+    let count = move |forwarder: &mut halfkey_media::forwarder::Forwarder, _| {
+        forwarder.statistics().dropped.get(reason).copied()
+    };
+    switch.control(count).expect("running").unwrap_or(0)
+}
+
+fn wait_for_drop(switch: &Switch, reason: &'static str) {
+    let start = Instant::now();
+    while dropped(switch, reason) == 0 {
+        assert!(start.elapsed() < PATIENCE, "{reason} was never counted");
+    }
+}
+
+/// A participant with one source, and keys made of its number.
+fn add(switch: &Switch, id: u64, address: SocketAddr) -> (HopSendContext, HopReceiveContext) {
+    let config = ParticipantConfig {
+        own_ssrc: 100 + id as u32,
+        cname: "md".into(),
+        extensions: vec![(MID.into(), 1)],
+        payload_types: vec![("opus/48000/2".into(), 111)],
+        sources: vec![SourceConfig {
+            ssrc: id as u32,
+            kind: Kind::Audio,
+        }],
+    };
+    let (client, server, salt) = ([id as u8; 16], [id as u8 | 0x80; 16], [7; 12]);
+    let profile = HopProfile::AeadAes128Gcm;
+    let keys = HopKeys::new(profile, (&client, &salt), (&server, &salt)).expect("lengths fit");
+    let added = switch.control(move |forwarder, now| {
+        forwarder.add_participant(id, &config);
+        forwarder.set_address(id, address)?;
+        forwarder.set_keys(id, keys, now)
+    });
+    assert_eq!(added, Ok(Ok(())));
+    (
+        HopSendContext::new(profile, &client, &salt).expect("lengths fit"),
+        HopReceiveContext::new(profile, &server, &salt).expect("lengths fit"),
+    )
+}
+
+#[test]
+fn media_crosses_from_one_participant_to_the_other() {
+    let switch = switch();
+    let ((sender, sender_address), (receiver, receiver_address)) = (socket(), socket());
+    let (mut seal, _) = add(&switch, 1, sender_address);
+    let (_, mut open) = add(&switch, 2, receiver_address);
+    let assigned = switch.control(|forwarder, now| forwarder.assign_slot(2, "0", 1, 1, now));
+    assert_eq!(assigned, Ok(Ok(())));
+
+    let mut packet = vec![0; 12 + 5 + TAG_LENGTH];
+    packet[..2].copy_from_slice(&[0x80, 111]);
+    packet[11] = 1;
+    packet[12..16].copy_from_slice(b"data");
+    let length = seal.seal_rtp(&mut packet, 17).expect("fresh");
+    packet.truncate(length);
+    packet.push(0);
+    sender
+        .send_to(&packet, switch.local_address())
+        .expect("sent");
+
+    let mut buffer = [0; 2000];
+    let (length, from) = receiver.recv_from(&mut buffer).expect("in time");
+    assert_eq!((from, buffer[length - 1]), (switch.local_address(), 0));
+    let opened = open.open_rtp(&mut buffer[..length - 1]).expect("authentic");
+    assert_eq!(&buffer[opened.length() - 5..opened.length()], b"data\0");
+
+    sender
+        .send_to(&packet, switch.local_address())
+        .expect("sent");
+    wait_for_drop(&switch, "replayed");
+}
+
+#[test]
+fn stun_is_queued_and_answered_from_the_same_socket() {
+    let switch = switch();
+    let (stranger, address) = socket();
+    stranger
+        .send_to(&BINDING_REQUEST, switch.local_address())
+        .expect("sent");
+    assert_eq!(drain(&switch, 1), [(address, BINDING_REQUEST.to_vec())]);
+    assert_eq!(switch.send(address, b"answer".to_vec()), Ok(true));
+    let mut buffer = [0; 100];
+    let (length, from) = stranger.recv_from(&mut buffer).expect("in time");
+    assert_eq!(
+        (&buffer[..length], from),
+        (&b"answer"[..], switch.local_address())
+    );
+}
+
+#[test]
+fn dtls_is_for_known_addresses() {
+    let switch = switch();
+    let (socket, address) = socket();
+    socket
+        .send_to(&[22; 13], switch.local_address())
+        .expect("sent");
+    wait_for_drop(&switch, "unknown_address");
+    add(&switch, 1, address);
+    socket
+        .send_to(&[22; 13], switch.local_address())
+        .expect("sent");
+    assert_eq!(drain(&switch, 1), [(address, vec![22; 13])]);
+}
+
+#[test]
+fn garbage_and_what_nobody_drains_is_dropped() {
+    let switch = switch();
+    let (socket, _) = socket();
+    socket
+        .send_to(b"GET / HTTP/1.0", switch.local_address())
+        .expect("sent");
+    wait_for_drop(&switch, "unknown_protocol");
+    for _ in 0..9 {
+        socket
+            .send_to(&BINDING_REQUEST, switch.local_address())
+            .expect("sent");
+    }
+    wait_for_drop(&switch, "queue_full");
+    assert_eq!(drain(&switch, 8).len(), 8);
+}
+
+#[test]
+fn a_port_in_use_is_an_error_and_free_again_afterwards() {
+    let switch = switch();
+    let settings = Settings {
+        address: switch.local_address(),
+        queue_limit: 1,
+        capture_bytes: 0,
+    };
+    let error = Switch::new(&settings).map(|_| ()).expect_err("in use");
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    drop(switch);
+    Switch::new(&settings).expect("free again");
+}
