@@ -5,13 +5,14 @@ reason; keys of a wrong length, `ValueError`; misuse, `halfkey.errors.UsageError
 nothing has been sent or opened.
 """
 
-from typing import final
+from typing import Any, final
 
 __all__ = [
     "DoubleReceiver",
     "DoubleSender",
     "SrtpReceiver",
     "SrtpSender",
+    "Switch",
     "UnprotectedPacket",
     "derive_srtp_session_key",
     "full_ekt_field",
@@ -143,6 +144,121 @@ class SrtpReceiver:
     def __new__(cls, profile: int, master_key: bytes, master_salt: bytes) -> SrtpReceiver: ...
     def unprotect(self, packet: bytes) -> bytes: ...
     def unprotect_rtcp(self, packet: bytes) -> bytes: ...
+
+@final
+class Switch:
+    """The Media Distributor's packet path: a UDP socket with the forwarder, in a thread of its own.
+
+    Calls that give instructions wait until they are followed, and are followed in their order; what
+    is sent leaves after all of them. Participants are numbers that the caller chooses.
+
+    Args:
+        address: the local IPv4 or IPv6 address.
+        port: 0 for any.
+        queue_limit: datagrams that wait for `drain`; strangers get half of them.
+        capture_bytes: how many of the payload bytes that came last are kept per SSRC, still
+            encrypted end to end.
+
+    Raises:
+        OSError: the address can't be bound.
+        ValueError: the address is no IP address.
+    """
+
+    def __new__(
+        cls, address: str, port: int, queue_limit: int = 4096, capture_bytes: int = 0
+    ) -> Switch: ...
+    @property
+    def local_address(self) -> tuple[str, int]: ...
+    @property
+    def event_fd(self) -> int:
+        """A descriptor that is readable while `drain` has something. Not to be read or closed."""
+
+    def drain(self, limit: int = 256) -> list[tuple[str, int, bytes]]:
+        """Takes STUN from anywhere and DTLS from participants: (host, port, data), oldest first."""
+
+    def send(self, host: str, port: int, data: bytes) -> bool:
+        """Sends a STUN or DTLS datagram; False if too much is waiting, and this one is lost."""
+
+    def add_participant(
+        self,
+        participant: int,
+        own_ssrc: int,
+        cname: str,
+        *,
+        extensions: dict[str, int],
+        payload_types: dict[str, int],
+        sources: list[tuple[int, str]],
+    ) -> None:
+        """Adds a participant without address and keys, in place of an earlier one of this number.
+
+        Args:
+            participant: its number.
+            own_ssrc: for the RTCP of the Media Distributor on this hop.
+            cname: the Media Distributor's on this hop.
+            extensions: ids of header extensions, by URI.
+            payload_types: by name, for example ``{"opus/48000/2": 111}``.
+            sources: SSRC and kind, ``"audio"`` or ``"video"``, of what it sends.
+        """
+
+    def remove_participant(self, participant: int) -> None:
+        """Forgets a participant, with its address, keys, sources and slots.
+
+        Raises:
+            UsageError: there is none of this number; so for the methods below.
+        """
+
+    def set_address(self, participant: int, host: str, port: int) -> None:
+        """Sets where a participant's packets come from and go to.
+
+        Raises:
+            UsageError: the address is another participant's.
+        """
+
+    def set_keys(
+        self,
+        participant: int,
+        profile: int,
+        client_write_key: bytes,
+        server_write_key: bytes,
+        client_write_salt: bytes,
+        server_write_salt: bytes,
+    ) -> None:
+        """Sets the hop's SRTP master keys and salts; of a double profile, the outer halves.
+
+        Raises:
+            ValueError: the profile is unknown, or a length doesn't fit it.
+        """
+
+    def remove_keys(self, participant: int) -> None:
+        """Wipes the hop's keys: nothing is taken from the participant or sent to it any more."""
+
+    def assign_slot(self, receiver: int, mid: str, owner: int, ssrc: int) -> None:
+        """Puts a source into a receiver's slot, in place of what is there; asks for a keyframe.
+
+        Raises:
+            UsageError: the owner hasn't declared the SSRC, or the receiver has it in another slot,
+                or has no id for the mid header extension.
+        """
+
+    def clear_slot(self, receiver: int, mid: str) -> None:
+        """Empties a slot.
+
+        Raises:
+            UsageError: it is empty.
+        """
+
+    def idle(self) -> dict[int, float]:
+        """By participant, seconds since its last authentic packet; missing if there was none."""
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters: received_packets, forwarded_packets, sent_rtcp_packets, keyframe_requests;
+        dropped, by reason; sources, by SSRC: received, lost, jitter in timestamp units."""
+
+    def captured(self) -> dict[int, bytes]:
+        """By SSRC, the payload bytes that came last."""
+
+    def close(self) -> None:
+        """Ends the thread and closes the socket; any other method raises `UsageError` then."""
 
 def full_ekt_field(
     ekt_key: bytes, spi: int, epoch: int, ssrc: int, roc: int, master_key: bytes

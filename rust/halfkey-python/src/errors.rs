@@ -1,6 +1,10 @@
 //! The one place where errors become Python exceptions.
 
+use std::io;
+
+use halfkey_media::forwarder::ControlError;
 use halfkey_media::{KeyError, Rejection, SealError};
+use halfkey_switch::Stopped;
 use pyo3::exceptions::PyValueError;
 use pyo3::{PyErr, import_exception};
 
@@ -56,6 +60,43 @@ impl From<KeyError> for Error {
             _ => PyValueError::new_err(text),
         })
     }
+}
+
+/// An instruction to the switch that can't be followed.
+impl From<ControlError> for Error {
+    fn from(error: ControlError) -> Self {
+        Self(UsageError::new_err(match error {
+            ControlError::UnknownParticipant => "there is no participant with this number",
+            ControlError::UnknownSource => "the participant has not declared this SSRC",
+            ControlError::NoMidExtension => "the receiver has no id for the mid header extension",
+            ControlError::AlreadyInASlot => "the receiver has this source in another slot",
+            ControlError::AddressTaken => "another participant has this address",
+            ControlError::EmptySlot => "nothing is in this slot",
+        }))
+    }
+}
+
+impl From<Stopped> for Error {
+    fn from(stopped: Stopped) -> Self {
+        Self(UsageError::new_err(stopped.to_string()))
+    }
+}
+
+/// What the system says, as an OSError with its errno.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// A switch that was closed.
+pub(crate) fn closed() -> Error {
+    Error(UsageError::new_err("the switch was closed"))
+}
+
+/// An argument of the right type that means nothing.
+pub(crate) fn malformed(text: &'static str) -> Error {
+    Error(PyValueError::new_err(text))
 }
 
 /// An SRTP protection profile that the class or function doesn't serve.

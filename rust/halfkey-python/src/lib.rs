@@ -4,6 +4,7 @@ mod double;
 mod ekt;
 mod errors;
 mod srtp;
+mod switch;
 
 use pyo3::prelude::*;
 
@@ -15,5 +16,6 @@ mod _media {
     use crate::ekt::{derive_srtp_session_key, full_ekt_field};
     #[pymodule_export]
     use crate::srtp::{SrtpReceiver, SrtpSender};
-    // The Media Distributor's half: `Switch`, from switch.rs.
+    #[pymodule_export]
+    use crate::switch::Switch;
 }

@@ -1,0 +1,249 @@
+//! The Media Distributor's packet path: `Switch`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use halfkey_media::HopProfile;
+use halfkey_media::forwarder::{ControlError, Forwarder, HopKeys, Kind, ParticipantConfig};
+use halfkey_media::forwarder::{ParticipantId, SourceConfig};
+use halfkey_switch::Settings;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::errors::{Error, closed, malformed, unknown_profile};
+
+/// A UDP socket with the forwarder behind it, in a thread of its own.
+#[pyclass(module = "halfkey._media")]
+pub(crate) struct Switch {
+    switch: Option<halfkey_switch::Switch>,
+    local_address: SocketAddr,
+    event_fd: RawFd,
+}
+
+#[pymethods]
+impl Switch {
+    #[new]
+    #[pyo3(signature = (address, port, queue_limit = 4096, capture_bytes = 0))]
+    fn new(
+        address: &str,
+        port: u16,
+        queue_limit: usize,
+        capture_bytes: usize,
+    ) -> Result<Self, Error> {
+        let switch = halfkey_switch::Switch::new(&Settings {
+            address: socket_address(address, port)?,
+            queue_limit,
+            capture_bytes,
+        })?;
+        Ok(Self {
+            local_address: switch.local_address(),
+            event_fd: switch.event_fd(),
+            switch: Some(switch),
+        })
+    }
+
+    #[getter]
+    fn local_address(&self) -> (String, u16) {
+        host_and_port(self.local_address)
+    }
+
+    #[getter]
+    const fn event_fd(&self) -> RawFd {
+        self.event_fd
+    }
+
+    #[pyo3(signature = (limit = 256))]
+    fn drain<'py>(
+        &self,
+        py: Python<'py>,
+        limit: usize,
+    ) -> Result<Vec<(String, u16, Bound<'py, PyBytes>)>, Error> {
+        let drained = self.switch()?.drain(limit).into_iter();
+        let datagrams = drained.map(|(from, datagram)| {
+            let (host, port) = host_and_port(from);
+            (host, port, PyBytes::new(py, &datagram))
+        });
+        Ok(datagrams.collect())
+    }
+
+    fn send(&self, host: &str, port: u16, data: &[u8]) -> Result<bool, Error> {
+        let to = socket_address(host, port)?;
+        Ok(self.switch()?.send(to, data.to_vec())?)
+    }
+
+    #[pyo3(signature = (participant, own_ssrc, cname, *, extensions, payload_types, sources))]
+    #[expect(clippy::too_many_arguments, reason = "most are keywords in Python")]
+    fn add_participant(
+        &self,
+        py: Python<'_>,
+        participant: ParticipantId,
+        own_ssrc: u32,
+        cname: String,
+        extensions: HashMap<String, u8>,
+        payload_types: HashMap<String, u8>,
+        sources: Vec<(u32, String)>,
+    ) -> Result<(), Error> {
+        let config = ParticipantConfig {
+            own_ssrc,
+            cname,
+            extensions: extensions.into_iter().collect(),
+            payload_types: payload_types.into_iter().collect(),
+            sources: sources
+                .into_iter()
+                .map(source)
+                .collect::<Result<_, Error>>()?,
+        };
+        self.control(py, move |forwarder, _| {
+            forwarder.add_participant(participant, &config);
+            Ok(())
+        })
+    }
+
+    fn remove_participant(&self, py: Python<'_>, participant: ParticipantId) -> Result<(), Error> {
+        self.control(py, move |forwarder, _| {
+            forwarder.remove_participant(participant)
+        })
+    }
+
+    fn set_address(
+        &self,
+        py: Python<'_>,
+        participant: ParticipantId,
+        host: &str,
+        port: u16,
+    ) -> Result<(), Error> {
+        let address = socket_address(host, port)?;
+        self.control(py, move |forwarder, _| {
+            forwarder.set_address(participant, address)
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of MediaKeys")]
+    fn set_keys(
+        &self,
+        py: Python<'_>,
+        participant: ParticipantId,
+        profile: u16,
+        client_write_key: &[u8],
+        server_write_key: &[u8],
+        client_write_salt: &[u8],
+        server_write_salt: &[u8],
+    ) -> Result<(), Error> {
+        let profile =
+            HopProfile::from_code_point(profile).ok_or_else(|| unknown_profile(profile))?;
+        let keys = HopKeys::new(
+            profile,
+            (client_write_key, client_write_salt),
+            (server_write_key, server_write_salt),
+        )?;
+        self.control(py, move |forwarder, now| {
+            forwarder.set_keys(participant, keys, now)
+        })
+    }
+
+    fn remove_keys(&self, py: Python<'_>, participant: ParticipantId) -> Result<(), Error> {
+        self.control(py, move |forwarder, _| forwarder.remove_keys(participant))
+    }
+
+    fn assign_slot(
+        &self,
+        py: Python<'_>,
+        receiver: ParticipantId,
+        mid: String,
+        owner: ParticipantId,
+        ssrc: u32,
+    ) -> Result<(), Error> {
+        self.control(py, move |forwarder, now| {
+            forwarder.assign_slot(receiver, &mid, owner, ssrc, now)
+        })
+    }
+
+    fn clear_slot(
+        &self,
+        py: Python<'_>,
+        receiver: ParticipantId,
+        mid: String,
+    ) -> Result<(), Error> {
+        self.control(py, move |forwarder, _| forwarder.clear_slot(receiver, &mid))
+    }
+
+    /// Seconds since each participant's last authentic packet.
+    fn idle(&self, py: Python<'_>) -> Result<BTreeMap<ParticipantId, f64>, Error> {
+        let idle = self.control(py, |forwarder, now| Ok(forwarder.idle(now)))?;
+        let seconds = |(id, idle): (ParticipantId, Duration)| (id, idle.as_secs_f64());
+        Ok(idle.into_iter().map(seconds).collect())
+    }
+
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (counters, reception, participants) = self.control(py, |forwarder, _| {
+            let counters = forwarder.statistics().clone();
+            Ok((counters, forwarder.reception(), forwarder.participants()))
+        })?;
+        let sources = PyDict::new(py);
+        for (ssrc, report) in reception {
+            let figures = PyDict::new(py);
+            figures.set_item("received", report.received)?;
+            figures.set_item("lost", report.lost)?;
+            figures.set_item("jitter", report.jitter)?;
+            sources.set_item(ssrc, figures)?;
+        }
+        let statistics = PyDict::new(py);
+        statistics.set_item("received_packets", counters.received_packets)?;
+        statistics.set_item("forwarded_packets", counters.forwarded_packets)?;
+        statistics.set_item("sent_rtcp_packets", counters.sent_rtcp_packets)?;
+        statistics.set_item("keyframe_requests", counters.keyframe_requests)?;
+        statistics.set_item("dropped", counters.dropped)?;
+        statistics.set_item("sources", sources)?;
+        statistics.set_item("forwarder_participants", participants)?;
+        Ok(statistics)
+    }
+
+    fn captured<'py>(&self, py: Python<'py>) -> Result<BTreeMap<u32, Bound<'py, PyBytes>>, Error> {
+        let captured = self.control(py, |forwarder, _| Ok(forwarder.captured()))?;
+        let bytes = |(ssrc, kept): (u32, Vec<u8>)| (ssrc, PyBytes::new(py, &kept));
+        Ok(captured.into_iter().map(bytes).collect())
+    }
+
+    fn close(&mut self, py: Python<'_>) {
+        let switch = self.switch.take();
+        py.detach(|| drop(switch));
+    }
+}
+
+impl Switch {
+    fn switch(&self) -> Result<&halfkey_switch::Switch, Error> {
+        self.switch.as_ref().ok_or_else(closed)
+    }
+
+    /// Runs in the worker and waits for it, without holding up other Python threads.
+    fn control<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        instruction: impl FnOnce(&mut Forwarder, Duration) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let switch = self.switch()?;
+        Ok(py.detach(|| switch.control(instruction))??)
+    }
+}
+
+fn source((ssrc, kind): (u32, String)) -> Result<SourceConfig, Error> {
+    let kind = match kind.as_str() {
+        "audio" => Kind::Audio,
+        "video" => Kind::Video,
+        _ => return Err(malformed("a source's kind must be 'audio' or 'video'")),
+    };
+    Ok(SourceConfig { ssrc, kind })
+}
+
+fn socket_address(host: &str, port: u16) -> Result<SocketAddr, Error> {
+    let address: IpAddr = host
+        .parse()
+        .map_err(|_| malformed("the host must be an IPv4 or IPv6 address"))?;
+    Ok(SocketAddr::new(address, port))
+}
+
+fn host_and_port(address: SocketAddr) -> (String, u16) {
+    (address.ip().to_string(), address.port())
+}
