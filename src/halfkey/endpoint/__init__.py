@@ -1,0 +1,39 @@
+"""An Endpoint of a PERC conference, as a library.
+
+`Endpoint` joins, sends aiortc tracks, and gives everybody else's as tracks. `halfkey join` is
+`halfkey.endpoint.process`.
+"""
+
+from __future__ import annotations
+
+from halfkey.endpoint.aiortc_adapter import RemoteTrack
+from halfkey.endpoint.core import EKTKeyInstalled, KeysSwitched, SendingStopped
+from halfkey.endpoint.endpoint import Endpoint, EndpointOptions, JoinFailedError
+from halfkey.endpoint.events import (
+    EndpointStatistics,
+    Event,
+    Joined,
+    Left,
+    RemoteStatistics,
+    Terminated,
+    TrackAdded,
+    TrackRemoved,
+)
+
+__all__ = [
+    "EKTKeyInstalled",
+    "Endpoint",
+    "EndpointOptions",
+    "EndpointStatistics",
+    "Event",
+    "JoinFailedError",
+    "Joined",
+    "KeysSwitched",
+    "Left",
+    "RemoteStatistics",
+    "RemoteTrack",
+    "SendingStopped",
+    "Terminated",
+    "TrackAdded",
+    "TrackRemoved",
+]

@@ -24,7 +24,6 @@ from halfkey.dtls import Certificate
 from halfkey.ekt.outbound import Kind
 from halfkey.endpoint.aiortc_adapter import (
     Receiver,
-    RemoteTrack,
     send_parameters,
     sender_ssrc,
     start_receiver,
@@ -42,12 +41,10 @@ from halfkey.endpoint.events import (
     Event,
     Joined,
     Left,
-    RemoteStatistics,
     Terminated,
-    TrackAdded,
-    TrackRemoved,
 )
-from halfkey.endpoint.roster import SOURCE_LIMIT, Roster, Source, kind_of
+from halfkey.endpoint.remotes import Remotes
+from halfkey.endpoint.roster import Source, kind_of
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport
 from halfkey.errors import CodecError, HalfkeyError, UsageError
@@ -97,20 +94,6 @@ class EndpointOptions:
     disclose: Disclose | None = field(default=None, repr=False)
 
 
-@dataclass(slots=True)
-class _Remote:
-    """A source that is or was in the roster, and what decodes it; its latest track stays."""
-
-    source: Source
-    receiver: Receiver | None = None
-    track: RemoteTrack | None = None
-    earlier_frames: int = 0
-
-    @property
-    def frames(self) -> int:
-        return self.earlier_frames + (self.track.frames if self.track is not None else 0)
-
-
 class Endpoint:
     """One participant of a conference; made inside a running event loop, used once.
 
@@ -144,8 +127,7 @@ class Endpoint:
         )
         self._senders: list[tuple[Kind, RTCRtpSender]] = []
         self._feedback_ssrc = secrets.randbits(32)
-        self._roster = Roster(frozenset())
-        self._remotes: dict[int, _Remote] = {}
+        self._remotes: Remotes | None = None
         self._offer: Offer | None = None
         self._answer: Answer | None = None
         self._participation: Participation | None = None
@@ -200,7 +182,9 @@ class Endpoint:
     async def _negotiate(self) -> None:
         """Offer, answer, path and handshake."""
         sources = [(kind, sender_ssrc(sender)) for kind, sender in self._senders]
-        self._roster = Roster(frozenset(self.ssrcs))
+        self._remotes = Remotes(
+            frozenset(self.ssrcs), self._statistics, self._start_receiver, self._tell
+        )
         self._offer = build_offer(
             session_id=secrets.randbits(62),
             transport=TransportDescription(
@@ -263,8 +247,8 @@ class Endpoint:
         self._keyed.cancel()
         with contextlib.suppress(FocusError):
             await self._end_participation()
-        for remote in self._remotes.values():
-            await self._stop_receiver(remote)
+        if self._remotes is not None:
+            await self._remotes.stop_all()
         await self._transport.close()
         for task in self._tasks:
             task.cancel()
@@ -307,34 +291,21 @@ class Endpoint:
 
     def new_stream(self, ssrc: int, now: float) -> Receiver | None:
         """A packet of an SSRC opened for the first time."""
-        source = self._roster.find(ssrc)
-        if source is None or self._answer is None or self._closed:
+        if self._remotes is None or self._closed:
             return None
-        remote = self._remotes[ssrc]
-        remote.earlier_frames = remote.frames
-        ssrcs = self.ssrcs
-        remote.receiver = start_receiver(
-            source.kind,
-            ssrc,
-            self._transport,
-            ssrcs[0] if ssrcs else self._feedback_ssrc,
-            self._answer.payload_types,
-        )
-        remote.track = remote.receiver.remote_track
-        self._tell(TrackAdded(source.participant_id, source.name, source.kind, ssrc, remote.track))
-        return remote.receiver
+        return self._remotes.start(ssrc)
 
     def stream_ended(self, ssrc: int) -> None:
         """The source said goodbye."""
-        remote = self._remotes.get(ssrc)
-        if remote is not None:
-            self._run(self._stop_receiver(remote))
+        if self._remotes is not None:
+            self._run(self._remotes.stop(ssrc))
 
-    async def _stop_receiver(self, remote: _Remote) -> None:
-        receiver, remote.receiver = remote.receiver, None
-        if receiver is not None:
-            await receiver.stop()
-            self._tell(TrackRemoved(remote.source.participant_id, remote.source.ssrc))
+    def _start_receiver(self, source: Source) -> Receiver:
+        if self._answer is None:
+            raise UsageError("nothing is received before the answer")
+        feedback_ssrc = next(iter(self.ssrcs), self._feedback_ssrc)
+        types = self._answer.payload_types
+        return start_receiver(source.kind, source.ssrc, self._transport, feedback_ssrc, types)
 
     # What the Focus tells
 
@@ -350,22 +321,15 @@ class Endpoint:
             backoff = min(2 * backoff, _LONGEST_BACKOFF)
 
     def _apply(self, name: str, data: dict[str, Any]) -> None:
-        came, went = self._roster.apply(name, data)
-        for source in came:
-            if source.ssrc not in self._remotes and len(self._remotes) >= SOURCE_LIMIT:
-                self._remotes.pop(next(iter(self._remotes)))
-            self._remotes.setdefault(source.ssrc, _Remote(source)).source = source
-            self._statistics.stream(source.ssrc)
-        for source in went:
-            self._run(self._stop_receiver(self._remotes[source.ssrc]))
+        if self._remotes is not None:
+            for stopping in self._remotes.apply(name, data):
+                self._run(stopping)
 
     # Statistics
 
     def statistics(self) -> EndpointStatistics:
         """The counters as of now."""
-        counters = self._statistics
-        tracks = [remote.track for remote in self._remotes.values() if remote.track is not None]
-        decoded_at = [track.last_at for track in tracks if track.last_at is not None]
+        counters, remotes = self._statistics, self._remotes
         return EndpointStatistics(
             at=self._loop.time(),
             ekt_spi=self._transport.ekt_spi,
@@ -373,32 +337,10 @@ class Endpoint:
             unsent=dict(counters.unsent),
             packets_received=counters.packets_received,
             packets_opened=counters.packets_opened,
-            frames_decoded=sum(remote.frames for remote in self._remotes.values()),
+            frames_decoded=remotes.frames if remotes is not None else 0,
             last_received_at=counters.last_received_at,
             last_opened_at=counters.last_opened_at,
-            last_frame_at=max(decoded_at, default=None),
+            last_frame_at=remotes.last_frame_at if remotes is not None else None,
             rejections=dict(counters.rejections),
-            streams=tuple(self._remote(remote) for remote in self._remotes.values()),
-        )
-
-    def _remote(self, remote: _Remote) -> RemoteStatistics:
-        source = self._roster.find(remote.source.ssrc) or remote.source
-        track = remote.track
-        stream = self._statistics.stream(source.ssrc)
-        return RemoteStatistics(
-            participant_id=source.participant_id,
-            name=source.name,
-            kind=source.kind,
-            ssrc=source.ssrc,
-            packets=stream.packets,
-            bytes=stream.bytes,
-            frames=remote.frames,
-            decode_errors=track.decode_errors if track is not None else 0,
-            before_key=stream.before_key,
-            e2e_failures=stream.e2e_failures,
-            e2e_failures_during_rekey=stream.e2e_failures_during_rekey,
-            ekt_spi=stream.ekt_spi,
-            ekt_epoch=stream.ekt_epoch,
-            last_opened_at=stream.last_opened_at,
-            last_frame_at=track.last_at if track is not None else None,
+            streams=remotes.counters() if remotes is not None else (),
         )
