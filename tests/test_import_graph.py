@@ -53,6 +53,9 @@ LAYERS = {
     "halfkey.focus.core": CORE,
     "halfkey.endpoint": SERVICE,
     "halfkey.endpoint.core": CORE,
+    "halfkey.endpoint.payload": CORE,
+    "halfkey.endpoint.roster": CORE,
+    "halfkey.endpoint.statistics": CORE,
     "halfkey.cli": COMMAND,
     "halfkey.__main__": COMMAND,
 }
