@@ -298,14 +298,15 @@ class Connection:
 
     def _process(self, now: float) -> None:
         """Handles every message that is whole and in order, and what that opens."""
-        while self._state is not State.TERMINATED:
+        while not self.is_terminated:
             if self._process_message(now):
                 continue
             early = self._channel.reader.read_early()
             if not early:
                 return
             for record in early:
-                self._receive_record(record, now)
+                if not self.is_terminated:
+                    self._receive_record(record, now)
 
     def _process_message(self, now: float) -> bool:
         handshake = self._handshake

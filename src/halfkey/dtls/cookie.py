@@ -51,14 +51,13 @@ class CookieSecrets:
     def _rotate(self, now: float) -> None:
         if self._since is None:
             self._since = now
-        age = now - self._since
-        if age < self._lifetime:
+        periods = int((now - self._since) // self._lifetime)
+        if periods < 1:
             return
         # After two lifetimes of silence neither secret is young enough to go on checking.
-        fresh = self._random(32)
-        self._previous = self._current if age < 2 * self._lifetime else self._random(32)
-        self._current = fresh
-        self._since = now
+        self._previous = self._current if periods == 1 else self._random(32)
+        self._current = self._random(32)
+        self._since += periods * self._lifetime
 
 
 def _cookie(secret: bytes, peer: bytes, parameters: bytes) -> bytes:

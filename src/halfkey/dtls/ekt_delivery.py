@@ -14,7 +14,6 @@ from halfkey.dtls.faults import Noise, ProtocolFault
 from halfkey.dtls.flight import FlightMessage, Retransmission
 from halfkey.dtls.fragments import Coverage, Message
 from halfkey.dtls.messages.ack import Ack
-from halfkey.dtls.messages.framing import Fragment
 from halfkey.dtls.record import PROTECTED_EPOCH, RecordNumber
 from halfkey.dtls.registries import AlertDescription, ContentType, HandshakeType
 from halfkey.ekt.messages import EKTCipher, EKTKey
@@ -50,7 +49,7 @@ class EKTKeySender:
         self._ekt_key: EKTKey | None = None
         self._message: FlightMessage | None = None
         self._coverage = Coverage(0)
-        self._sent: dict[RecordNumber, Fragment] = {}
+        self._sent: dict[RecordNumber, tuple[int, int]] = {}
         self.retransmission: Retransmission | None = None
 
     def send(self, ekt_key: EKTKey, now: float) -> None:
@@ -70,7 +69,7 @@ class EKTKeySender:
         if self._message is None:
             return
         for number, fragment in self._channel.send_message(self._message):
-            self._sent[number] = fragment
+            self._sent[number] = fragment.offset, fragment.offset + len(fragment.data)
         while len(self._sent) > _MAXIMUM_REMEMBERED_RECORDS:
             del self._sent[next(iter(self._sent))]
 
@@ -80,8 +79,8 @@ class EKTKeySender:
         if not known:
             self._channel.count(Noise.UNEXPECTED_ACK)
             return None
-        for fragment in known:
-            self._coverage.add(fragment.offset, fragment.offset + len(fragment.data))
+        for start, end in known:
+            self._coverage.add(start, end)
         if not self._coverage.is_complete:
             return None
         acknowledged, self._ekt_key, self._message = self._ekt_key, None, None

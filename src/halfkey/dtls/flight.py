@@ -26,6 +26,10 @@ class FlightMessage(NamedTuple):
     body: bytes
     epoch: int
 
+    def __repr__(self) -> str:
+        # The body may be an ekt_key.
+        return f"FlightMessage({self.message_type}, {self.message_seq}, {len(self.body)} bytes)"
+
 
 class ChangeCipherSpec(NamedTuple):
     """Stands in a flight where keys change; it has no message_seq (RFC 6347 section 4.2.2)."""

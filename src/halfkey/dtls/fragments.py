@@ -33,6 +33,10 @@ class Message(NamedTuple):
     epoch: int
     record_numbers: tuple[RecordNumber, ...]
 
+    def __repr__(self) -> str:
+        # The body may be an ekt_key.
+        return f"Message({self.message_type}, {self.message_seq}, {len(self.body)} bytes)"
+
 
 class Coverage:
     """Which parts of ``0..length`` are there: disjoint ranges in order, few by construction."""

@@ -33,6 +33,10 @@ class OpenedRecord(NamedTuple):
     number: RecordNumber
     payload: bytes
 
+    def __repr__(self) -> str:
+        # The payload may be an ekt_key.
+        return f"OpenedRecord({self.content_type}, {self.number}, {len(self.payload)} bytes)"
+
     @property
     def is_protected(self) -> bool:
         """Whether the payload was authenticated."""

@@ -27,6 +27,10 @@ class Fragment(NamedTuple):
     offset: int
     data: bytes
 
+    def __repr__(self) -> str:
+        # The data may be an ekt_key.
+        return f"Fragment({self.message_type}, {self.message_seq}, {self.offset}, {len(self.data)})"
+
     @property
     def is_whole(self) -> bool:
         """Whether it is all of its message."""
