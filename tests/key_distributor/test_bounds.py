@@ -67,6 +67,32 @@ def test_an_association_that_had_to_make_room_still_completes() -> None:
     assert len(alice.spis) == 1
 
 
+@pytest.mark.parametrize("elsewhere", ["another association", "another Media Distributor"])
+def test_a_cookie_is_good_for_one_association_only(elsewhere: str) -> None:
+    world = World()
+    md, other = world.media_distributor(b"md"), world.media_distributor(b"other")
+    alice = world.endpoint(md, "alice")
+    hellos: list[bytes] = []
+
+    def lost(endpoint: Endpoint, direction: str, datagram: bytes) -> bool:
+        if direction == "up":
+            hellos.append(datagram)
+        return direction == "up" and len(hellos) == 2  # the one with the cookie
+
+    world.lost = lost
+    alice.connection.start(world.now)
+    world.pump()
+    if elsewhere == "another association":
+        md.end.send_tunneled_dtls(uuid4(), hellos[1])
+    else:
+        other.end.send_tunneled_dtls(alice.association_id, hellos[1])
+    world.pump()
+    assert world.core._table._handshakes == 0
+    md.end.send_tunneled_dtls(alice.association_id, hellos[1])
+    world.pump()
+    assert len(alice.spis) == 1
+
+
 def test_the_bound_over_all_falls_on_who_has_the_most() -> None:
     world = World(SMALL)
     greedy, modest = world.media_distributor(b"greedy"), world.media_distributor(b"modest")

@@ -179,6 +179,20 @@ def test_a_slow_endpoint_skips_what_is_outdated(trio: Trio) -> None:
     assert [event.spi for event in world.of(Rekeyed)] == alice.spis[1:]
 
 
+def test_who_leaves_without_the_current_key_causes_no_rekey(trio: Trio) -> None:
+    world, alice, _bob, carol = trio
+    world.lost = lambda endpoint, direction, datagram: endpoint is carol
+    for _ in range(2):  # the second never goes out to Carol: the first is under way
+        world.now += REQUESTED_SPACING
+        world.core.rekey("c", world.now)
+        world.pump()
+    assert len(alice.spis) == 3
+    world.core.remove("c", "carol", world.now)
+    world.pump()
+    assert len(alice.spis) == 3
+    assert [event.participants for event in world.of(Rekeyed)] == [2, 2]
+
+
 def test_who_is_still_handshaking_gets_the_new_key_only(trio: Trio) -> None:
     world, alice, _bob, _ = trio
     world.lost = lambda endpoint, direction, datagram: (
