@@ -1,0 +1,305 @@
+"""The Switch between real sockets, with Double-protected packets of real Endpoint halves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+
+from halfkey._media import DoubleReceiver, DoubleSender, Switch, full_ekt_field
+from halfkey.errors import PacketRejected, UsageError
+from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+SPI = 0x1234
+PATIENCE = 10.0
+BINDING_REQUEST = struct.pack("!HHI12s", 1, 0, 0x2112A442, b"transaction!")
+CLIENT_HELLO = bytes([22, 254, 253]) + bytes(20)
+
+
+@dataclass
+class Group:
+    """What all Endpoints of a conference share: the EKTKey."""
+
+    profile: SRTPProtectionProfile
+    ekt_key: bytes = field(default_factory=lambda: os.urandom(16))
+    salt: bytes = field(default_factory=lambda: os.urandom(12))
+
+    def __post_init__(self) -> None:
+        if self.profile is DOUBLE_256:
+            self.ekt_key = os.urandom(32)
+
+
+class Peer:
+    """An Endpoint of the media plane: socket, both halves of Double, one audio and one video."""
+
+    def __init__(self, switch: Switch, number: int, group: Group) -> None:
+        self.number = number
+        self.audio, self.video = 1000 + number, 2000 + number
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(PATIENCE)
+        self.group = group
+        self.opus = 100 + number
+        self.level_id, self.mid_id = number, number + 5
+        self._switch = switch
+        length = group.profile.parameters.hop_profile.parameters.key_length
+        keys = [os.urandom(length), os.urandom(length), os.urandom(12), os.urandom(12)]
+        self.inner_key = os.urandom(length)
+        self.sender = DoubleSender(group.profile, keys[0], keys[2])
+        self.receiver = DoubleReceiver(group.profile, keys[1], keys[3])
+        self.receiver.add_ekt_parameter_set(SPI, group.ekt_key, group.salt)
+        for ssrc in (self.audio, self.video):
+            self.sender.set_inner_key(ssrc, self.inner_key, group.salt)
+        switch.add_participant(
+            number,
+            9000 + number,
+            f"md-{number}",
+            extensions={LEVEL: self.level_id, MID: self.mid_id},
+            payload_types={"opus/48000/2": self.opus, "VP8/90000": 96},
+            sources=[(self.audio, "audio"), (self.video, "video")],
+        )
+        switch.set_address(number, *self.socket.getsockname())
+        switch.set_keys(number, group.profile, *keys)
+
+    def protect(self, ssrc: int, sequence_number: int, payload: bytes = b"opus") -> bytes:
+        payload_type = self.opus if ssrc == self.audio else 96
+        head = struct.pack("!BBHII", 0x90, payload_type, sequence_number, 4711, ssrc)
+        extension = struct.pack("!HHBB2x", 0xBEDE, 1, self.level_id << 4, 0x2A)
+        group = self.group
+        roc = self.sender.rollover_counter(ssrc, sequence_number)
+        full = full_ekt_field(group.ekt_key, SPI, 0, ssrc, roc, self.inner_key)
+        return self.sender.protect(head + extension + payload, full)
+
+    def send(self, datagram: bytes) -> None:
+        self.socket.sendto(datagram, self._switch.local_address)
+
+    def receive(self) -> bytes:
+        """The next datagram that is SRTP."""
+        while True:
+            datagram = self.socket.recv(65536)
+            if not 192 <= datagram[1] <= 223:
+                return datagram
+
+    def receive_rtcp(self) -> bytes:
+        """The next RTCP compound, opened."""
+        while True:
+            datagram = self.socket.recv(65536)
+            if 192 <= datagram[1] <= 223:
+                return self.receiver.unprotect_rtcp(datagram)
+
+
+@pytest.fixture
+def switch() -> Iterator[Switch]:
+    with closing(Switch("127.0.0.1", 0, queue_limit=16, capture_bytes=64)) as switch:
+        yield switch
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.001)
+
+
+def wait_for_drop(switch: Switch, reason: str, count: int = 1) -> None:
+    wait(lambda: switch.statistics()["dropped"].get(reason, 0) >= count)
+
+
+def peers(switch: Switch, count: int, profile: SRTPProtectionProfile = DOUBLE_128) -> list[Peer]:
+    group = Group(profile)
+    return [Peer(switch, number, group) for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("profile", [DOUBLE_128, DOUBLE_256])
+def test_every_receiver_opens_what_the_switch_could_not(
+    switch: Switch, profile: SRTPProtectionProfile
+) -> None:
+    alice, bob, carol = peers(switch, 3, profile)
+    for receiver in (bob, carol):
+        switch.assign_slot(receiver.number, "slot", alice.number, alice.audio)
+    alice.send(alice.protect(alice.audio, 65535, b"the first"))
+    alice.send(alice.protect(alice.audio, 0, b"the second"))
+    for receiver in (bob, carol):
+        for payload in (b"the first", b"the second"):
+            opened = receiver.receiver.unprotect(receiver.receive())
+            assert (opened.ssrc, opened.inner_payload_type) == (alice.audio, alice.opus)
+            packet = opened.packet
+            assert packet[1] & 0x7F == receiver.opus
+            assert packet.endswith(payload)
+            mid = bytes([receiver.mid_id << 4 | 3]) + b"slot"
+            assert mid + bytes([receiver.level_id << 4, 0x2A]) in packet[12 : -len(payload)]
+    assert switch.statistics()["forwarded_packets"] == 4
+    captured = switch.captured()[alice.audio]
+    assert len(captured) == len(b"the firstthe second") + 2 * 16
+    assert b"first" not in captured
+    assert b"second" not in captured
+
+
+def test_what_is_garbage_replayed_or_foreign_is_dropped_and_counted(switch: Switch) -> None:
+    alice, bob = peers(switch, 2)
+    switch.assign_slot(bob.number, "v", alice.number, alice.video)
+    datagram = alice.protect(alice.video, 1)
+    forged = bytearray(alice.protect(alice.video, 2))
+    forged[30] ^= 1
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as stranger:
+        for data in (datagram, CLIENT_HELLO):
+            stranger.sendto(data, switch.local_address)
+        wait_for_drop(switch, "unknown_address", 2)
+    reasons = {
+        "unknown_protocol": b"GET / HTTP/1.1",
+        "hop_authentication": bytes(forged),
+        "ekt_field": datagram[:40] + b"\xff\xff\x02",
+        "malformed": datagram[:11] + b"\0",
+    }
+    for reason, data in reasons.items():
+        alice.send(data)
+        wait_for_drop(switch, reason)
+    bob.send(datagram)
+    wait_for_drop(switch, "unknown_ssrc")
+    alice.send(datagram)
+    assert bob.receiver.unprotect(bob.receive()).ssrc == alice.video
+    alice.send(datagram)
+    wait_for_drop(switch, "replayed")
+    assert switch.statistics()["forwarded_packets"] == 1
+
+
+def test_no_member_opens_anothers_hop(switch: Switch) -> None:
+    alice, bob, carol = peers(switch, 3)
+    switch.assign_slot(bob.number, "a", alice.number, alice.audio)
+    alice.send(alice.protect(alice.audio, 7))
+    datagram = bob.receive()
+    with pytest.raises(PacketRejected) as rejected:
+        carol.receiver.unprotect(datagram)
+    assert rejected.value.reason == "hop_authentication"
+
+
+def test_without_keys_nothing_comes_or_goes(switch: Switch) -> None:
+    alice, bob = peers(switch, 2)
+    switch.assign_slot(bob.number, "a", alice.number, alice.audio)
+    switch.remove_keys(bob.number)
+    alice.send(alice.protect(alice.audio, 1))
+    wait_for_drop(switch, "receiver_not_ready")
+    bob.send(bob.protect(bob.audio, 1))
+    wait_for_drop(switch, "no_keys")
+
+
+def test_a_new_slot_asks_the_source_for_a_keyframe_and_later_ones_wait(switch: Switch) -> None:
+    alice, bob = peers(switch, 2)
+    switch.assign_slot(bob.number, "v", alice.number, alice.video)
+    request = alice.receive_rtcp()
+    indication = struct.pack("!BBHII", 0x81, 206, 2, 9000 + alice.number, alice.video)
+    assert request.endswith(indication)
+    asking = struct.pack("!BBHII", 0x81, 206, 2, bob.audio, alice.video)
+    for _ in range(5):
+        bob.send(bob.sender.protect_rtcp(asking))
+    assert alice.receive_rtcp().endswith(indication)
+    assert switch.statistics()["keyframe_requests"] == 2
+
+
+def test_the_source_is_told_how_its_packets_come(switch: Switch) -> None:
+    alice, _bob = peers(switch, 2)
+    for sequence_number in (1, 2, 4):
+        alice.send(alice.protect(alice.audio, sequence_number))
+    report = alice.receive_rtcp()
+    assert report[:8] == struct.pack("!BBHI", 0x81, 201, 7, 9000 + alice.number)
+    ssrc, loss, highest = struct.unpack("!III", report[8:20])
+    assert (ssrc, loss, highest) == (alice.audio, 64 << 24 | 1, 4)
+    assert switch.statistics()["sources"][alice.audio]["lost"] == 1
+    assert switch.idle()[alice.number] < PATIENCE
+    assert _bob.number not in switch.idle()
+
+
+def test_stun_and_dtls_come_out_and_answers_go_in(switch: Switch) -> None:
+    (alice,) = peers(switch, 1)
+    assert select.select([switch.event_fd], [], [], 0)[0] == []
+    alice.send(BINDING_REQUEST)
+    alice.send(CLIENT_HELLO)
+    drained: list[tuple[str, int, bytes]] = []
+    while len(drained) < 2:
+        assert select.select([switch.event_fd], [], [], PATIENCE)[0]
+        drained += switch.drain(1)
+    host, port = alice.socket.getsockname()
+    assert drained == [(host, port, BINDING_REQUEST), (host, port, CLIENT_HELLO)]
+    assert select.select([switch.event_fd], [], [], 0)[0] == []
+    assert switch.send(host, port, b"answer")
+    assert alice.socket.recv(100) == b"answer"
+
+
+async def test_the_event_loop_is_woken(switch: Switch) -> None:
+    (alice,) = peers(switch, 1)
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+    loop.add_reader(switch.event_fd, woken.set)
+    try:
+        alice.send(BINDING_REQUEST)
+        await asyncio.wait_for(woken.wait(), PATIENCE)
+        assert len(switch.drain()) == 1
+    finally:
+        loop.remove_reader(switch.event_fd)
+
+
+def test_strangers_leave_room_for_participants(switch: Switch) -> None:
+    (alice,) = peers(switch, 1)
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as stranger:
+        for _ in range(9):
+            stranger.sendto(BINDING_REQUEST, switch.local_address)
+        wait_for_drop(switch, "queue_full")
+    alice.send(BINDING_REQUEST)
+    wait(lambda: len(switch.drain(1)) == 1)
+    rest: list[tuple[str, int, bytes]] = []
+    wait(lambda: rest.extend(switch.drain()) or len(rest) == 8)
+    assert rest[-1][1] == alice.socket.getsockname()[1]
+
+
+def test_what_can_not_be_followed_raises(switch: Switch) -> None:
+    alice, bob = peers(switch, 2)
+    switch.assign_slot(bob.number, "a", alice.number, alice.audio)
+    for attempt in (
+        lambda: switch.remove_participant(99),
+        lambda: switch.assign_slot(bob.number, "b", alice.number, alice.audio),
+        lambda: switch.assign_slot(bob.number, "b", alice.number, 4242),
+        lambda: switch.clear_slot(bob.number, "b"),
+        lambda: switch.set_address(bob.number, *alice.socket.getsockname()),
+    ):
+        with pytest.raises(UsageError):
+            attempt()
+    keys = (bytes(16), bytes(16), bytes(12), bytes(12))
+    for attempt in (
+        lambda: switch.set_keys(alice.number, 9, bytes(15), *keys[1:]),
+        lambda: switch.set_keys(alice.number, 1, *keys),
+        lambda: switch.set_address(alice.number, "example.org", 1),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            attempt()
+    with pytest.raises(OSError, match="in use"):
+        Switch(*switch.local_address)
+
+
+def test_a_closed_switch_is_over_and_its_port_free() -> None:
+    switch = Switch("127.0.0.1", 0)
+    address = switch.local_address
+    switch.close()
+    switch.close()
+    with pytest.raises(UsageError):
+        switch.statistics()
+    with pytest.raises(UsageError):
+        switch.drain()
+    Switch(*address).close()
+
+
+def test_ipv6() -> None:
+    with closing(Switch("::1", 0)) as switch, closing(socket.socket(socket.AF_INET6, 2)) as peer:
+        peer.sendto(BINDING_REQUEST, switch.local_address)
+        assert select.select([switch.event_fd], [], [], PATIENCE)[0]
+        ((host, _, data),) = switch.drain()
+        assert (host, data) == ("::1", BINDING_REQUEST)
