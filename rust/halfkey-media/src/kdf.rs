@@ -1,11 +1,15 @@
 //! Key derivation with AES in counter mode: RFC 3711 section 4.3 for 128-bit master keys, RFC 6188
 //! section 3 for 256-bit ones; the key derivation rate is zero.
 
-use aws_lc_rs::cipher::{EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::cipher::{EncryptionContext, StreamingEncryptingKey, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
+use zeroize::Zeroizing;
 
 use crate::error::KeyError;
 use crate::profile::{HopProfile, SALT_LENGTH};
+
+/// The length of an AES block, in bytes.
+const BLOCK_LENGTH: usize = 16;
 
 /// What a derived key or salt is for (RFC 3711 section 4.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub fn derive(
     output: &mut [u8],
 ) -> Result<(), KeyError> {
     let salt: &[u8; SALT_LENGTH] = master_salt.try_into().map_err(|_| KeyError::SaltLength)?;
-    let mut block = [0; 16];
+    let mut block = [0; BLOCK_LENGTH];
     block[..SALT_LENGTH].copy_from_slice(salt);
     // key_id = label || 48 bits of zero, right-aligned with the 14 bytes of salt.
     block[7] ^= label as u8;
@@ -43,21 +47,30 @@ pub fn derive(
 }
 
 /// AES-CM PRF of RFC 3711 section 4.3.3, from its first input block (x * 2^16).
+///
+/// The library's streaming cipher keeps the key schedule on its heap, which it wipes. The schedule
+/// begins with the key itself, and a copy on the stack would stay there.
 fn prf(
     profile: HopProfile,
     master_key: &[u8],
-    block: [u8; 16],
+    block: [u8; BLOCK_LENGTH],
     output: &mut [u8],
 ) -> Result<(), KeyError> {
     if master_key.len() != profile.key_length() {
         return Err(KeyError::KeyLength);
     }
-    let key = UnboundCipherKey::new(profile.kdf_cipher(), master_key)
-        .and_then(EncryptingKey::ctr)
-        .map_err(|_| KeyError::Refused)?;
-    output.fill(0);
-    key.less_safe_encrypt(output, EncryptionContext::Iv128(FixedLength::from(block)))
-        .map_err(|_| KeyError::Refused)?;
+    let refused = |_| KeyError::Refused;
+    let key = UnboundCipherKey::new(profile.kdf_cipher(), master_key).map_err(refused)?;
+    let context = EncryptionContext::Iv128(FixedLength::from(block));
+    let mut cipher = StreamingEncryptingKey::less_safe_ctr(key, context).map_err(refused)?;
+    // The cipher asks for room beyond a block, though in this mode it doesn't use it.
+    let mut room = Zeroizing::new([0; 2 * BLOCK_LENGTH]);
+    for part in output.chunks_mut(BLOCK_LENGTH) {
+        cipher
+            .update(&[0; BLOCK_LENGTH], &mut *room)
+            .map_err(refused)?;
+        part.copy_from_slice(&room[..part.len()]);
+    }
     Ok(())
 }
 
