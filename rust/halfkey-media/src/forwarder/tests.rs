@@ -3,4 +3,5 @@
 mod control;
 mod helpers;
 mod media;
+mod noise;
 mod rtcp;
