@@ -107,8 +107,13 @@ class Association:
             raise ProtocolFault(AlertDescription.UNEXPECTED_MESSAGE, "ekt_key not negotiated")
         return EKTKeyReceived(self._receiver.receive(message))
 
-    def receive_ack(self, payload: bytes, now: float) -> list[EKTKeyAcknowledged]:
-        """Takes an ACK record's payload."""
+    def send_next_ekt_key(self, now: float) -> None:
+        """Sends the EKTKey that has waited longest, unless one is outstanding."""
+        if self._sender is not None:
+            self._sender.send_next(now)
+
+    def receive_ack(self, payload: bytes) -> list[EKTKeyAcknowledged]:
+        """Takes an ACK record's payload; then `send_next_ekt_key`."""
         if self._sender is None:
             self._channel.count(Noise.UNEXPECTED_ACK)
             return []
@@ -116,7 +121,7 @@ class Association:
             ack = Ack.decode(payload)
         except CodecError as error:
             raise ProtocolFault(AlertDescription.DECODE_ERROR, "malformed ACK") from error
-        ekt_key = self._sender.receive_ack(ack, now)
+        ekt_key = self._sender.receive_ack(ack)
         return [] if ekt_key is None else [EKTKeyAcknowledged(ekt_key.ekt_spi)]
 
     def receive_repetition(self, fragments: list[Fragment], number: RecordNumber) -> None:

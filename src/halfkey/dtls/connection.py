@@ -293,7 +293,8 @@ class Connection:
     def _receive_ack(self, record: OpenedRecord, now: float) -> None:
         if self._association is None or not record.is_protected:
             return self._counters.count(Noise.UNEXPECTED_ACK)
-        self._events.extend(self._association.receive_ack(record.payload, now))
+        self._events.extend(self._association.receive_ack(record.payload))
+        self._association.send_next_ekt_key(now)
         return None
 
     def _process(self, now: float) -> None:

@@ -61,8 +61,25 @@ class EKTKeySender:
         if len(ekt_key.ekt_key_value) != self._cipher.key_length:
             raise UsageError(f"the key doesn't fit the negotiated {self._cipher.name}")
         self._queue.append(ekt_key)
-        if self._message is None:
-            self._send_next(now)
+        self.send_next(now)
+
+    def send_next(self, now: float) -> None:
+        """Sends what has waited longest, unless one is outstanding.
+
+        Raises:
+            ProtocolFault: internal_error when the association has used up its message_seq.
+        """
+        if not self._queue or self._message is not None:
+            return
+        message_seq = self._channel.take_message_seq()
+        if message_seq > _MAXIMUM_MESSAGE_SEQ:
+            raise ProtocolFault(AlertDescription.INTERNAL_ERROR, "message_seq used up")
+        self._ekt_key = self._queue.popleft()
+        body = self._ekt_key.encode()
+        self._message = FlightMessage(HandshakeType.EKT_KEY, message_seq, body, PROTECTED_EPOCH)
+        self._coverage = Coverage(len(body))
+        self.retransmission = self._channel.new_retransmission(now)
+        self.resend()
 
     def resend(self) -> None:
         """Sends what is outstanding once more, under new record numbers; touches no timer."""
@@ -73,8 +90,8 @@ class EKTKeySender:
         while len(self._sent) > _MAXIMUM_REMEMBERED_RECORDS:
             del self._sent[next(iter(self._sent))]
 
-    def receive_ack(self, ack: Ack, now: float) -> EKTKey | None:
-        """Takes an ACK; gives the EKTKey that it completes, if it does, and sends the next."""
+    def receive_ack(self, ack: Ack) -> EKTKey | None:
+        """Takes an ACK; gives the EKTKey that it completes, if it does: then `send_next`."""
         known = [self._sent[number] for number in ack.record_numbers if number in self._sent]
         if not known:
             self._channel.count(Noise.UNEXPECTED_ACK)
@@ -86,26 +103,12 @@ class EKTKeySender:
         acknowledged, self._ekt_key, self._message = self._ekt_key, None, None
         self._sent.clear()
         self.retransmission = None
-        self._send_next(now)
         return acknowledged
 
     def wipe(self) -> None:
         """Forgets every key."""
         self._queue.clear()
         self._ekt_key = self._message = self.retransmission = None
-
-    def _send_next(self, now: float) -> None:
-        if not self._queue:
-            return
-        message_seq = self._channel.take_message_seq()
-        if message_seq > _MAXIMUM_MESSAGE_SEQ:
-            raise ProtocolFault(AlertDescription.INTERNAL_ERROR, "message_seq used up")
-        self._ekt_key = self._queue.popleft()
-        body = self._ekt_key.encode()
-        self._message = FlightMessage(HandshakeType.EKT_KEY, message_seq, body, PROTECTED_EPOCH)
-        self._coverage = Coverage(len(body))
-        self.retransmission = self._channel.new_retransmission(now)
-        self.resend()
 
 
 class EKTKeyReceiver:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from tests.interop.dtls.openssl_peer import PROFILE_NAMES, OpenSSLPeer
 
@@ -188,3 +194,24 @@ def test_application_data_is_dropped_and_counted(role: Role) -> None:
     exchange(connection, peer)
     assert connection.is_connected
     assert connection.counters["unexpected_application_data"] == 1
+
+
+def test_their_p384_certificate_is_verified() -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    name = x509.Name([])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2070, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA384())
+    )
+    theirs_384 = Certificate(certificate.public_bytes(Encoding.DER), key)
+    connection = ours(Role.SERVER, peer_fingerprints=(theirs_384.fingerprint(),))
+    peer = OpenSSLPeer(theirs_384, PROFILE, server=False)
+    handshake(connection, peer)
+    assert connection.is_connected
+    assert peer.is_connected
