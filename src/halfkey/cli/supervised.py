@@ -17,6 +17,8 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
+from halfkey.cli.arguments import Address, shown
+
 Message = dict[str, Any]
 CommandHandler = Callable[[Message], Awaitable[None]]
 
@@ -34,13 +36,14 @@ class Supervision:
         self._supervised = supervised
         self.on_command: CommandHandler | None = None
 
-    def ready(self, addresses: Mapping[str, Any]) -> None:
-        """Says that the role is of use, and where."""
+    def ready(self, addresses: Mapping[str, Address]) -> None:
+        """Says that the role is of use, and where it listens for what."""
+        places = {name: shown(address) for name, address in addresses.items()}
         if self._supervised:
-            self._write({"ready": dict(addresses)})
+            self._write({"ready": places})
         else:
-            places = ", ".join(f"{name} {value}" for name, value in addresses.items())
-            print(f"halfkey {self._role}: ready ({places})", file=sys.stderr)  # noqa: T201
+            listed = ", ".join(f"{name} {place}" for name, place in places.items())
+            print(f"halfkey {self._role}: ready ({listed})", file=sys.stderr)  # noqa: T201
 
     def report(self, message: Mapping[str, Any]) -> None:
         """Says what happens, one JSON line; nothing when nobody supervises."""

@@ -27,6 +27,7 @@ READY_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 """Seconds a child has to end by itself before it is killed."""
 
+_WATCH_INTERVAL = 0.2
 _LINE_LIMIT = 16 * 1024 * 1024
 
 
@@ -74,6 +75,11 @@ class Child:
         if self._process is None:
             raise ChildFailed(f"{self.name} was not started")
         return self._process.pid
+
+    @property
+    def started(self) -> bool:
+        """Whether the process exists, or did."""
+        return self._process is not None
 
     async def start(self) -> None:
         """Starts the process; `ready` tells when it is of use."""
@@ -189,7 +195,7 @@ class Children:
 
     async def start(self, child: Child) -> Child:
         """Starts a child and keeps it, so that `stop` ends it."""
-        self._children.append(child)
+        self._children.append(child)  # first, so that one cancelled halfway is ended too
         await child.start()
         return child
 
@@ -203,17 +209,12 @@ class Children:
         try:
             while True:
                 for child in self._children:
-                    if child not in watched.values():
+                    if child.started and child not in watched.values():
                         watched[asyncio.create_task(child.wait())] = child
-                done, _ = await asyncio.wait(
-                    watched, timeout=0.2, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done:
-                    child = watched[task]
-                    if not child.stopping:
+                for task, child in watched.items():
+                    if task.done() and not child.stopping:
                         raise ChildFailed(f"{child.name} {child.how_it_ended()}")
-                if done and all(child.stopping for child in self._children):
-                    await asyncio.sleep(0.2)
+                await asyncio.sleep(_WATCH_INTERVAL)
         finally:
             for task in watched:
                 task.cancel()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from halfkey.cli import arguments
 from halfkey.errors import ConfigurationError
-from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+from halfkey.profiles import SRTPProtectionProfile
 
 MINIMUM_PARTICIPANTS, MAXIMUM_PARTICIPANTS = 2, 12
 MINIMUM_DURATION, MAXIMUM_DURATION = 6.0, 3600.0
@@ -82,13 +83,11 @@ class DemoOptions:
                 f"--duration {duration:g}: give seconds from {MINIMUM_DURATION:g} to "
                 f"{MAXIMUM_DURATION:g}"
             )
-        profiles = {"128": DOUBLE_128, "256": DOUBLE_256}
-        if profile not in profiles:
-            raise ConfigurationError(f"--profile {profile}: give 128 or 256")
+        chosen = arguments.profile(profile)
         try:
             (out / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 f"--out {out}: the folder can't be made ({error.strerror}); name another one"
             ) from error
-        return cls(participants, duration, media, profiles[profile], out, json)
+        return cls(participants, duration, media, chosen, out, json)

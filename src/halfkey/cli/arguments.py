@@ -1,0 +1,86 @@
+"""What several commands take: addresses, certificates, bundles; and how they are checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from halfkey.errors import ConfigurationError
+from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+
+Address = tuple[str, int]
+
+Certificate = Annotated[Path, typer.Option(help="PEM file: the role's own certificate.")]
+Key = Annotated[Path, typer.Option(help="PEM file: its private key.")]
+Supervised = Annotated[
+    bool, typer.Option("--supervised", hidden=True, help="Speak JSON lines; see cli/supervised.py.")
+]
+
+PROFILES = {"128": DOUBLE_128, "256": DOUBLE_256}
+
+
+def address(text: str, option: str) -> Address:
+    """Reads HOST:PORT; an IPv6 host stands in brackets.
+
+    Raises:
+        ConfigurationError: it is no such thing.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigurationError(
+            f"{option} {text}: give HOST:PORT, for example 127.0.0.1:7000 (port 0 takes a free one)"
+        )
+    return host, int(port)
+
+
+def shown(place: Address) -> str:
+    """An address as `address` reads it."""
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def profile(text: str) -> SRTPProtectionProfile:
+    """Reads 128 or 256.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if text not in PROFILES:
+        raise ConfigurationError(f"--profile {text}: give 128 or 256")
+    return PROFILES[text]
+
+
+def within(option: str, value: float, least: float, most: float) -> None:
+    """Checks a number's range.
+
+    Raises:
+        ConfigurationError: it is outside.
+    """
+    if not least <= value <= most:
+        raise ConfigurationError(f"{option} {value:g}: give a number from {least:g} to {most:g}")
+
+
+def disclosure(descriptor: int) -> Callable[[Mapping[str, str | int]], None]:
+    """What writes an Endpoint's secrets to a pipe that the demo handed down, a JSON line each.
+
+    Raises:
+        ConfigurationError: there is no such descriptor.
+    """
+    try:
+        pipe = os.fdopen(descriptor, "w", buffering=1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--disclose-secrets-to {descriptor}: no open descriptor ({error.strerror})"
+        ) from error
+
+    def disclose(secret: Mapping[str, str | int]) -> None:
+        pipe.write(json.dumps(dict(secret)) + "\n")
+
+    return disclose

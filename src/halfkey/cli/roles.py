@@ -1,0 +1,213 @@
+"""The commands that run one role: `halfkey kd`, `md`, `focus` and `join`.
+
+Each imports its service only when it runs, so that a Media Distributor's process never loads what
+belongs to the others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from halfkey.cli.arguments import Certificate, Key, Supervised, address, disclosure, within
+from halfkey.cli.arguments import profile as read_profile
+from halfkey.cli.supervised import Supervision, run_role
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the command line."""
+    app.command("kd")(key_distributor)
+    app.command("md")(media_distributor)
+    app.command("focus")(focus)
+    app.command("join")(join)
+
+
+def key_distributor(
+    certificate: Certificate,
+    key: Key,
+    trust_media_distributors: Annotated[
+        Path, typer.Option(help="PEM bundle: the Media Distributors that may have tunnels.")
+    ],
+    trust_focuses: Annotated[
+        Path, typer.Option(help="PEM bundle: the Focuses that may admit participants.")
+    ],
+    tunnel_listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT to wait at for Media Distributors.")
+    ] = None,
+    dial: Annotated[
+        list[str] | None, typer.Option(help="HOST:PORT of a Media Distributor to dial; repeat.")
+    ] = None,
+    admission_listen: Annotated[
+        str, typer.Option(help="HOST:PORT of the admission API.")
+    ] = "127.0.0.1:7002",
+    ekt_ttl: Annotated[int, typer.Option(help="Life of an EKT key in seconds.")] = 3600,
+    rekey_interval: Annotated[
+        float | None, typer.Option(help="Seconds between rekeys; none leaves it to the life.")
+    ] = None,
+    supervised: Supervised = False,
+) -> None:
+    """Run a Key Distributor: admits participants, ends their DTLS, hands out EKT keys."""
+    from halfkey.key_distributor.policy import Policy
+    from halfkey.key_distributor.service import KeyDistributorOptions, run
+
+    options = KeyDistributorOptions(
+        certificate=certificate,
+        key=key,
+        trusted_media_distributors=trust_media_distributors,
+        trusted_focuses=trust_focuses,
+        tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
+        dial=tuple(address(target, "--dial") for target in dial or ()),
+        admission=address(admission_listen, "--admission-listen"),
+        policy=Policy(ttl=ekt_ttl, rekey_interval=rekey_interval),
+    )
+
+    async def serve(supervision: Supervision) -> None:
+        await run(options, supervision.ready)
+
+    run_role("kd", supervised, serve)
+
+
+def media_distributor(
+    certificate: Certificate,
+    key: Key,
+    trust_key_distributors: Annotated[
+        Path, typer.Option(help="PEM bundle: the Key Distributors to have tunnels with.")
+    ],
+    trust_focuses: Annotated[
+        Path, typer.Option(help="PEM bundle: the Focuses that may use the control API.")
+    ],
+    key_distributor: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the Key Distributor's tunnel, to dial.")
+    ] = None,
+    tunnel_listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT to wait at for a Key Distributor that dials.")
+    ] = None,
+    media_listen: Annotated[
+        str, typer.Option(help="HOST:PORT for STUN, DTLS and SRTP over UDP.")
+    ] = "127.0.0.1:7004",
+    control_listen: Annotated[
+        str, typer.Option(help="HOST:PORT of the control API.")
+    ] = "127.0.0.1:7003",
+    capture_bytes: Annotated[
+        int, typer.Option(hidden=True, help="Payload bytes to keep per SSRC, for the demo.")
+    ] = 0,
+    hostile: Annotated[
+        bool, typer.Option("--hostile", hidden=True, help="Go on forwarding to who left.")
+    ] = False,
+    supervised: Supervised = False,
+) -> None:
+    """Run a Media Distributor: forwards media it can't open, carries DTLS it can't read."""
+    from halfkey.media_distributor.service import MediaDistributorOptions, run
+
+    options = MediaDistributorOptions(
+        certificate=certificate,
+        key=key,
+        trusted_key_distributors=trust_key_distributors,
+        trusted_focuses=trust_focuses,
+        media=address(media_listen, "--media-listen"),
+        control=address(control_listen, "--control-listen"),
+        dial=None if key_distributor is None else address(key_distributor, "--key-distributor"),
+        tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
+        capture_bytes=capture_bytes,
+        keep_forwarding_after_disconnect=hostile,
+    )
+
+    async def serve(supervision: Supervision) -> None:
+        await run(options, supervision.ready)
+
+    run_role("md", supervised, serve)
+
+
+def focus(
+    certificate: Certificate,
+    key: Key,
+    key_distributor: Annotated[str, typer.Option(help="https://HOST:PORT of its admission API.")],
+    media_distributor: Annotated[str, typer.Option(help="https://HOST:PORT of its control API.")],
+    trust_key_distributors: Annotated[
+        Path, typer.Option(help="PEM bundle: the Key Distributor that is believed.")
+    ],
+    trust_media_distributors: Annotated[
+        Path, typer.Option(help="PEM bundle: the Media Distributor that is believed.")
+    ],
+    listen: Annotated[str, typer.Option(help="HOST:PORT for Endpoints.")] = "127.0.0.1:7000",
+    supervised: Supervised = False,
+) -> None:
+    """Run a Focus: takes offers, gives answers, keeps the roster. It holds no media key."""
+    from halfkey.focus.service import FocusOptions, run
+
+    host, port = address(listen, "--listen")
+    options = FocusOptions(
+        host=host,
+        port=port,
+        certificate=certificate,
+        key=key,
+        key_distributor_url=key_distributor,
+        media_distributor_url=media_distributor,
+        client_certificate=certificate,
+        client_key=key,
+        key_distributor_trust=trust_key_distributors,
+        media_distributor_trust=trust_media_distributors,
+    )
+
+    async def serve(supervision: Supervision) -> None:
+        await run(options, supervision.ready)
+
+    run_role("focus", supervised, serve)
+
+
+def join(
+    focus: Annotated[str, typer.Option(help="https://HOST:PORT of the Focus.")],
+    trust_focus: Annotated[Path, typer.Option(help="PEM bundle: the Focus that is believed.")],
+    conference: Annotated[str, typer.Option(help="The conference's name.")],
+    name: Annotated[str, typer.Option(help="Your name, as others are to see it.")],
+    media: Annotated[
+        Path | None, typer.Option(help="A media file to send instead of the test picture.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="128 or 256: the Double profile to offer.")] = "128",
+    frame_rate: Annotated[int, typer.Option(help="Pictures to send each second (1 to 30).")] = 15,
+    slots: Annotated[int, typer.Option(help="How many others to receive at once (1 to 32).")] = 8,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds to stay; else until told.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for the last picture of each participant.")
+    ] = None,
+    index: Annotated[int, typer.Option(hidden=True, help="Colour and tone.")] = 0,
+    keep_listening: Annotated[
+        bool, typer.Option("--keep-listening", hidden=True, help="After leaving, listen on.")
+    ] = False,
+    disclose_secrets_to: Annotated[
+        int | None, typer.Option(hidden=True, help="Descriptor that gets every key, to look for.")
+    ] = None,
+    supervised: Supervised = False,
+) -> None:
+    """Join a conference as an Endpoint: send a test picture or a file, decode everybody else."""
+    from halfkey.endpoint.media import VideoShape
+    from halfkey.endpoint.process import EndpointProcess, ProcessOptions
+
+    within("--frame-rate", frame_rate, 1, 30)
+    within("--slots", slots, 1, 32)
+    options = ProcessOptions(
+        focus_url=focus,
+        trusted=trust_focus,
+        conference=conference,
+        name=name,
+        index=index,
+        profiles=(read_profile(profile),),
+        media=media,
+        shape=VideoShape(frame_rate=frame_rate),
+        slots=slots,
+        duration=duration,
+        keep_listening=keep_listening,
+        pictures=pictures,
+        disclose=None if disclose_secrets_to is None else disclosure(disclose_secrets_to),
+    )
+
+    async def attend(supervision: Supervision) -> None:
+        process = EndpointProcess(options, supervision.report)
+        supervision.on_command = process.command
+        await process.run()
+
+    run_role("join", supervised, attend)

@@ -1,0 +1,110 @@
+"""The control API: how the Focus gets participants in and out. JSON over HTTPS.
+
+    PUT    /conferences/{conference}/participants/{participant}   201, or 200 for an ICE restart
+    DELETE /conferences/{conference}/participants/{participant}   204, 404
+    GET    /statistics                                            counters
+    GET    /captured                                              payload bytes, if they are kept
+    GET    /events                                                server-sent events
+
+The caller shows a client certificate; TLS has judged it before anything comes here.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from halfkey.errors import CodecError
+from halfkey.followers import Followers
+from halfkey.media_distributor.core import AllocationRefusedError
+from halfkey.media_distributor.driver import Driver
+from halfkey.media_distributor.events import Event, as_dict
+from halfkey.media_distributor.request import read_allocation
+
+MAXIMUM_BODY = 64 * 1024
+
+_PARTICIPANT = "/conferences/{conference}/participants/{participant}"
+
+
+class ControlAPI:
+    """The handlers; `application` gives them to aiohttp.
+
+    Args:
+        driver: runs the core.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._followers = Followers()
+
+    def application(self) -> web.Application:
+        """The web application."""
+        application = web.Application(middlewares=[_faults], client_max_size=MAXIMUM_BODY)
+        application.add_routes(
+            [
+                web.put(_PARTICIPANT, self._allocate),
+                web.delete(_PARTICIPANT, self._remove),
+                web.get("/statistics", self._statistics),
+                web.get("/captured", self._captured),
+                web.get("/events", self._followers.follow),
+            ]
+        )
+        return application
+
+    def publish(self, event: Event) -> None:
+        """Tells everybody who follows."""
+        self._followers.publish(event.name, as_dict(event))
+
+    def close(self) -> None:
+        """Lets everybody go who follows."""
+        self._followers.close()
+
+    async def _allocate(self, request: web.Request) -> web.Response:
+        allocation = read_allocation(await request.read())
+        names, driver = request.match_info, self._driver
+        key = names["conference"], names["participant"]
+        credentials = driver.core.allocate(key, allocation, driver.now)
+        driver.settle()
+        host, port = driver.media_address
+        answer = {
+            "ice_ufrag": credentials.ice_ufrag,
+            "ice_pwd": credentials.ice_pwd,
+            "candidates": [{"address": host, "port": port}],
+        }
+        return web.json_response(answer, status=201)
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        names = request.match_info
+        was_there = self._driver.core.remove((names["conference"], names["participant"]))
+        self._driver.settle()
+        return web.Response(status=204) if was_there else _fault(404, "no such participant")
+
+    async def _statistics(self, _: web.Request) -> web.Response:
+        return web.json_response(self._driver.statistics())
+
+    async def _captured(self, _: web.Request) -> web.Response:
+        captured = self._driver.captured()
+        return web.json_response(
+            {str(ssrc): base64.b64encode(data).decode() for ssrc, data in captured.items()}
+        )
+
+
+def _fault(status: int, line: str) -> web.Response:
+    return web.json_response({"error": line}, status=status)
+
+
+@web.middleware
+async def _faults(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Every fault of a request becomes one line."""
+    try:
+        return await handler(request)
+    except CodecError as fault:
+        return _fault(400, str(fault))
+    except AllocationRefusedError as fault:
+        return _fault(409, str(fault))
+    except web.HTTPException as fault:
+        return _fault(fault.status, fault.reason)

@@ -1,0 +1,360 @@
+"""The Media Distributor without I/O: who is where, and what is carried between whom.
+
+    STUN ------> IceLite ----> a participant's address
+    DTLS ------> TunneledDtls under the participant's association, never read (RFC 9185 section 5.3)
+    MediaKeys -> the packet path gets the hop keys, and sources go into slots
+
+Media packets never come here: the packet path, in Rust, is told by `MediaPath` calls what to do.
+After each call that takes `now`: take datagrams, tunnel messages and events, arm one timer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Protocol
+from uuid import UUID
+
+from halfkey.demux import PacketKind, classify
+from halfkey.errors import HalfkeyError
+from halfkey.ice import AddressNominated, Credentials, IceLite
+from halfkey.ice.lite import Address
+from halfkey.media_distributor.conference import (
+    Allocation,
+    Conference,
+    Key,
+    Participant,
+    Source,
+)
+from halfkey.media_distributor.events import (
+    Event,
+    ParticipantConnected,
+    ParticipantDisconnected,
+    ParticipantKeyed,
+    SlotChanged,
+)
+from halfkey.profiles import DOUBLE_128, DOUBLE_256
+from halfkey.tunnel.messages import EndpointDisconnect, MediaKeys, TunneledDtls
+
+SUPPORTED_PROFILES = (DOUBLE_128, DOUBLE_256)
+
+PRESENCE_TIMEOUT = 15.0
+"""Seconds without a consent check or DTLS after which a participant is gone (RFC 7675)."""
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds that an allocated participant has to show up."""
+
+MAXIMUM_PARTICIPANTS = 4096
+MAXIMUM_QUEUED_DATAGRAMS = 4096
+
+TunnelMessage = TunneledDtls | EndpointDisconnect
+
+
+class AllocationRefusedError(HalfkeyError):
+    """A participant can't be taken; the message is one line for the Focus."""
+
+
+class MediaPath(Protocol):
+    """What the core asks of the packet path; participants are numbers there."""
+
+    def add_participant(self, number: int, allocation: Allocation) -> None:
+        """Makes a participant known, without address and keys."""
+
+    def remove_participant(self, number: int) -> None:
+        """Forgets a participant with its keys."""
+
+    def set_address(self, number: int, address: Address) -> None:
+        """Takes packets from, and sends them to, this address and no other."""
+
+    def set_keys(self, number: int, keys: MediaKeys) -> None:
+        """Uses these keys for the hop.
+
+        Raises:
+            ValueError: the keys don't fit their profile.
+        """
+
+    def clear_keys(self, number: int) -> None:
+        """Wipes the keys of the hop."""
+
+    def fill_slot(self, receiver: int, mid: str, sender: int, ssrc: int) -> None:
+        """Forwards a source to a receiver, into this slot."""
+
+    def clear_slot(self, receiver: int, mid: str) -> None:
+        """Stops forwarding into this slot."""
+
+
+class MediaDistributor:
+    """All conferences of one Media Distributor.
+
+    Args:
+        path: forwards the media.
+        keep_forwarding_after_disconnect: acts as a hostile Media Distributor, for demonstrations
+            and tests only: who was removed is still forwarded to.
+        random: gives that many random bytes.
+    """
+
+    def __init__(
+        self,
+        path: MediaPath,
+        keep_forwarding_after_disconnect: bool = False,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._path = path
+        self._is_hostile = keep_forwarding_after_disconnect
+        self._random = random
+        self._ice = IceLite(random)
+        self._conferences: dict[str, Conference] = {}
+        self._participants: dict[Key, Participant] = {}
+        self._by_address: dict[Address, Participant] = {}
+        self._by_association: dict[UUID, Participant] = {}
+        self._next_number = 1
+        self._outgoing: deque[tuple[Address, bytes]] = deque()
+        self._to_tunnel: deque[TunnelMessage] = deque()
+        self._events: deque[Event] = deque()
+        self.is_tunnel_connected = False
+        self.dropped: Counter[str] = Counter()
+
+    # What the Focus asks for
+
+    def allocate(self, key: Key, allocation: Allocation, now: float) -> Credentials:
+        """Takes a participant in; again for the same one, restarts its ICE and nothing else.
+
+        Args:
+            key: (conference, participant).
+            allocation: what it sends, and can receive.
+            now: monotonic seconds.
+
+        Raises:
+            AllocationRefusedError: an SSRC is taken in the conference, or there are too many.
+        """
+        known = self._participants.get(key)
+        if known is not None:
+            if known.allocation.sources != allocation.sources:
+                raise AllocationRefusedError("a participant's sources can't be changed")
+            known.last_seen = now
+            return self._ice.add_session(key, allocation.ice_ufrag)
+        if len(self._participants) >= MAXIMUM_PARTICIPANTS:
+            raise AllocationRefusedError("this Media Distributor is full")
+        conference = self._conferences.get(key[0], Conference())
+        own = [source.ssrc for source in allocation.sources]
+        taken = conference.ssrcs() & set(own)
+        if taken or len(set(own)) != len(own):
+            raise AllocationRefusedError(
+                f"SSRC {min(taken, default=own[0])} is taken; choose another one"
+            )
+        participant = Participant(key, self._next_number, allocation, last_seen=now)
+        self._path.add_participant(participant.number, allocation)
+        self._next_number += 1
+        self._participants[key] = participant
+        self._conferences.setdefault(key[0], conference).participants[key] = participant
+        return self._ice.add_session(key, allocation.ice_ufrag)
+
+    def remove(self, key: Key) -> bool:
+        """Takes a participant out; False if there is none."""
+        participant = self._participants.get(key)
+        if participant is None or participant.has_left:
+            return False
+        self._disconnect(participant, "left")
+        return True
+
+    # What arrives
+
+    def receive_datagram(self, data: bytes, source: Address, now: float) -> None:
+        """Takes a datagram that is not media."""
+        kind = classify(data)
+        if kind is PacketKind.STUN:
+            self._ice.receive_datagram(data, source)
+            self._after_ice(now)
+        elif kind is PacketKind.DTLS:
+            self._receive_dtls(data, source, now)
+        else:
+            self.dropped["unknown_protocol"] += 1
+
+    def receive_tunnel_message(
+        self, message: MediaKeys | TunneledDtls | EndpointDisconnect
+    ) -> None:
+        """Takes what the Key Distributor sent."""
+        participant = self._by_association.get(message.association_id)
+        if participant is None:
+            self.dropped["unknown_association"] += 1
+        elif isinstance(message, TunneledDtls):
+            if participant.address is not None:
+                self._send(participant.address, message.dtls_message)
+        elif isinstance(message, MediaKeys):
+            self._receive_keys(participant, message)
+        else:
+            self._end_association(participant)
+            if not self._is_hostile:
+                self._clear_keys(participant)
+
+    def tunnel_connected(self, is_connected: bool) -> None:
+        """Notes that there is a tunnel, or none."""
+        self.is_tunnel_connected = is_connected
+
+    # What is to be done
+
+    def datagrams_to_send(self) -> list[tuple[Address, bytes]]:
+        """Takes the datagrams for participants."""
+        taken = [*self._ice.datagrams_to_send(), *self._outgoing]
+        self._outgoing.clear()
+        return taken
+
+    def tunnel_messages_to_send(self) -> list[TunnelMessage]:
+        """Takes what goes to the Key Distributor; what came while there is no tunnel waits."""
+        if not self.is_tunnel_connected:
+            return []
+        taken = list(self._to_tunnel)
+        self._to_tunnel.clear()
+        return taken
+
+    def next_event(self) -> Event | None:
+        """Takes the oldest event."""
+        return self._events.popleft() if self._events else None
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` is due."""
+        return min((self._deadline(p) for p in self._participants.values()), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Takes out those who have not been seen for too long."""
+        for participant in list(self._participants.values()):
+            if self._deadline(participant) <= now:
+                was_connected = participant.address is not None
+                self._disconnect(participant, "timeout" if was_connected else "never_connected")
+
+    def statistics(self) -> dict[str, int]:
+        """Figures of the moment."""
+        return {
+            "conferences": len(self._conferences),
+            "participants": sum(not p.has_left for p in self._participants.values()),
+            "associations": len(self._by_association),
+        }
+
+    def drops(self) -> Counter[str]:
+        """Datagrams and messages that led to nothing, by reason."""
+        return self.dropped + self._ice.dropped
+
+    # Inside
+
+    @staticmethod
+    def _deadline(participant: Participant) -> float:
+        connected = participant.address is not None
+        return participant.last_seen + (PRESENCE_TIMEOUT if connected else CONNECT_TIMEOUT)
+
+    def _send(self, address: Address, data: bytes) -> None:
+        if len(self._outgoing) >= MAXIMUM_QUEUED_DATAGRAMS:
+            self.dropped["send_queue_full"] += 1
+        else:
+            self._outgoing.append((address, data))
+
+    def _after_ice(self, now: float) -> None:
+        while (event := self._ice.next_event()) is not None:
+            participant = self._participants.get(event.session)  # type: ignore[call-overload]
+            if participant is None:
+                continue
+            participant.last_seen = now
+            if isinstance(event, AddressNominated):
+                self._nominate(participant, event.address)
+
+    def _nominate(self, participant: Participant, address: Address) -> None:
+        """RFC 8445 section 8.1: the nominated pair is the one in use; a later one replaces it."""
+        if participant.address == address:
+            return
+        if address in self._by_address:
+            self.dropped["address_in_use"] += 1
+            return
+        is_first = participant.address is None
+        if participant.address is not None:
+            del self._by_address[participant.address]
+        participant.address = address
+        self._by_address[address] = participant
+        self._path.set_address(participant.number, address)
+        if is_first:
+            self._events.append(ParticipantConnected(*participant.key))
+
+    def _receive_dtls(self, data: bytes, source: Address, now: float) -> None:
+        participant = self._by_address.get(source)
+        if participant is None:
+            self.dropped["unknown_address"] += 1
+            return
+        if not self.is_tunnel_connected:
+            self.dropped["no_tunnel"] += 1  # DTLS sends it again
+            return
+        participant.last_seen = now
+        if participant.association_id is None:
+            association_id = UUID(bytes=self._random(16), version=4)
+            participant.association_id = association_id
+            self._by_association[association_id] = participant
+        self._to_tunnel.append(TunneledDtls(participant.association_id, data))
+
+    def _receive_keys(self, participant: Participant, keys: MediaKeys) -> None:
+        if keys.protection_profile not in SUPPORTED_PROFILES or keys.mki:
+            self.dropped["unusable_media_keys"] += 1
+            return
+        try:
+            self._path.set_keys(participant.number, keys)
+        except ValueError:
+            self.dropped["unusable_media_keys"] += 1
+            return
+        if not participant.is_keyed:
+            participant.is_keyed = True
+            self._events.append(ParticipantKeyed(*participant.key))
+        self._place(participant.key[0])
+
+    def _place(self, name: str) -> None:
+        conference = self._conferences.get(name)
+        if conference is None:
+            return
+        for receiver, slot, sender, source in conference.to_place():
+            receiver.occupied[slot.mid] = source
+            self._path.fill_slot(receiver.number, slot.mid, sender.number, source.ssrc)
+            self._events.append(SlotChanged(name, receiver.key[1], slot.mid, source.ssrc))
+
+    def _end_association(self, participant: Participant) -> UUID | None:
+        """Forgets the association: the participant's next DTLS datagram begins another."""
+        association_id, participant.association_id = participant.association_id, None
+        if association_id is not None:
+            del self._by_association[association_id]
+        return association_id
+
+    def _clear_keys(self, participant: Participant) -> None:
+        if participant.is_keyed:
+            participant.is_keyed = False
+            self._path.clear_keys(participant.number)
+
+    def _disconnect(self, participant: Participant, reason: str) -> None:
+        """Takes a participant out, and says so to both sides."""
+        was_here = not participant.has_left
+        participant.has_left = True
+        association_id = self._end_association(participant)
+        if association_id is not None:
+            self._to_tunnel.append(EndpointDisconnect(association_id))
+        self._vacate(participant)
+        if was_here:
+            self._events.append(ParticipantDisconnected(*participant.key, reason))
+        # A hostile Media Distributor pretends only: it forgets nobody who can still be reached.
+        if not (self._is_hostile and reason == "left"):
+            self._forget(participant)
+        self._place(participant.key[0])
+
+    def _vacate(self, participant: Participant) -> None:
+        """Empties the slots that its sources are in."""
+        name = participant.key[0]
+        gone: set[Source] = set(participant.allocation.sources)
+        for receiver in self._conferences[name].participants.values():
+            for mid in [mid for mid, source in receiver.occupied.items() if source in gone]:
+                del receiver.occupied[mid]
+                self._path.clear_slot(receiver.number, mid)
+                self._events.append(SlotChanged(name, receiver.key[1], mid, None))
+
+    def _forget(self, participant: Participant) -> None:
+        name = participant.key[0]
+        self._ice.remove_session(participant.key)
+        self._path.remove_participant(participant.number)
+        if participant.address is not None:
+            del self._by_address[participant.address]
+        del self._participants[participant.key]
+        del self._conferences[name].participants[participant.key]
+        if not self._conferences[name].participants:
+            del self._conferences[name]

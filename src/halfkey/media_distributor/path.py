@@ -1,0 +1,69 @@
+"""The core's `MediaPath` over the switch."""
+
+from __future__ import annotations
+
+import secrets
+
+from halfkey._media import Switch
+from halfkey.media_distributor.conference import Allocation
+from halfkey.tunnel.messages import MediaKeys
+
+_CNAME_BYTES = 12  # RFC 7022 section 4.2: 96 random bits
+
+
+class SwitchPath:
+    """Tells a `Switch` what to do.
+
+    Args:
+        switch: the packet path.
+    """
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self._cname = secrets.token_urlsafe(_CNAME_BYTES)
+
+    def add_participant(self, number: int, allocation: Allocation) -> None:
+        """Makes a participant known; our own RTCP to it gets an SSRC that isn't one of its own."""
+        declared = {source.ssrc for source in allocation.sources}
+        own_ssrc = secrets.randbits(32)
+        while own_ssrc in declared or own_ssrc == 0:
+            own_ssrc = secrets.randbits(32)
+        self._switch.add_participant(
+            number,
+            own_ssrc,
+            self._cname,
+            extensions=allocation.extensions,
+            payload_types=allocation.payload_types,
+            sources=[(source.ssrc, source.kind) for source in allocation.sources],
+        )
+
+    def remove_participant(self, number: int) -> None:
+        """Forgets a participant with its keys."""
+        self._switch.remove_participant(number)
+
+    def set_address(self, number: int, address: tuple[str, int]) -> None:
+        """Takes packets from, and sends them to, this address and no other."""
+        self._switch.set_address(number, *address)
+
+    def set_keys(self, number: int, keys: MediaKeys) -> None:
+        """Uses these keys for the hop; raises ValueError if they don't fit their profile."""
+        self._switch.set_keys(
+            number,
+            keys.protection_profile,
+            keys.client_write_SRTP_master_key,
+            keys.server_write_SRTP_master_key,
+            keys.client_write_SRTP_master_salt,
+            keys.server_write_SRTP_master_salt,
+        )
+
+    def clear_keys(self, number: int) -> None:
+        """Wipes the keys of the hop."""
+        self._switch.remove_keys(number)
+
+    def fill_slot(self, receiver: int, mid: str, sender: int, ssrc: int) -> None:
+        """Forwards a source to a receiver, into this slot."""
+        self._switch.assign_slot(receiver, mid, sender, ssrc)
+
+    def clear_slot(self, receiver: int, mid: str) -> None:
+        """Stops forwarding into this slot."""
+        self._switch.clear_slot(receiver, mid)
