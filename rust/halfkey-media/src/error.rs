@@ -100,6 +100,8 @@ named_enum! {
         SaltLength = "salt_length",
         /// The EKTKey isn't 16 or 32 bytes long.
         EktKeyLength = "ekt_key_length",
+        /// No more SSRCs get an end-to-end key.
+        TooManySsrcs = "too_many_ssrcs",
         /// No more EKT parameter sets are kept.
         TooManyParameterSets = "too_many_parameter_sets",
         /// The SPI already names another EKT parameter set.

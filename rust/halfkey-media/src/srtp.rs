@@ -2,6 +2,18 @@
 //!
 //! A direction is a type: a [`HopReceiveContext`] can't seal and a [`HopSendContext`] can't open,
 //! and neither gives its keys away, so that no key serves both.
+//!
+//! ```compile_fail,E0599
+//! fn seal(context: &mut halfkey_media::HopReceiveContext, buffer: &mut [u8]) {
+//!     let _ = context.seal_rtp(buffer, 12);
+//! }
+//! ```
+//!
+//! ```compile_fail,E0599
+//! fn open(context: &mut halfkey_media::HopSendContext, packet: &mut [u8]) {
+//!     let _ = context.open_rtp(packet);
+//! }
+//! ```
 
 mod cipher;
 mod receive;

@@ -5,7 +5,7 @@ use halfkey_media::profile::DoubleProfile;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::errors::{Error, too_many_ssrcs, unknown_profile};
+use crate::errors::{Error, unknown_profile};
 
 /// The Short EKT Field.
 const SHORT: &[u8] = b"\0";
@@ -39,11 +39,7 @@ impl DoubleSender {
         master_key: &[u8],
         master_salt: &[u8],
     ) -> Result<(), Error> {
-        if self.context.set_inner_key(ssrc, master_key, master_salt)? {
-            Ok(())
-        } else {
-            Err(too_many_ssrcs())
-        }
+        Ok(self.context.set_inner_key(ssrc, master_key, master_salt)?)
     }
 
     fn rollover_counter(&self, ssrc: u32, sequence_number: u16) -> u32 {

@@ -44,7 +44,7 @@ impl From<SealError> for Error {
     }
 }
 
-/// A wrong argument; an SPI that is in use, or one set too many, is misuse.
+/// A wrong argument; an SPI that is in use, or one thing too many, is misuse.
 impl From<KeyError> for Error {
     fn from(error: KeyError) -> Self {
         let text = match error {
@@ -52,11 +52,14 @@ impl From<KeyError> for Error {
             KeyError::SaltLength => "the master salt must be 12 bytes long",
             KeyError::EktKeyLength => "an EKTKey must be 16 or 32 bytes long",
             KeyError::Refused => "the key was refused",
+            KeyError::TooManySsrcs => "there are too many SSRCs under this key",
             KeyError::SpiInUse => "the SPI names another EKT parameter set",
             KeyError::TooManyParameterSets => "there are too many EKT parameter sets",
         };
         Self(match error {
-            KeyError::SpiInUse | KeyError::TooManyParameterSets => UsageError::new_err(text),
+            KeyError::SpiInUse | KeyError::TooManyParameterSets | KeyError::TooManySsrcs => {
+                UsageError::new_err(text)
+            }
             _ => PyValueError::new_err(text),
         })
     }
@@ -104,9 +107,4 @@ pub(crate) fn unknown_profile(profile: u16) -> Error {
     Error(PyValueError::new_err(format!(
         "profile {profile:#06x} can't be used here"
     )))
-}
-
-/// One SSRC more than an association may have.
-pub(crate) fn too_many_ssrcs() -> Error {
-    SealError::TooManySsrcs.into()
 }

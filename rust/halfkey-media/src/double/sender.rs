@@ -48,24 +48,27 @@ impl DoubleSender {
     /// rollover counter goes on.
     ///
     /// # Errors
-    /// A length doesn't fit the profile; `Ok(false)`: there are too many SSRCs.
+    /// A length doesn't fit the profile, or there are too many SSRCs.
     pub fn set_inner_key(
         &mut self,
         ssrc: u32,
         master_key: &[u8],
         master_salt: &[u8],
-    ) -> Result<bool, KeyError> {
+    ) -> Result<(), KeyError> {
         let master = InnerMasterKey::new(self.profile.half(), master_key, master_salt)?;
         let key = InnerSealingKey::new(&master)?;
         if let Some(source) = self.sources.get_mut(ssrc) {
             source.key = key;
-            return Ok(true);
+            return Ok(());
         }
         let new = || Source {
             key,
             window: ReplayWindow::new(),
         };
-        Ok(self.sources.get_or_insert_with(ssrc, new).is_some())
+        self.sources
+            .get_or_insert_with(ssrc, new)
+            .map(|_| ())
+            .ok_or(KeyError::TooManySsrcs)
     }
 
     /// The inner rollover counter of a packet with this SSRC and SEQ.

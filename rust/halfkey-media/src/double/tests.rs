@@ -21,7 +21,9 @@ const SHORT: &[u8] = b"\0";
 fn sender(inner_key: &[u8; 16]) -> DoubleSender {
     let profile = DoubleProfile::DoubleAeadAes128Gcm;
     let mut sender = DoubleSender::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
-    assert_eq!(sender.set_inner_key(SSRC, inner_key, &SALT), Ok(true));
+    sender
+        .set_inner_key(SSRC, inner_key, &SALT)
+        .expect("lengths fit");
     sender
 }
 

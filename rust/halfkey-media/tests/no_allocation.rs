@@ -1,0 +1,89 @@
+//! The hop path allocates nothing per packet, once an SSRC is known.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use halfkey_media::rtp::{RtpView, write_header};
+use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, OriginalHeaderBlock};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+/// A sender's packet with an empty OHB, sealed for the first hop, into `buffer`.
+fn seal(sender: &mut HopSendContext, buffer: &mut [u8], sequence_number: u16) -> usize {
+    buffer[..100].fill(7);
+    buffer[..12].copy_from_slice(&[0x80, 96, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9]);
+    buffer[2..4].copy_from_slice(&sequence_number.to_be_bytes());
+    buffer[99] = 0;
+    sender.seal_rtp(buffer, 100).expect("fresh")
+}
+
+fn relay(
+    receive: &mut HopReceiveContext,
+    send: &mut HopSendContext,
+    packet: &mut [u8],
+    output: &mut [u8],
+) {
+    let opened = receive.open_rtp(packet).expect("authentic");
+    let view = RtpView::parse(&packet[..opened.length()]).expect("well-formed");
+    let received = view.changeable_fields();
+    let mut sent = received;
+    sent.sequence_number = received.sequence_number.wrapping_add(9);
+    let (block, length) = OriginalHeaderBlock::parse(view.payload()).expect("well-formed");
+    let inner = &view.payload()[..view.payload().len() - length];
+    let mid = [(3, &b"slot"[..])];
+    let header = write_header(output, &view, sent, mid.into_iter()).expect("has room");
+    let mut encoded = [0; 4];
+    let length = block.reflect(received, sent).encode(&mut encoded);
+    let end = header + inner.len();
+    output[header..end].copy_from_slice(inner);
+    output[end..end + length].copy_from_slice(&encoded[..length]);
+    send.seal_rtp(output, end + length).expect("fresh");
+}
+
+#[test]
+fn opening_and_resealing_allocate_nothing() {
+    let profile = HopProfile::AeadAes128Gcm;
+    let salt = [1; 12];
+    let mut sender = HopSendContext::new(profile, &[1; 16], &salt).expect("lengths fit");
+    let mut receive = HopReceiveContext::new(profile, &[1; 16], &salt).expect("lengths fit");
+    let mut send = HopSendContext::new(profile, &[2; 16], &salt).expect("lengths fit");
+    let mut packet = [0; 256];
+    let mut output = [0; 256];
+
+    let mut forward = |sequence_number| {
+        let length = seal(&mut sender, &mut packet, sequence_number);
+        relay(&mut receive, &mut send, &mut packet[..length], &mut output);
+    };
+    assert!(
+        allocations(|| forward(1)) > 0,
+        "a new SSRC takes memory, so the count works"
+    );
+    assert_eq!(allocations(|| (2..500).for_each(forward)), 0);
+}
