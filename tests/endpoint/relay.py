@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aioice import stun
-from halfkey._media import SrtpReceiver, SrtpSender
 
+from halfkey._media import SrtpReceiver, SrtpSender
 from halfkey.demux import PacketKind, classify
 from halfkey.dtls import (
     Certificate,
@@ -59,6 +60,7 @@ class Relay(asyncio.DatagramProtocol):
         self.peers: list[Peer] = []
         self.ekt_key = new_ekt_key(1, profile)
         self.refused: list[str] = []
+        self.lose: Callable[[bytes], bool] = lambda _: False
         self._transport: asyncio.DatagramTransport | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -133,7 +135,7 @@ class Relay(asyncio.DatagramProtocol):
         if kind is PacketKind.DTLS:
             peer.connection.receive_datagram(data, asyncio.get_running_loop().time())
             self._drain(peer)
-        elif peer.hop_in is not None:
+        elif peer.hop_in is not None and not self.lose(data):
             try:
                 self._forward(peer, kind, data)
             except PacketRejected as rejection:

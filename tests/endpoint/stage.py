@@ -26,37 +26,34 @@ from halfkey.focus.core import Limits
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Transport as TransportDescription
 
-Pending = list[tuple[Peer, TransportDescription]]
+Admitted = dict[str, tuple[Peer, TransportDescription]]
+"""By participant: what the two halves of the relay have to say about it."""
 
 
 class RelayKeyDistributor(KeyDistributor):
     """Admits into the relay; who is removed isn't given the next key."""
 
-    def __init__(self, log: list[str], relay: Relay, pending: Pending) -> None:
+    def __init__(self, log: list[str], relay: Relay, admitted: Admitted) -> None:
         super().__init__(log)
-        self._relay, self._pending = relay, pending
-        self.members: dict[str, Peer] = {}
-
-    def answer(self) -> dict[str, Any]:
-        body = self.bodies[-1]
-        admitted = self._relay.expect(Fingerprint.parse(body["fingerprint"]), body["tls_id"])
-        self._pending.append(admitted)
-        return {
-            "fingerprint": admitted[1].fingerprint,
-            "tls_id": admitted[1].tls_id,
-            "assertion": None,
-            "setup": "passive",
-        }
+        self._relay, self._admitted = relay, admitted
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
-        response = await super()._put(request)
-        self.members[request.match_info["participant"]] = self._relay.peers[-1]
-        return response
+        if "PUT" in self.faults:
+            return self.faults["PUT"](request)
+        body = await request.json()
+        peer, description = self._relay.expect(
+            Fingerprint.parse(body["fingerprint"]), body["tls_id"]
+        )
+        participant = request.match_info["participant"]
+        self._admitted[participant] = peer, description
+        self.participants.add((request.match_info["conference"], participant))
+        answer = {"fingerprint": description.fingerprint, "tls_id": description.tls_id}
+        return web.json_response({**answer, "assertion": None, "setup": "passive"}, status=201)
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        gone = self.members.pop(request.match_info["participant"], None)
+        gone = self._admitted.pop(request.match_info["participant"], None)
         if gone is not None:
-            present = tuple(self.members.values())
+            present = [peer for peer, _ in self._admitted.values()]
             self._relay.rekey(without=tuple(p for p in self._relay.peers if p not in present))
         return await super()._delete(request)
 
@@ -64,18 +61,18 @@ class RelayKeyDistributor(KeyDistributor):
 class RelayMediaDistributor(MediaDistributor):
     """Gives the relay's end of ICE; it goes on forwarding to whoever has left."""
 
-    def __init__(self, log: list[str], pending: Pending) -> None:
+    def __init__(self, log: list[str], admitted: Admitted) -> None:
         super().__init__(log)
-        self._pending = pending
+        self._admitted = admitted
 
-    def answer(self) -> dict[str, Any]:
-        _, description = self._pending.pop(0)
+    async def _put(self, request: web.Request) -> web.StreamResponse:
+        participant = request.match_info["participant"]
+        _, description = self._admitted[participant]
+        self.participants.add((request.match_info["conference"], participant))
         candidate = description.candidates[0]
-        return {
-            "ice_ufrag": description.ice_ufrag,
-            "ice_pwd": description.ice_pwd,
-            "candidates": [{"address": candidate.address, "port": candidate.port}],
-        }
+        candidates = [{"address": candidate.address, "port": candidate.port}]
+        ice = {"ice_ufrag": description.ice_ufrag, "ice_pwd": description.ice_pwd}
+        return web.json_response({**ice, "candidates": candidates}, status=201)
 
 
 @dataclass
@@ -108,10 +105,10 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """Starts it all."""
     log: list[str] = []
-    pending: Pending = []
+    admitted: Admitted = {}
     relay = Relay(profile)
     await relay.start()
-    kd, md = RelayKeyDistributor(log, relay, pending), RelayMediaDistributor(log, pending)
+    kd, md = RelayKeyDistributor(log, relay, admitted), RelayMediaDistributor(log, admitted)
     await kd.start(credentials)
     await md.start(credentials)
     async with running(options_for(credentials, kd.url, md.url, Limits())) as url:

@@ -53,7 +53,7 @@ async def test_three_join_and_everyone_gets_everyone(stage: Stage) -> None:
     for index, (endpoint, listener) in enumerate(zip(endpoints, listeners, strict=True)):
         (joined,) = listener.of(Joined)
         assert joined.ssrcs == endpoint.ssrcs
-        assert 0 < joined.seconds < 20
+        assert joined.seconds > 0
         tracks = {(added.name, added.kind): added.track for added in listener.of(TrackAdded)}
         assert set(tracks) == {
             (f"P{other}", kind)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.rtcrtpsender import RTCRtpSender
+from aiortc.rtp import RTCP_PSFB_FIR, RtcpPsfbPacket
 from tests.endpoint.relay import Peer, Relay
 from tests.endpoint.waiting import until
 
@@ -30,6 +31,7 @@ from halfkey.endpoint.core import (
 )
 from halfkey.endpoint.ice import ICEFailedError
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, frequency_of
+from halfkey.endpoint.payload import begins_intra_picture
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
@@ -101,7 +103,7 @@ class Party:
     def association_event(self, event: CoreEvent) -> None:
         self.events.append(event)
 
-    def new_stream(self, ssrc: int, now: float) -> Receiver | None:
+    def new_stream(self, ssrc: int) -> Receiver | None:
         if ssrc not in self.known:
             return None
         self.receivers[ssrc] = start_receiver(
@@ -126,15 +128,21 @@ def introduce(*parties: Party) -> None:
                 one.known.update(other.kinds)
 
 
-@pytest.fixture(params=[DOUBLE_128, DOUBLE_256], ids=["128", "256"])
+BOTH_PROFILES = pytest.mark.parametrize(
+    "relay", [DOUBLE_128, DOUBLE_256], ids=["128", "256"], indirect=True
+)
+
+
+@pytest.fixture
 async def relay(request: pytest.FixtureRequest) -> AsyncIterator[Relay]:
-    profile: SRTPProtectionProfile = request.param
+    profile: SRTPProtectionProfile = getattr(request, "param", DOUBLE_128)
     relay = Relay(profile)
     await relay.start()
     yield relay
     await relay.stop()
 
 
+@BOTH_PROFILES
 async def test_two_parties_hear_and_see_each_other(relay: Relay) -> None:
     alice, bob = party(relay, 0), party(relay, 1)
     introduce(alice, bob)
@@ -150,17 +158,18 @@ async def test_two_parties_hear_and_see_each_other(relay: Relay) -> None:
     assert all(peer.terminated for peer in relay.peers)
 
 
-async def test_a_newcomer_is_served_within_seconds(relay: Relay) -> None:
+async def test_a_newcomer_is_served_by_the_fields_that_are_sent_again(relay: Relay) -> None:
     alice, bob = party(relay, 0), party(relay, 1)
     introduce(alice, bob)
     await alice.join()
     await until(lambda: sum(alice.statistics.sent.values()) > 50)
     await bob.join()
-    await until(lambda: min(bob.frames(alice)) >= 5, seconds=5)
+    await until(lambda: min(bob.frames(alice)) >= 5)
     assert bob.failures() == (0, 0)
     await asyncio.gather(alice.close(), bob.close())
 
 
+@BOTH_PROFILES
 async def test_a_rekey_loses_nothing_and_shuts_out_who_does_not_get_the_key(relay: Relay) -> None:
     alice, bob, eve = party(relay, 0), party(relay, 1), party(relay, 2)
     introduce(alice, bob, eve)
@@ -175,7 +184,7 @@ async def test_a_rekey_loses_nothing_and_shuts_out_who_does_not_get_the_key(rela
     for one in (alice, bob):
         installed, switched = one.of(EKTKeyInstalled)[1], one.of(KeysSwitched)[1]
         assert installed.spi == switched.spi == key.ekt_spi
-        assert 0.25 <= switched.at - installed.at < 1.0
+        assert switched.at - installed.at >= 0.25
         assert one.transport.ekt_spi == key.ekt_spi
     await asyncio.sleep(0.3)  # what was under way when keys were switched
     opened, decoded = eve.statistics.packets_opened, sum(eve.frames(alice) + eve.frames(bob))
@@ -188,6 +197,69 @@ async def test_a_rekey_loses_nothing_and_shuts_out_who_does_not_get_the_key(rela
     await asyncio.gather(*(one.close() for one in everybody))
 
 
+async def test_what_is_lost_on_the_way_up_is_sent_again(relay: Relay) -> None:
+    alice, bob = party(relay, 0), party(relay, 1)
+    introduce(alice, bob)
+    await asyncio.gather(alice.join(), bob.join())
+    await until(lambda: min(bob.frames(alice)) >= 5)
+    video = next(ssrc for ssrc, kind in alice.kinds.items() if kind == "video")
+    lost: set[bytes] = set()
+
+    def lose(datagram: bytes) -> bool:
+        """Every eighth of alice's pictures, the first time that it comes."""
+        name = datagram[2:12]
+        first_time = datagram[8:12] == video.to_bytes(4, "big") and name not in lost
+        if first_time and int.from_bytes(datagram[2:4], "big") % 8 == 0:
+            lost.add(name)
+            return True
+        return False
+
+    relay.lose = lose
+    track = bob.receivers[video].remote_track
+    errors, seen = track.decode_errors, track.frames
+    await until(lambda: len(lost) >= 4 and track.frames >= seen + 40)
+    assert track.decode_errors == errors
+    assert relay.refused == []
+    assert bob.failures() == (0, 0)
+    await asyncio.gather(alice.close(), bob.close())
+
+
+async def test_a_full_intra_request_is_answered_with_a_key_frame(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures: list[bool] = []
+
+    def spy(packet: bytes) -> bool:
+        pictures.append(begins_intra_picture(packet))
+        return pictures[-1]
+
+    monkeypatch.setattr("halfkey.endpoint.core.begins_intra_picture", spy)
+    alice = party(relay, 0)
+    await alice.join()
+    await until(lambda: len(pictures) >= 20)
+    assert pictures[0]
+    assert not any(pictures[1:])
+    video = next(ssrc for ssrc, kind in alice.kinds.items() if kind == "video")
+    entry = video.to_bytes(4, "big") + b"\x01\x00\x00\x00"
+    request = bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_FIR, ssrc=1, media_ssrc=0, fci=entry))
+    assert alice.peer is not None
+    assert alice.peer.hop_out is not None
+    relay._send(alice.peer.hop_out.protect_rtcp(request), alice.peer.address)
+    await until(lambda: any(pictures[1:]))
+    await alice.close()
+
+
+async def test_goodbye_ends_a_stream(relay: Relay) -> None:
+    alice, bob = party(relay, 0), party(relay, 1)
+    introduce(alice, bob)
+    await asyncio.gather(alice.join(), bob.join())
+    await until(lambda: min(bob.frames(alice)) >= 3)
+    await alice.close()
+    await until(lambda: bob.known == {})
+    await bob.close()
+
+
+@BOTH_PROFILES
 async def test_every_secret_is_disclosed_where_asked(relay: Relay) -> None:
     secrets_of: list[dict[str, Any]] = []
     alice = party(relay, 0, disclose=secrets_of.append)

@@ -289,7 +289,7 @@ class Endpoint:
                 self._keyed.set_result(None)
             self._tell(event)
 
-    def new_stream(self, ssrc: int, now: float) -> Receiver | None:
+    def new_stream(self, ssrc: int) -> Receiver | None:
         """A packet of an SSRC opened for the first time."""
         if self._remotes is None or self._closed:
             return None

@@ -69,7 +69,7 @@ class ProcessOptions:
         shape: how large and how often pictures are sent.
         slots: how many others' audio, and how many videos, to receive at once.
         duration: seconds to stay; None until told to leave or stop.
-        keep_listening: after leaving, go on trying to open what arrives, until told to stop.
+        keep_listening: told to leave, go on trying to open what arrives, until told to stop.
         pictures: a folder for the last picture of each sender; None for none.
         disclose: see `EndpointOptions`.
     """
@@ -162,7 +162,7 @@ class EndpointProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.duration):
                 await _either(self._leave, self._stop)
-        if self._stop.is_set() or not self._options.keep_listening:
+        if self._stop.is_set() or not (self._leave.is_set() and self._options.keep_listening):
             return  # closing the Endpoint makes it leave
         try:
             await endpoint.leave()

@@ -46,7 +46,7 @@ class Owner(Protocol):
     def association_event(self, event: CoreEvent) -> None:
         """Something happened to the keys."""
 
-    def new_stream(self, ssrc: int, now: float) -> Receiver | None:
+    def new_stream(self, ssrc: int) -> Receiver | None:
         """A packet of this SSRC opened for the first time; None: it isn't wanted."""
 
     def stream_ended(self, ssrc: int) -> None:
@@ -172,7 +172,7 @@ class Transport:
         receiver = self._receivers.get(opened.ssrc)
         fresh = receiver is None
         if receiver is None:
-            receiver = self._owner.new_stream(opened.ssrc, now)
+            receiver = self._owner.new_stream(opened.ssrc)
             if receiver is None:
                 self._statistics.rejections["unknown_source"] += 1
                 return
