@@ -25,6 +25,7 @@ from tests.dtls.helpers import (
 )
 
 from halfkey.dtls import AlertDescription, Certificate, Event, HandshakeCompleted
+from halfkey.dtls.client import ClientHandshake
 from halfkey.dtls.handshake import Encodable
 from halfkey.dtls.messages.certificate import (
     CertificateMessage,
@@ -36,6 +37,7 @@ from halfkey.dtls.messages.finished import Finished
 from halfkey.dtls.messages.key_exchange import ClientKeyExchange, ServerKeyExchange
 from halfkey.dtls.messages.server_hello import ServerHello
 from halfkey.dtls.registries import (
+    AlertLevel,
     ContentType,
     ExtensionType,
     HandshakeType,
@@ -509,8 +511,6 @@ def test_a_late_handshake_message_is_unexpected(sender: str) -> None:
 
 
 def test_a_protected_fatal_alert_ends_the_connection() -> None:
-    from halfkey.dtls.registries import AlertLevel
-
     network = connected()
     network.client.connection._channel.send_alert(AlertLevel.FATAL, A.INTERNAL_ERROR)
     network.drain()
@@ -540,3 +540,55 @@ def test_a_server_that_only_sends_cookies() -> None:
         network.drain()
     assert len(network.client.sent) == 5 + 1  # the hello, four answers, the alert
     assert network.client.terminated.alert is A.HANDSHAKE_FAILURE
+
+
+def test_a_certificate_verify_under_the_wrong_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right message, but sent after the change of keys that it must come before."""
+    import halfkey.dtls.connection as module
+
+    class Deviant(ClientHandshake):
+        def _queue(self, message_type: HandshakeType, message: Encodable) -> None:
+            if message_type is HandshakeType.CERTIFICATE_VERIFY:
+                self.late = message
+                return
+            if message_type is HandshakeType.FINISHED:
+                super()._queue(HandshakeType.CERTIFICATE_VERIFY, self.late)
+            super()._queue(message_type, message)
+
+    monkeypatch.setattr(module, "ClientHandshake", Deviant)
+    network = connected()
+    assert_refused_by("server", network, A.UNEXPECTED_MESSAGE)
+    assert network.server.terminated.reason == "message under the wrong key"
+
+
+def test_alerts_that_came_before_their_key_end_an_association_once() -> None:
+    network = Network(client_configuration(), server_configuration())
+    network.fate = lambda index, sender, datagram: (
+        [] if index >= 4 else deliver(index, sender, datagram)
+    )
+    network.start().run(0.1)
+    (flight,) = (datagram for _, datagram in network.datagrams[4:])
+    for _ in range(3):
+        network.client.connection._channel.send_alert(AlertLevel.FATAL, A.INTERNAL_ERROR)
+    server = network.server.connection
+    for record in network.client.connection.datagrams_to_send():
+        server.receive_datagram(record, network.now)
+    assert server.state is State.EXPECT_CERTIFICATE
+    server.receive_datagram(flight, network.now)
+    network.drain()
+    assert network.server.terminated.alert is A.INTERNAL_ERROR
+    assert network.server.of(HandshakeCompleted) == []
+
+
+def test_what_was_left_of_plain_text_is_forgotten() -> None:
+    network = Network(client_configuration(), server_configuration())
+    half = plaintext_record(ContentType.HANDSHAKE, bytes.fromhex("0b 000100 0007 000000 000001 30"))
+    network.fate = lambda index, sender, datagram: [(0.01, half), (0.01, datagram)]
+    network.start()
+    most = 0
+    sides = [network.client.connection, network.server.connection]
+    while not all(side.is_connected for side in sides):
+        network.step(network.now + 1)
+        most = max(most, *(side._channel.reassembler.held_bytes for side in sides))
+    assert most >= 256
+    assert [side._channel.reassembler.held_bytes for side in sides] == [0, 0]
