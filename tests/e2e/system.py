@@ -1,0 +1,175 @@
+"""A whole system in one process: Key and Media Distributor and Focus, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tests.endpoint.waiting import until
+
+from halfkey.endpoint import Endpoint, EndpointOptions
+from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, tone_of
+from halfkey.focus.service import FocusOptions
+from halfkey.focus.service import run as run_focus
+from halfkey.key_distributor.service import KeyDistributorOptions
+from halfkey.key_distributor.service import serve as serve_key_distributor
+from halfkey.media_distributor.service import MediaDistributorOptions
+from halfkey.media_distributor.service import serve as serve_media_distributor
+from halfkey.pki import make_certificate
+from halfkey.tls import client_context
+
+CONFERENCE = "plenary"
+SHAPE = VideoShape(160, 90, 15)
+
+
+@dataclass
+class System:
+    """Its addresses, and what its Key and Media Distributors said."""
+
+    focus_url: str
+    folder: Path
+    key_events: list[Any]
+    media_events: list[Any]
+    media_control: str
+    session: aiohttp.ClientSession
+    endpoints: list[Endpoint] = field(default_factory=list)
+
+    def endpoint(self, index: int, **options: Any) -> Endpoint:
+        """An Endpoint ``P<index>`` that sends its test picture and tone."""
+        endpoint = Endpoint(
+            EndpointOptions(
+                self.focus_url, CONFERENCE, f"P{index}", self.folder / "focus.crt", **options
+            )
+        )
+        endpoint.add_track(ToneTrack(tone_of(index)))
+        endpoint.add_track(PictureTrack(f"P{index}", index, SHAPE))
+        self.endpoints.append(endpoint)
+        return endpoint
+
+    async def media_statistics(self) -> dict[str, Any]:
+        """The Media Distributor's statistics."""
+        async with self.session.get(f"{self.media_control}/statistics") as response:
+            statistics: dict[str, Any] = await response.json()
+            return statistics
+
+
+@asynccontextmanager
+async def running_system(folder: Path, *, hostile: bool = False) -> AsyncIterator[System]:
+    """Everything up, and the tunnel connected; what joined is closed at the end."""
+    for name in ("kd", "md", "focus", "observer"):
+        make_certificate(folder, name)
+    focuses = _bundle(folder, "focus", "observer")
+    key_events: list[Any] = []
+    media_events: list[Any] = []
+    async with AsyncExitStack() as stack:
+        key_addresses = await stack.enter_async_context(
+            serve_key_distributor(
+                KeyDistributorOptions(
+                    certificate=folder / "kd.crt",
+                    key=folder / "kd.key",
+                    trusted_media_distributors=folder / "md.crt",
+                    trusted_focuses=focuses,
+                ),
+                key_events.append,
+            )
+        )
+        media_addresses = await stack.enter_async_context(
+            serve_media_distributor(
+                MediaDistributorOptions(
+                    certificate=folder / "md.crt",
+                    key=folder / "md.key",
+                    trusted_key_distributors=folder / "kd.crt",
+                    trusted_focuses=focuses,
+                    dial=key_addresses["tunnel"],
+                    capture_bytes=2048,
+                    keep_forwarding_after_disconnect=hostile,
+                ),
+                media_events.append,
+            )
+        )
+        focus_url = await stack.enter_async_context(
+            _focus(folder, _url(key_addresses["admission"]), _url(media_addresses["control"]))
+        )
+        observer = client_context(
+            _bundle(folder, "kd", "md"), folder / "observer.crt", folder / "observer.key"
+        )
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=observer))
+        )
+        system = System(
+            focus_url,
+            folder,
+            key_events,
+            media_events,
+            _url(media_addresses["control"]),
+            session,
+        )
+        await _tunnel(system)
+        try:
+            yield system
+        finally:
+            await asyncio.gather(*(endpoint.close() for endpoint in system.endpoints))
+
+
+async def _tunnel(system: System) -> None:
+    async with asyncio.timeout(20):
+        while not (await system.media_statistics())["tunnel"]["connected"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def _focus(folder: Path, key_distributor: str, media_distributor: str) -> AsyncIterator[str]:
+    ready: list[dict[str, tuple[str, int]]] = []
+    options = FocusOptions(
+        host="127.0.0.1",
+        port=0,
+        certificate=folder / "focus.crt",
+        key=folder / "focus.key",
+        key_distributor_url=key_distributor,
+        media_distributor_url=media_distributor,
+        client_certificate=folder / "focus.crt",
+        client_key=folder / "focus.key",
+        key_distributor_trust=folder / "kd.crt",
+        media_distributor_trust=folder / "md.crt",
+    )
+    task = asyncio.create_task(run_focus(options, ready.append))
+    await until(lambda: ready or task.done())
+    if task.done():
+        task.result()
+    try:
+        yield _url(ready[0]["focus"])
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _url(address: tuple[str, int]) -> str:
+    return f"https://{address[0]}:{address[1]}"
+
+
+def _bundle(folder: Path, *names: str) -> Path:
+    path = folder / f"{'-'.join(names)}.bundle"
+    path.write_text("".join((folder / f"{name}.crt").read_text() for name in names))
+    return path
+
+
+def frames(endpoint: Endpoint, sender: str) -> int:
+    """The fewer of the audio and video frames that an Endpoint decoded of a sender."""
+    streams = [stream for stream in endpoint.statistics().streams if stream.name == sender]
+    return min(stream.frames for stream in streams) if len(streams) == 2 else 0
+
+
+def everyone_has(endpoints: Iterable[tuple[int, Endpoint]], count: int) -> bool:
+    """Whether each of these Endpoints decoded so many frames of each other one."""
+    present = list(endpoints)
+    return all(
+        frames(endpoint, f"P{other}") >= count
+        for index, endpoint in present
+        for other, _ in present
+        if other != index
+    )
