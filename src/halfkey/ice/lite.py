@@ -130,6 +130,8 @@ class IceLite:
             return "stun_malformed"
         if message.message_method is not stun.Method.BINDING:
             return "stun_unsupported"
+        if "FINGERPRINT" not in message.attributes:  # RFC 8445 section 7.2.2
+            return "stun_malformed"
         if message.message_class is stun.Class.INDICATION:
             return None  # a keepalive
         if message.message_class is not stun.Class.REQUEST:

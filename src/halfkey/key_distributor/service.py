@@ -125,7 +125,6 @@ async def _serve_admission(
         access_log=None,
         handle_signals=False,
         shutdown_timeout=_SHUTDOWN_SECONDS,
-        ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

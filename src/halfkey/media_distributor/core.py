@@ -112,6 +112,7 @@ class MediaDistributor:
         self._outgoing: deque[tuple[Address, bytes]] = deque()
         self._to_tunnel: deque[TunnelMessage] = deque()
         self._events: deque[Event] = deque()
+        self._timer: float | None = None
         self.is_tunnel_connected = False
         self.dropped: Counter[str] = Counter()
 
@@ -144,6 +145,7 @@ class MediaDistributor:
                 f"SSRC {min(taken, default=own[0])} is taken; choose another one"
             )
         participant = Participant(key, self._next_number, allocation, last_seen=now)
+        self._arm(participant)
         self._path.add_participant(participant.number, allocation)
         self._next_number += 1
         self._participants[key] = participant
@@ -185,12 +187,23 @@ class MediaDistributor:
             self._receive_keys(participant, message)
         else:
             self._end_association(participant)
+            if participant.is_keyed:
+                reason = "key_distributor"
+                self._events.append(ParticipantDisconnected(*participant.key, reason))
             if not self._is_hostile:
                 self._clear_keys(participant)
 
     def tunnel_connected(self, is_connected: bool) -> None:
-        """Notes that there is a tunnel, or none."""
+        """Notes that there is a tunnel, or none.
+
+        Established associations outlive a tunnel; a handshake that was under way doesn't, since
+        the Key Distributor gives it up: the next DTLS datagram begins another association.
+        """
         self.is_tunnel_connected = is_connected
+        if not is_connected:
+            for participant in self._participants.values():
+                if not participant.is_keyed:
+                    self._end_association(participant)
 
     # What is to be done
 
@@ -213,8 +226,8 @@ class MediaDistributor:
         return self._events.popleft() if self._events else None
 
     def next_timer(self) -> float | None:
-        """When `handle_timer` is due."""
-        return min((self._deadline(p) for p in self._participants.values()), default=None)
+        """When `handle_timer` is due: no later than the first deadline, which may have moved."""
+        return self._timer
 
     def handle_timer(self, now: float) -> None:
         """Takes out those who have not been seen for too long."""
@@ -222,6 +235,9 @@ class MediaDistributor:
             if self._deadline(participant) <= now:
                 was_connected = participant.address is not None
                 self._disconnect(participant, "timeout" if was_connected else "never_connected")
+        self._timer = None
+        for participant in self._participants.values():
+            self._arm(participant)
 
     def statistics(self) -> dict[str, int]:
         """Figures of the moment."""
@@ -241,6 +257,11 @@ class MediaDistributor:
     def _deadline(participant: Participant) -> float:
         connected = participant.address is not None
         return participant.last_seen + (PRESENCE_TIMEOUT if connected else CONNECT_TIMEOUT)
+
+    def _arm(self, participant: Participant) -> None:
+        """Moves the timer forward to this participant's deadline, if that is earlier."""
+        deadline = self._deadline(participant)
+        self._timer = deadline if self._timer is None else min(self._timer, deadline)
 
     def _send(self, address: Address, data: bytes) -> None:
         if len(self._outgoing) >= MAXIMUM_QUEUED_DATAGRAMS:
@@ -269,6 +290,7 @@ class MediaDistributor:
             del self._by_address[participant.address]
         participant.address = address
         self._by_address[address] = participant
+        self._arm(participant)
         self._path.set_address(participant.number, address)
         if is_first:
             self._events.append(ParticipantConnected(*participant.key))

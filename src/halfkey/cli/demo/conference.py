@@ -22,6 +22,9 @@ JOIN_TIMEOUT = 60.0
 REKEY_TIMEOUT = 10.0
 """Seconds that the Endpoints together have to change keys after the leaving."""
 
+MARK_TIMEOUT = 10.0
+"""Seconds that an Endpoint has to tell its counters."""
+
 GRACE = 0.5
 """Seconds after the last change of keys in which packets already under way may still be opened."""
 
@@ -37,7 +40,19 @@ class Participant:
         self.switched_at: dict[int, float] = {}
         self.latest: Message = {}
         self.final: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self.marked: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self.marks: asyncio.Queue[Message] = asyncio.Queue()
+
+    async def mark(self) -> Message:
+        """Its counters as of now.
+
+        Raises:
+            ChildFailed: it doesn't say.
+        """
+        await self.process.send({"command": "mark"})
+        try:
+            return await asyncio.wait_for(self.marks.get(), MARK_TIMEOUT)
+        except TimeoutError:
+            raise ChildFailed(f"{self.name} does not answer any more") from None
 
     @property
     def process(self) -> Child:
@@ -72,6 +87,9 @@ class Conference:
         self._servers = Servers(children, credentials, options.out / "logs", self._key_event)
         self._facts = Facts(options.duration, leaver=options.names[-1])
         self._left_at = 0.0
+        self._leaver_before: Message = {}
+        self._leaver_after_rekey: Message = {}
+        self._is_over = False
         self._captured: dict[int, bytes] = {}
 
     async def run(self) -> Facts:
@@ -138,6 +156,8 @@ class Conference:
     # What the children say
 
     def _key_event(self, message: Message) -> None:
+        if self._is_over:
+            return  # the stopping of everybody is no part of the story
         if message["event"] == "rekeyed":
             self._facts.rekey.reason = message["reason"]
             self._facts.rekey.new_spi = message["spi"]
@@ -159,7 +179,8 @@ class Conference:
             "final": self._final,
         }
         handler = handlers.get(message.get("event", ""))
-        if handler is not None:
+        is_told = not self._is_over or message.get("event") == "final"
+        if handler is not None and is_told:
             handler(participant, message)
 
     def _joined(self, participant: Participant, message: Message) -> None:
@@ -184,8 +205,7 @@ class Conference:
         self._view.rows[participant.name].state = "left, listening"
 
     def _marked(self, participant: Participant, message: Message) -> None:
-        if not participant.marked.done():
-            participant.marked.set_result(message)
+        participant.marks.put_nowait(message)
 
     def _final(self, participant: Participant, message: Message) -> None:
         if not participant.final.done():
@@ -210,8 +230,9 @@ class Conference:
     # Leaving
 
     async def _leave(self) -> None:
-        """The leaver leaves, and the others change keys; then the leaver's counters are marked."""
+        """The leaver leaves, and the others change keys; its counters are noted on both sides."""
         leaver = self._participants[self._facts.leaver]
+        self._leaver_before = await leaver.mark()
         self._left_at = time.monotonic()
         self._view.event(f"{leaver.name} leaves, and goes on listening")
         await leaver.process.send({"command": "leave"})
@@ -224,7 +245,7 @@ class Conference:
                 break
             await asyncio.sleep(0.02)
         await asyncio.sleep(GRACE)
-        await leaver.process.send({"command": "mark"})
+        self._leaver_after_rekey = await leaver.mark()
 
     @staticmethod
     def _last_switch(participant: Participant) -> float:
@@ -236,10 +257,13 @@ class Conference:
         self._view.event("searching the Media Distributor's memory")
         await self._steal()
         await self._ask_servers()
+        self._is_over = True
         finals = await self._finals()
+        self._count_leaver(finals[self._facts.leaver])
+        # While it was a member: what it can't open after that is the very point.
+        finals[self._facts.leaver] = self._leaver_before
         for name, message in finals.items():
             self._take_final(self._participants[name], message)
-        self._count_leaver(finals)
         self._draw()
 
     async def _steal(self) -> None:
@@ -285,15 +309,16 @@ class Conference:
         }
         self._facts.endpoints[participant.name] = facts
 
-    def _count_leaver(self, finals: dict[str, Message]) -> None:
-        leaver = self._participants[self._facts.leaver]
-        if not leaver.marked.done():
-            return
-        before, after = leaver.marked.result(), finals[leaver.name]
+    def _count_leaver(self, final: Message) -> None:
+        """What came to the leaver, and what it made of that, since the others changed keys."""
+
+        def since(counter: str) -> int:
+            return int(final[counter] - self._leaver_after_rekey[counter])
+
         rekey = self._facts.rekey
-        rekey.packets_to_leaver_after = after["packets_received"] - before["packets_received"]
-        rekey.packets_opened_by_leaver_after = after["packets_opened"] - before["packets_opened"]
-        rekey.frames_decoded_by_leaver_after = after["frames_decoded"] - before["frames_decoded"]
+        rekey.packets_to_leaver_after = since("packets_received")
+        rekey.packets_opened_by_leaver_after = since("packets_opened")
+        rekey.frames_decoded_by_leaver_after = since("frames_decoded")
 
     def _draw(self) -> None:
         names = self._options.names

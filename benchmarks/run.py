@@ -1,0 +1,81 @@
+"""`make bench`: runs every benchmark once and writes `benchmarks/results.md`.
+
+Figures from one machine say little about another, so each stands beside the crypto library's own
+calls, measured in the same run, and what counts is the ratio.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import dtls, media
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.md"
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    sections = [
+        ("Packets, from Rust", "us for a packet; beside raw calls of the same library", rust()),
+        ("Packets, from Python", "us for a packet, through `halfkey._media`", media.measure()),
+        ("DTLS 1.2", "mutual handshakes, one core, beside pyOpenSSL", dtls.measure()),
+    ]
+    lines = ["# How fast it is", "", f"Made by `make bench` on {machine()}.", ""]
+    for title, note, rows in sections:
+        lines += [f"## {title}", "", note, "", *table(rows), ""]
+    RESULTS.write_text("\n".join(lines).rstrip() + "\n")
+    print("\n".join(lines))
+    print(f"written to {RESULTS.relative_to(HERE.parent)}", file=sys.stderr)
+
+
+def rust() -> list[Row]:
+    """Runs the Rust benchmark: one JSON object a line."""
+    print("building and running the Rust benchmark", file=sys.stderr)
+    command = ["cargo", "run", "--quiet", "--release", "-p", "halfkey-media", "--example", "bench"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent)
+    return [json.loads(line) for line in output.stdout.splitlines() if line.startswith("{")]
+
+
+def machine() -> str:
+    """Names the machine: processor, cores, system, versions, date."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    return (
+        f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
+        f"on {today}"
+    )
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """A Markdown table with every key of the rows as a column, in order of appearance."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in rows:
+        lines.append("| " + " | ".join(cell(row.get(column, "")) for column in columns) + " |")
+    return lines
+
+
+def cell(value: object) -> str:
+    """Three significant digits for a number; text as it is."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    main()
