@@ -68,29 +68,11 @@ async def running_system(folder: Path, *, hostile: bool = False) -> AsyncIterato
     media_events: list[Any] = []
     async with AsyncExitStack() as stack:
         key_addresses = await stack.enter_async_context(
-            serve_key_distributor(
-                KeyDistributorOptions(
-                    certificate=folder / "kd.crt",
-                    key=folder / "kd.key",
-                    trusted_media_distributors=folder / "md.crt",
-                    trusted_focuses=focuses,
-                ),
-                key_events.append,
-            )
+            serve_key_distributor(_key_distributor_options(folder, focuses), key_events.append)
         )
+        options = _media_distributor_options(folder, focuses, key_addresses["tunnel"], hostile)
         media_addresses = await stack.enter_async_context(
-            serve_media_distributor(
-                MediaDistributorOptions(
-                    certificate=folder / "md.crt",
-                    key=folder / "md.key",
-                    trusted_key_distributors=folder / "kd.crt",
-                    trusted_focuses=focuses,
-                    dial=key_addresses["tunnel"],
-                    capture_bytes=2048,
-                    keep_forwarding_after_disconnect=hostile,
-                ),
-                media_events.append,
-            )
+            serve_media_distributor(options, media_events.append)
         )
         focus_url = await stack.enter_async_context(
             _focus(folder, _url(key_addresses["admission"]), _url(media_addresses["control"]))
@@ -114,6 +96,28 @@ async def running_system(folder: Path, *, hostile: bool = False) -> AsyncIterato
             yield system
         finally:
             await asyncio.gather(*(endpoint.close() for endpoint in system.endpoints))
+
+
+def _key_distributor_options(folder: Path, focuses: Path) -> KeyDistributorOptions:
+    return KeyDistributorOptions(
+        certificate=folder / "kd.crt",
+        key=folder / "kd.key",
+        trusted_media_distributors=folder / "md.crt",
+        trusted_focuses=focuses,
+    )
+
+
+def _media_distributor_options(
+    folder: Path, focuses: Path, tunnel: tuple[str, int], hostile: bool
+) -> MediaDistributorOptions:
+    return MediaDistributorOptions(
+        certificate=folder / "md.crt",
+        key=folder / "md.key",
+        trusted_key_distributors=folder / "kd.crt",
+        trusted_focuses=focuses,
+        dial=tunnel,
+        keep_forwarding_after_disconnect=hostile,
+    )
 
 
 async def _tunnel(system: System) -> None:
