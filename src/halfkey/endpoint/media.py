@@ -145,7 +145,7 @@ class FileMedia:
 
     def __init__(self, path: Path, shape: VideoShape | None = None) -> None:
         self._path = path
-        kinds, self.duration = _probe(path)
+        kinds, self.duration = probe(path)
         self._rounds = [MediaPlayer(str(path))]
         self._started: float | None = None
         shape = shape or VideoShape()
@@ -251,7 +251,7 @@ def fitted(width: int, height: int, shape: VideoShape) -> tuple[int, int]:
     return max(2, int(width * factor) & ~1), max(2, int(height * factor) & ~1)
 
 
-def _probe(path: Path) -> tuple[set[str], float]:
+def probe(path: Path) -> tuple[set[str], float]:
     """Which kinds of media the file has, and how long it is in seconds."""
     wanted = "give a media file such as MP4 or WebM"
     if not path.is_file():

@@ -85,7 +85,7 @@ class Conference:
         self._participants = {name: Participant(name) for name in options.names}
         self._secrets = Secrets()
         self._servers = Servers(children, credentials, options.out / "logs", self._key_event)
-        self._facts = Facts(options.duration, leaver=options.names[-1])
+        self._facts = Facts(options.duration, options.names[-1], options.kinds)
         self._left_at = 0.0
         self._leaver_before: Message = {}
         self._leaver_after_rekey: Message = {}

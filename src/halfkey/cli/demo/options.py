@@ -39,6 +39,7 @@ class DemoOptions:
         profile: the double profile that Endpoints offer.
         out: the folder for the report, the picture and the logs.
         json: whether stdout carries the report document and nothing else.
+        kinds: what everybody sends: ``"audio"``, ``"video"`` or both.
     """
 
     participants: int
@@ -47,6 +48,7 @@ class DemoOptions:
     profile: SRTPProtectionProfile
     out: Path
     json: bool
+    kinds: frozenset[str] = frozenset({"audio", "video"})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,10 +86,15 @@ class DemoOptions:
                 f"{MAXIMUM_DURATION:g}"
             )
         chosen = arguments.profile(profile)
+        from halfkey.endpoint.media import probe  # loads the codecs: only when it is to run
+
         try:
             (out / "logs").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 f"--out {out}: the folder can't be made ({error.strerror}); name another one"
             ) from error
-        return cls(participants, duration, media, chosen, out, json)
+        if media is None:
+            return cls(participants, duration, media, chosen, out, json)
+        kinds, _ = probe(media)
+        return cls(participants, duration, media, chosen, out, json, frozenset(kinds))

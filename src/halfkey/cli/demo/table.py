@@ -18,6 +18,8 @@ from rich.text import Text
 from halfkey.cli.demo.report import Claim
 
 _EVENTS_SHOWN = 8
+_MOST_IN_FULL = 5
+"""Participants up to which a cell has room for the bitrate as well."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class LiveView:
         self._events: deque[str] = deque(maxlen=_EVENTS_SHOWN)
         self._started = time.monotonic()
         self._live: Live | None = None
+        self._is_full = len(self.rows) <= _MOST_IN_FULL
 
     def __enter__(self) -> Self:
         if not self._quiet and self._console.is_terminal:
@@ -105,10 +108,12 @@ class LiveView:
         return Group(self._table(), *(Text(line, "dim") for line in self._events))
 
     def _table(self) -> Table:
-        table = Table(title="who receives whom: pictures/s, audio frames/s, kbit/s")
+        rate = ", kbit/s" if self._is_full else ""
+        table = Table(title=f"who receives whom: pictures/s, audio frames/s{rate}")
         table.add_column("receiver")
         for sender in self.rows:
-            table.add_column(f"from {sender}", justify="right")
+            title = f"from {sender}" if self._is_full else sender
+            table.add_column(title, justify="right", no_wrap=True)
         table.add_column("sends under")
         for name, row in self.rows.items():
             cells = [self._cell(name, row, sender) for sender in self.rows]
@@ -123,9 +128,8 @@ class LiveView:
             return Text("")
         flow = row.flows.get(sender)
         if flow is None or not (flow.pictures_per_second or flow.audio_frames_per_second):
-            return Text("nothing", "dim")
-        figures = (
-            f"{flow.pictures_per_second:.0f}  {flow.audio_frames_per_second:.0f}  "
-            f"{flow.kilobits_per_second:.0f}"
-        )
+            return Text("nothing" if self._is_full else "-", "dim")
+        figures = f"{flow.pictures_per_second:.0f}  {flow.audio_frames_per_second:.0f}"
+        if self._is_full:
+            figures += f"  {flow.kilobits_per_second:.0f}"
         return Text(figures, "green")
