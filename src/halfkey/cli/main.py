@@ -9,8 +9,9 @@ from typer.exceptions import TyperException
 
 from halfkey import __version__
 from halfkey.cli import demonstration, roles
-from halfkey.errors import ConfigurationError
+from halfkey.errors import ConfigurationError, HalfkeyError
 
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
@@ -43,6 +44,8 @@ def main() -> None:
         _fail(f"{command}: {message} (see '{command} --help')", EXIT_USAGE)
     except ConfigurationError as error:
         _fail(f"halfkey: {error}", EXIT_USAGE)
+    except HalfkeyError as error:
+        _fail(f"halfkey: {error}", EXIT_FAILED)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)

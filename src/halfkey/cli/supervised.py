@@ -17,6 +17,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
+from halfkey.cli import attendance
 from halfkey.cli.arguments import Address, shown
 
 Message = dict[str, Any]
@@ -46,9 +47,11 @@ class Supervision:
             print(f"halfkey {self._role}: ready ({listed})", file=sys.stderr)  # noqa: T201
 
     def report(self, message: Mapping[str, Any]) -> None:
-        """Says what happens, one JSON line; nothing when nobody supervises."""
+        """Says what happens: a JSON line, or what a person wants to read of it on stderr."""
         if self._supervised:
             self._write(message)
+        elif (told := attendance.line(message)) is not None:
+            print(f"halfkey {self._role}: {told}", file=sys.stderr)  # noqa: T201
 
     @staticmethod
     def _write(message: Mapping[str, Any]) -> None:
