@@ -169,6 +169,13 @@ async def test_a_focus_that_refuses_is_quoted(stage: Stage) -> None:
         await endpoint.join()
 
 
+@pytest.mark.parametrize("name", ["x" * 65, "two\nlines", "\x1b[31m"])
+async def test_a_name_that_cannot_be_shown_is_refused(stage: Stage, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^name '[^\n]+': it must have at most 64 "):
+        await Endpoint(stage.options(name)).join()
+    assert stage.kd.participants == set()
+
+
 async def test_no_focus_at_all(stage: Stage) -> None:
     options = EndpointOptions("https://127.0.0.1:9", "plenary", "Alice", stage.trusted)
     with pytest.raises(JoinFailedError, match="the Focus can't be reached"):
@@ -219,3 +226,5 @@ async def test_wrong_options_and_misuse(stage: Stage) -> None:
         endpoint.add_track(ToneTrack(440))
     await endpoint.close()
     await endpoint.close()
+    with pytest.raises(UsageError, match="joins once"):
+        await endpoint.join()

@@ -16,6 +16,9 @@ from halfkey.focus.event_stream import ServerSentEvent, read_events
 from halfkey.tls import client_context
 
 _REQUEST_TIMEOUT = 30.0
+_LEAVE_TIMEOUT = 5.0
+"""Short, so that a Focus that hangs doesn't keep a process from ending."""
+
 _SILENCE_TIMEOUT = 60.0
 """Seconds without a byte of the event stream, which is kept alive by comments, until it is dead."""
 
@@ -88,7 +91,10 @@ class FocusClient:
         Raises:
             FocusError: the Focus can't be reached or failed.
         """
-        async with self._request("DELETE", participation.url, tolerate=(404, 410)):
+        patience = aiohttp.ClientTimeout(total=_LEAVE_TIMEOUT)
+        async with self._request(
+            "DELETE", participation.url, timeout=patience, tolerate=(404, 410)
+        ):
             pass
 
     async def events(self) -> AsyncIterator[ServerSentEvent]:

@@ -47,9 +47,10 @@ from halfkey.endpoint.remotes import Remotes
 from halfkey.endpoint.roster import Source, kind_of
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport
-from halfkey.errors import CodecError, HalfkeyError, UsageError
+from halfkey.errors import CodecError, ConfigurationError, HalfkeyError, UsageError
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Answer, Offer, build_offer, read_answer
+from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH
 from halfkey.sdp.transport import Transport as TransportDescription
 
 _EVENT_LIMIT = 1024
@@ -161,13 +162,21 @@ class Endpoint:
         """Joins, and returns once the Key Distributor has given us an EKTKey and we send.
 
         Raises:
-            JoinFailedError: that was not to be; nothing is left behind.
+            ConfigurationError: the name can't be used.
+            JoinFailedError: that was not to be. In either case nothing is left behind.
+            UsageError: it was tried before.
         """
+        if self._offer is not None or self._closed:
+            raise UsageError("an Endpoint joins once")
         started = self._loop.time()
         try:
+            self._offer = self._make_offer()
             async with asyncio.timeout(self._options.join_timeout):
-                await self._negotiate()
+                await self._negotiate(self._offer)
                 await self._keyed
+        except ConfigurationError:
+            await self.close()
+            raise
         except (HalfkeyError, TimeoutError) as error:
             await self.close()
             reason = str(error) or f"no keys within {self._options.join_timeout:g} s"
@@ -179,30 +188,39 @@ class Endpoint:
         now = self._loop.time()
         self._tell(Joined(now, now - started, self.ssrcs))
 
-    async def _negotiate(self) -> None:
+    def _make_offer(self) -> Offer:
+        own_end = TransportDescription(
+            fingerprint=str(self._certificate.fingerprint()),
+            tls_id=self._tls_id,
+            ice_ufrag=self._transport.ice.local_username,
+            ice_pwd=self._transport.ice.local_password,
+        )
+        try:
+            return build_offer(
+                session_id=secrets.randbits(62),
+                transport=own_end,
+                sources=[(kind, sender_ssrc(sender)) for kind, sender in self._senders],
+                audio_slots=self._options.slots,
+                video_slots=self._options.slots,
+                cname=self._cname,
+                name=self._options.name,
+            )
+        except CodecError as error:
+            # All but the name is of our own making.
+            raise ConfigurationError(
+                f"name {self._options.name!r}: it must have at most {MAXIMUM_NAME_LENGTH} "
+                "printable characters; choose another"
+            ) from error
+
+    async def _negotiate(self, offer: Offer) -> None:
         """Offer, answer, path and handshake."""
-        sources = [(kind, sender_ssrc(sender)) for kind, sender in self._senders]
         self._remotes = Remotes(
             frozenset(self.ssrcs), self._statistics, self._start_receiver, self._tell
         )
-        self._offer = build_offer(
-            session_id=secrets.randbits(62),
-            transport=TransportDescription(
-                fingerprint=str(self._certificate.fingerprint()),
-                tls_id=self._tls_id,
-                ice_ufrag=self._transport.ice.local_username,
-                ice_pwd=self._transport.ice.local_password,
-            ),
-            sources=sources,
-            audio_slots=self._options.slots,
-            video_slots=self._options.slots,
-            cname=self._cname,
-            name=self._options.name,
-        )
-        self._participation = await self._client.join(self._offer.text)
-        self._answer = read_answer(self._participation.answer, self._offer)
+        self._participation = await self._client.join(offer.text)
+        self._answer = read_answer(self._participation.answer, offer)
         self._run(self._follow_events())
-        kinds = {ssrc: kind for kind, ssrc in sources}
+        kinds = {sender_ssrc(sender): kind for kind, sender in self._senders}
         await self._transport.connect(self._answer.transport, kinds)
 
     async def _start_senders(self) -> None:
