@@ -3,18 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.dtls.helpers import (
-    Delivery,
-    Network,
-    client_configuration,
-    connected,
-    deliver,
-    ekt_key,
-    handshake_record,
-    record_number,
-    server_configuration,
-    split_records,
-)
 
 from halfkey.dtls import (
     AlertDescription,
@@ -27,6 +15,18 @@ from halfkey.dtls.messages.ack import Ack
 from halfkey.dtls.registries import ContentType, HandshakeType
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.errors import UsageError
+from tests.dtls.helpers import (
+    Delivery,
+    Network,
+    client_configuration,
+    connected,
+    deliver,
+    ekt_key,
+    handshake_record,
+    record_number,
+    server_configuration,
+    split_records,
+)
 
 
 def send(network: Network, *spis: int) -> None:

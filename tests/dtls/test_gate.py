@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.dtls.helpers import (
-    PEER,
-    Network,
-    client_configuration,
-    seeded,
-    server_configuration,
-)
 
 from halfkey.dtls import Connection, CookieSecrets
 from halfkey.dtls.cookie import COOKIE_LENGTH
@@ -22,6 +15,13 @@ from halfkey.dtls.messages.hello_verify_request import HelloVerifyRequest
 from halfkey.dtls.record_layer import RecordWriter
 from halfkey.dtls.registries import HandshakeType
 from halfkey.dtls.states import State
+from tests.dtls.helpers import (
+    PEER,
+    Network,
+    client_configuration,
+    seeded,
+    server_configuration,
+)
 
 HELLO = ClientHello(0xFEFD, bytes(range(32)), b"", b"", (0xC02B, 0x00FF), b"\0", {23: b""})
 

@@ -5,19 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.dtls.helpers import (
-    CLIENT_CERTIFICATE,
-    CLIENT_SESSION_ID,
-    PEER,
-    SERVER_CERTIFICATE,
-    SERVER_SESSION_ID,
-    Network,
-    client_configuration,
-    connected,
-    record_number,
-    server_configuration,
-    split_records,
-)
 
 from halfkey.dtls import (
     AlertDescription,
@@ -31,6 +18,19 @@ from halfkey.dtls.states import State
 from halfkey.ekt.messages import EKTCipher
 from halfkey.errors import UsageError
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+from tests.dtls.helpers import (
+    CLIENT_CERTIFICATE,
+    CLIENT_SESSION_ID,
+    PEER,
+    SERVER_CERTIFICATE,
+    SERVER_SESSION_ID,
+    Network,
+    client_configuration,
+    connected,
+    record_number,
+    server_configuration,
+    split_records,
+)
 
 
 def test_both_sides_learn_the_same() -> None:

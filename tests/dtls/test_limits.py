@@ -9,15 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
-from tests.dtls.helpers import (
-    Network,
-    client_configuration,
-    connected,
-    ekt_key,
-    handshake_record,
-    record_number,
-    server_configuration,
-)
 
 from halfkey.dtls import AlertDescription, Certificate, Fingerprint
 from halfkey.dtls.certificate import _LIFETIME, _NOT_BEFORE
@@ -31,6 +22,15 @@ from halfkey.dtls.record import RecordNumber
 from halfkey.dtls.registries import ContentType, HandshakeType
 from halfkey.ekt.messages import EKTKey
 from halfkey.errors import CodecError
+from tests.dtls.helpers import (
+    Network,
+    client_configuration,
+    connected,
+    ekt_key,
+    handshake_record,
+    record_number,
+    server_configuration,
+)
 
 A = AlertDescription
 RECORD_LIMIT = 23_726_566

@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import combinations, product
 
 import pytest
+
+from halfkey.dtls import Event, HandshakeCompleted
 from tests.dtls.helpers import (
     LATENCY,
     Delivery,
@@ -20,8 +22,6 @@ from tests.dtls.helpers import (
     server_configuration,
     split_records,
 )
-
-from halfkey.dtls import Event, HandshakeCompleted
 
 SPIS = [7, 0xFFFF]
 FATES: dict[str, list[float]] = {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from halfkey.dtls import Connection, ConnectionTerminated, Event, HandshakeCompleted
+from halfkey.dtls.fragments import MAXIMUM_BYTES_AHEAD, MAXIMUM_MESSAGE
 from tests.dtls.helpers import (
     PEER,
     Delivery,
@@ -15,9 +18,6 @@ from tests.dtls.helpers import (
     server_configuration,
     split_records,
 )
-
-from halfkey.dtls import Connection, ConnectionTerminated, Event, HandshakeCompleted
-from halfkey.dtls.fragments import MAXIMUM_BYTES_AHEAD, MAXIMUM_MESSAGE
 
 MEMORY_BOUND = MAXIMUM_BYTES_AHEAD + 2 * MAXIMUM_MESSAGE
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 
+from halfkey.dtls import AlertDescription
+from halfkey.dtls.registries import AlertLevel
+from halfkey.ekt.messages import EKTKey
 from tests.dtls.helpers import (
     Network,
     Side,
@@ -12,10 +15,6 @@ from tests.dtls.helpers import (
     seeded,
     server_configuration,
 )
-
-from halfkey.dtls import AlertDescription
-from halfkey.dtls.registries import AlertLevel
-from halfkey.ekt.messages import EKTKey
 
 
 def master_secret(side: Side) -> bytearray:

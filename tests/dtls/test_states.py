@@ -5,6 +5,12 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+
+from halfkey.dtls import AlertDescription, HandshakeCompleted
+from halfkey.dtls.faults import ProtocolFault
+from halfkey.dtls.handshake import next_state
+from halfkey.dtls.registries import HandshakeType
+from halfkey.dtls.states import CLIENT_1_2, SERVER_1_2, State, StateTable, plaintext_types
 from tests.dtls.helpers import (
     Delivery,
     Network,
@@ -13,12 +19,6 @@ from tests.dtls.helpers import (
     server_configuration,
     split_records,
 )
-
-from halfkey.dtls import AlertDescription, HandshakeCompleted
-from halfkey.dtls.faults import ProtocolFault
-from halfkey.dtls.handshake import next_state
-from halfkey.dtls.registries import HandshakeType
-from halfkey.dtls.states import CLIENT_1_2, SERVER_1_2, State, StateTable, plaintext_types
 
 TABLES = {"client": CLIENT_1_2, "server": SERVER_1_2}
 by_table = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())

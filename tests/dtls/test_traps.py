@@ -8,21 +8,6 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.dtls.helpers import (
-    CLIENT_CERTIFICATE,
-    SERVER_CERTIFICATE,
-    Change,
-    Network,
-    client_configuration,
-    connected,
-    deliver,
-    deviant,
-    ekt_key,
-    handshake_record,
-    plaintext_record,
-    server_configuration,
-    split_records,
-)
 
 from halfkey.dtls import AlertDescription, Certificate, Event, HandshakeCompleted
 from halfkey.dtls.client import ClientHandshake
@@ -44,6 +29,21 @@ from halfkey.dtls.registries import (
     NamedGroup,
 )
 from halfkey.dtls.states import State
+from tests.dtls.helpers import (
+    CLIENT_CERTIFICATE,
+    SERVER_CERTIFICATE,
+    Change,
+    Network,
+    client_configuration,
+    connected,
+    deliver,
+    deviant,
+    ekt_key,
+    handshake_record,
+    plaintext_record,
+    server_configuration,
+    split_records,
+)
 
 A = AlertDescription
 P256_KEY = ec.derive_private_key(12345, ec.SECP256R1()).public_key()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tests.endpoint.waiting import until
 
 from halfkey.endpoint import Endpoint, EndpointOptions
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, tone_of
@@ -22,6 +21,7 @@ from halfkey.media_distributor.service import MediaDistributorOptions
 from halfkey.media_distributor.service import serve as serve_media_distributor
 from halfkey.pki import make_certificate
 from halfkey.tls import client_context
+from tests.endpoint.waiting import until
 
 CONFERENCE = "plenary"
 SHAPE = VideoShape(160, 90, 15)

@@ -6,13 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.e2e.system import everyone_has, frames, running_system
-from tests.endpoint.stage import Listener
-from tests.endpoint.waiting import until
 
 from halfkey.endpoint import EKTKeyInstalled, KeysSwitched, RemoteTrack, TrackAdded
 from halfkey.endpoint.media import frequency_of, tone_of
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+from tests.e2e.system import everyone_has, frames, running_system
+from tests.endpoint.stage import Listener
+from tests.endpoint.waiting import until
 
 
 @pytest.mark.parametrize("profile", [DOUBLE_128, DOUBLE_256], ids=["128", "256"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.ekt.helpers import ekt_key
-
 from halfkey.ekt.inbound import (
     LIMIT,
     RETENTION,
@@ -13,6 +11,7 @@ from halfkey.ekt.inbound import (
     ParameterSetRemoved,
 )
 from halfkey.ekt.messages import EKTKey
+from tests.ekt.helpers import ekt_key
 
 
 def events(engine: InboundEKT) -> list[InboundEvent]:

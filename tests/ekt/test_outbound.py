@@ -7,7 +7,6 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ekt.helpers import ekt_key, full_ekt_field, open_field
 
 from halfkey.ekt.outbound import (
     OVERLAP,
@@ -20,6 +19,7 @@ from halfkey.ekt.outbound import (
     OutboundEvent,
 )
 from halfkey.errors import UsageError
+from tests.ekt.helpers import ekt_key, full_ekt_field, open_field
 
 AUDIO, VIDEO = 0x1111, 0x2222
 

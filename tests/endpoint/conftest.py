@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from tests.endpoint.stage import Stage, staged
 from tests.focus.distributors import make_credentials
 

@@ -10,13 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from tests.endpoint.relay import Peer, Relay
-from tests.focus.distributors import (
-    KeyDistributor,
-    MediaDistributor,
-    options_for,
-    running,
-)
 
 from halfkey.dtls import Fingerprint
 from halfkey.endpoint.endpoint import Endpoint, EndpointOptions
@@ -25,6 +18,13 @@ from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, tone_of
 from halfkey.focus.core import Limits
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Transport as TransportDescription
+from tests.endpoint.relay import Peer, Relay
+from tests.focus.distributors import (
+    KeyDistributor,
+    MediaDistributor,
+    options_for,
+    running,
+)
 
 Admitted = dict[str, tuple[Peer, TransportDescription]]
 """By participant: what the two halves of the relay have to say about it."""

@@ -11,7 +11,6 @@ from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameter
 from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.rtp import RTCP_PSFB_PLI, RtcpPacket, RtcpPsfbPacket, RtpPacket
 from aiortc.stats import RTCStatsReport
-from tests.endpoint.waiting import until
 
 from halfkey.endpoint.aiortc_adapter import (
     FRAMES_WAITING,
@@ -23,6 +22,7 @@ from halfkey.endpoint.aiortc_adapter import (
 )
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, frequency_of
 from halfkey.errors import UsageError
+from tests.endpoint.waiting import until
 
 PAYLOAD_TYPES = {"opus/48000/2": 111, "VP8/90000": 96}
 EXTENSIONS = {"urn:ietf:params:rtp-hdrext:sdes:mid": 1}

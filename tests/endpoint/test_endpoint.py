@@ -9,8 +9,6 @@ import av
 import pytest
 from aiohttp import web
 from aiortc.contrib.media import MediaRecorder
-from tests.endpoint.stage import Listener, Stage, staged
-from tests.endpoint.waiting import until
 
 from halfkey.endpoint.core import EKTKeyInstalled, KeysSwitched
 from halfkey.endpoint.endpoint import Endpoint, EndpointOptions, JoinFailedError
@@ -26,6 +24,8 @@ from halfkey.endpoint.events import (
 from halfkey.endpoint.media import ToneTrack, frequency_of, image_of, tone_of
 from halfkey.errors import ConfigurationError, UsageError
 from halfkey.profiles import DOUBLE_256
+from tests.endpoint.stage import Listener, Stage, staged
+from tests.endpoint.waiting import until
 
 
 def of_sender(statistics: EndpointStatistics, name: str) -> list[RemoteStatistics]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from aiortc.mediastreams import MediaStreamError
 from PIL import ImageChops, ImageStat
-from tests.endpoint.files import write_movie
 
 from halfkey.endpoint.media import (
     FileMedia,
@@ -22,6 +21,7 @@ from halfkey.endpoint.media import (
 )
 from halfkey.endpoint.picture import Picture
 from halfkey.errors import ConfigurationError
+from tests.endpoint.files import write_movie
 
 NOON = datetime(2024, 5, 6, 12, 0, 0, 250_000)
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.endpoint.files import write_movie
-from tests.endpoint.stage import Stage
-from tests.endpoint.waiting import until
 
 from halfkey.endpoint.endpoint import JoinFailedError
 from halfkey.endpoint.media import VideoShape
 from halfkey.endpoint.process import EndpointProcess, ProcessOptions, run
 from halfkey.errors import ConfigurationError
+from tests.endpoint.files import write_movie
+from tests.endpoint.stage import Stage
+from tests.endpoint.waiting import until
 
 
 class Running:

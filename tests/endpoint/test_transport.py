@@ -11,8 +11,6 @@ import pytest
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.rtp import RTCP_PSFB_FIR, RtcpPsfbPacket
-from tests.endpoint.relay import Peer, Relay
-from tests.endpoint.waiting import until
 
 from halfkey._media import derive_srtp_session_key
 from halfkey.dtls import Certificate
@@ -35,6 +33,8 @@ from halfkey.endpoint.payload import begins_intra_picture
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+from tests.endpoint.relay import Peer, Relay
+from tests.endpoint.waiting import until
 
 FIRST_BYTES = (0, 3, 20, 63, 64, 128, 191, 255)
 PAYLOAD_TYPES = {"opus/48000/2": 111, "VP8/90000": 96}

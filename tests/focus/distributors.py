@@ -16,12 +16,12 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from tests.sdp.samples import KD_FINGERPRINT
 
 from halfkey.focus.core import Limits
 from halfkey.focus.service import FocusOptions, run
 from halfkey.pki import make_certificate
 from halfkey.tls import client_context, server_context
+from tests.sdp.samples import KD_FINGERPRINT
 
 PARTICIPANT = "/conferences/{conference}/participants/{participant}"
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sdp.samples import OFFER, answer, offer
 
 from halfkey.errors import UsageError
 from halfkey.focus.core import (
@@ -21,6 +20,7 @@ from halfkey.focus.core import (
     is_conference_name,
 )
 from halfkey.sdp import read_offer
+from tests.sdp.samples import OFFER, answer, offer
 
 
 def counting() -> Callable[[int], bytes]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from tests.focus.distributors import Distributor, Responder, Stage, staged
-from tests.sdp.samples import OFFER, offer
 
 from halfkey.focus import clients
+from tests.focus.distributors import Distributor, Responder, Stage, staged
+from tests.sdp.samples import OFFER, offer
 
 
 def says(status: int, body: object = None) -> Responder:

@@ -9,13 +9,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.focus.distributors import MediaDistributor, Stage, options_for, running
-from tests.sdp.samples import OFFER, offer
 
 from halfkey.focus.core import Limits
 from halfkey.key_distributor.service import KeyDistributorOptions, serve
 from halfkey.sdp import Setup, read_answer
 from halfkey.tls import client_context
+from tests.focus.distributors import MediaDistributor, Stage, options_for, running
+from tests.sdp.samples import OFFER, offer
 
 
 class RealStage(Stage):

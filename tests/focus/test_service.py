@@ -12,6 +12,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+
+from halfkey.errors import ConfigurationError
+from halfkey.focus import signalling
+from halfkey.focus.core import Limits
+from halfkey.sdp import read_answer
+from halfkey.tls import client_context
 from tests.focus.distributors import (
     Stage,
     options_for,
@@ -19,12 +25,6 @@ from tests.focus.distributors import (
     staged,
 )
 from tests.sdp.samples import KD_FINGERPRINT, OFFER, offer
-
-from halfkey.errors import ConfigurationError
-from halfkey.focus import signalling
-from halfkey.focus.core import Limits
-from halfkey.sdp import read_answer
-from halfkey.tls import client_context
 
 
 async def problem(response: aiohttp.ClientResponse, status: int) -> str:

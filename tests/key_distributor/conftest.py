@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from tests.key_distributor.helpers import Certificates, Running
 
 from halfkey.key_distributor.events import Event
 from halfkey.key_distributor.policy import Policy
 from halfkey.key_distributor.service import serve
 from halfkey.pki import make_certificate
+from tests.key_distributor.helpers import Certificates, Running
 
 
 @pytest.fixture(scope="session")

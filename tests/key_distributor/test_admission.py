@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.key_distributor.helpers import Certificates, Running
 
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
 from halfkey.key_distributor.admission import AdmissionRequest
+from tests.key_distributor.helpers import Certificates, Running
 
 FINGERPRINT = str(Fingerprint.of(b"a certificate"))
 TLS_ID = "t" * 24

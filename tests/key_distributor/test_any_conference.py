@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.key_distributor.world import Endpoint, World
 
 from halfkey.key_distributor.policy import Policy
+from tests.key_distributor.world import Endpoint, World
 
 NAMES = ("alice", "bob", "carol", "dave")
 

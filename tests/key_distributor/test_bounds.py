@@ -6,11 +6,11 @@ import os
 from uuid import uuid4
 
 import pytest
-from tests.key_distributor.world import Endpoint, World
 
 from halfkey.key_distributor.association import _ENDED_REMEMBERED
 from halfkey.key_distributor.events import Disassociated, Refused
 from halfkey.key_distributor.policy import Policy
+from tests.key_distributor.world import Endpoint, World
 
 SMALL = Policy(half_open_per_media_distributor=4, half_open=6)
 

@@ -6,7 +6,6 @@ import json
 from uuid import uuid4
 
 import pytest
-from tests.key_distributor.world import Endpoint, World, reconnect
 
 from halfkey import dtls
 from halfkey.ekt.messages import EKTCipher
@@ -20,6 +19,7 @@ from halfkey.key_distributor.events import (
 from halfkey.key_distributor.policy import Policy
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 from halfkey.tunnel import EndpointDisconnect, MediaKeys, TunneledDtls
+from tests.key_distributor.world import Endpoint, World, reconnect
 
 
 def assert_refused(world: World, endpoint: Endpoint, reason: str) -> None:

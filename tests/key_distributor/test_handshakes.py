@@ -6,12 +6,12 @@ import os
 from dataclasses import replace
 
 import pytest
-from tests.key_distributor.world import World
 
 from halfkey import dtls
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.handshakes import is_proven, may_be_client_hello
 from halfkey.profiles import DOUBLE_128
+from tests.key_distributor.world import World
 
 TLS_ID = "t" * 24
 PARTICIPANT = Participant(

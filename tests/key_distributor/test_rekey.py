@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.key_distributor.world import Endpoint, World, reconnect
 
 from halfkey import dtls
 from halfkey.key_distributor.core import REQUESTED_SPACING
 from halfkey.key_distributor.events import Disassociated, Rekeyed
 from halfkey.key_distributor.policy import Policy
 from halfkey.tunnel import EndpointDisconnect
+from tests.key_distributor.world import Endpoint, World, reconnect
 
 Trio = tuple[World, Endpoint, Endpoint, Endpoint]
 

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from tests.key_distributor.helpers import Certificates, Running
 
 from halfkey import dtls
 from halfkey.ekt.messages import EKTCipher, EKTKey
@@ -33,6 +32,7 @@ from halfkey.tunnel import (
     TunnelTerminated,
     UnsupportedVersion,
 )
+from tests.key_distributor.helpers import Certificates, Running
 
 TIMEOUT = 10
 REFUSALS = (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)

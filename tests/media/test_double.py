@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.media.helpers import SHAPES, SHORT, SPI, SSRC, SUITES, Suite, header_length, packets, rtp
 
 from halfkey._media import SrtpReceiver, SrtpSender
 from halfkey.errors import PacketRejected, UsageError
+from tests.media.helpers import SHAPES, SHORT, SPI, SSRC, SUITES, Suite, header_length, packets, rtp
 
 suites = pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 shapes = pytest.mark.parametrize("packet", SHAPES.values(), ids=SHAPES)

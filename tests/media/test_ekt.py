@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.keywrap import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.media.helpers import SHORT, SPI, SSRC, SUITES, Suite, rtp
 
 from halfkey._media import DoubleReceiver, full_ekt_field
 from halfkey.errors import PacketRejected, UsageError
+from tests.media.helpers import SHORT, SPI, SSRC, SUITES, Suite, rtp
 
 suites = pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pylibsrtp import Policy, Session
-from tests.media.helpers import SHAPES, SSRC, SUITES, Suite, header_length, rtp, synthetic
 
 from halfkey._media import SrtpReceiver, SrtpSender
 from halfkey.errors import PacketRejected
+from tests.media.helpers import SHAPES, SSRC, SUITES, Suite, header_length, rtp, synthetic
 
 suites = pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 shapes = pytest.mark.parametrize("packet", SHAPES.values(), ids=SHAPES)

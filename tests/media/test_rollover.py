@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.media.helpers import SSRC, SUITES, Suite, rtp
 
 from halfkey._media import SrtpReceiver, SrtpSender
 from halfkey.errors import PacketRejected, UsageError
+from tests.media.helpers import SSRC, SUITES, Suite, rtp
 
 suites = pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.media.helpers import SHAPES, SSRC, SUITES, Suite, packets, rtp
 
 from halfkey._media import (
     DoubleReceiver,
@@ -16,6 +15,7 @@ from halfkey._media import (
     full_ekt_field,
 )
 from halfkey.errors import PacketRejected, UsageError
+from tests.media.helpers import SHAPES, SSRC, SUITES, Suite, packets, rtp
 
 suites = pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 REPORT = bytes.fromhex("81c8000c deadbeef") + bytes(44)

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from tests.media.helpers import SPI, SSRC, SUITES, Suite, rtp
 
 from halfkey._media import derive_srtp_session_key, full_ekt_field
 from halfkey.cli.demo.memory import search
+from tests.media.helpers import SPI, SSRC, SUITES, Suite, rtp
 
 suites = pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 

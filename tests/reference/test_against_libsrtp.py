@@ -2,6 +2,7 @@
 
 import pytest
 from pylibsrtp import Policy, Session
+
 from tests.reference import double, rtp, srtp
 from tests.reference.kdf import session_keys
 from tests.reference.rtp import RtpPacket

@@ -1,6 +1,7 @@
 """The reference against the vectors that its RFCs publish."""
 
 import pytest
+
 from tests.reference import aes_key_wrap, kdf, srtp
 from tests.reference.double import (
     OriginalHeaderBlock,

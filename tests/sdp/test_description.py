@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sdp.samples import ANSWER, OFFER
 
 from halfkey.errors import CodecError
 from halfkey.sdp import SessionDescription
 from halfkey.sdp.description import MAXIMUM_LENGTH, MAXIMUM_MEDIA
+from tests.sdp.samples import ANSWER, OFFER
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 

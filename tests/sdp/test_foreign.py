@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiortc import RTCPeerConnection
 from aiortc.sdp import SessionDescription as ForeignDescription
-from tests.sdp.samples import ANSWER, FINGERPRINT, KD_FINGERPRINT, OFFER, answer
 
 from halfkey.sdp import Direction, SessionDescription, read_offer
+from tests.sdp.samples import ANSWER, FINGERPRINT, KD_FINGERPRINT, OFFER, answer
 
 
 def test_aiortc_reads_our_offer() -> None:

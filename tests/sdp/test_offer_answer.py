@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sdp.samples import ANSWER, FINGERPRINT, KD_FINGERPRINT, OFFER, answer, offer
 
 from halfkey.errors import CodecError
 from halfkey.sdp import (
@@ -18,6 +17,7 @@ from halfkey.sdp import (
     read_answer,
     read_offer,
 )
+from tests.sdp.samples import ANSWER, FINGERPRINT, KD_FINGERPRINT, OFFER, answer, offer
 
 
 def test_golden_offer() -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from halfkey._media import DoubleReceiver, DoubleSender
+from halfkey.errors import PacketRejected
 from tests.reference import double, ekt, rtp
 from tests.reference.endpoint import ReceivingEndpoint
 from tests.reference.primitives import Refused
 from tests.reference.rtp import RtpPacket
 from tests.vectors.media_contexts import EKT_KEY, SHORT, SPI, full_field, new_receiver
-
-from halfkey._media import DoubleReceiver, DoubleSender
-from halfkey.errors import PacketRejected
 
 SSRC = 0x5EED
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from halfkey import _media
+from halfkey.errors import PacketRejected, UsageError
 from tests.reference import double, rtp
 from tests.vectors.media_contexts import (
     SHORT,
@@ -14,9 +17,6 @@ from tests.vectors.media_contexts import (
     octets,
     sender,
 )
-
-from halfkey import _media
-from halfkey.errors import PacketRejected, UsageError
 
 Vector = dict[str, Any]
 

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from pylibsrtp import Policy, Session
+
 from tests.vectors import generate
 
 HERE = Path(__file__).parent

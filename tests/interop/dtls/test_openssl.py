@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
-from tests.interop.dtls.openssl_peer import PROFILE_NAMES, OpenSSLPeer
 
 from halfkey.dtls import (
     AlertDescription,
@@ -23,6 +22,7 @@ from halfkey.dtls import (
 )
 from halfkey.dtls.registries import CipherSuite, NamedGroup
 from halfkey.profiles import SRTPProtectionProfile
+from tests.interop.dtls.openssl_peer import PROFILE_NAMES, OpenSSLPeer
 
 OURS = Certificate.generate("ours")
 THEIRS = Certificate.generate("theirs")
