@@ -68,6 +68,7 @@ class Participant:
         address: where its media goes; None before the first nomination.
         association_id: of its current DTLS association; None before the first DTLS datagram.
         is_keyed: whether the packet path has its hop keys.
+        keys_digest: of the hop keys that came last, also after they were wiped.
         has_left: removed, yet still forwarded to: only a hostile Media Distributor has such.
         occupied: by the mid of a slot, the source that is in it.
     """
@@ -79,6 +80,7 @@ class Participant:
     address: Address | None = None
     association_id: UUID | None = None
     is_keyed: bool = False
+    keys_digest: bytes = b""
     has_left: bool = False
     occupied: dict[str, Source] = field(default_factory=dict)
 

@@ -10,9 +10,11 @@ After each call that takes `now`: take datagrams, tunnel messages and events, ar
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
@@ -35,12 +37,17 @@ from halfkey.media_distributor.events import (
     SlotChanged,
 )
 from halfkey.profiles import DOUBLE_128, DOUBLE_256
-from halfkey.tunnel.messages import EndpointDisconnect, MediaKeys, TunneledDtls
+from halfkey.tunnel.messages import (
+    MAXIMUM_DTLS_MESSAGE_LENGTH,
+    EndpointDisconnect,
+    MediaKeys,
+    TunneledDtls,
+)
 
 SUPPORTED_PROFILES = (DOUBLE_128, DOUBLE_256)
 
 PRESENCE_TIMEOUT = 15.0
-"""Seconds without a consent check or DTLS after which a participant is gone (RFC 7675)."""
+"""Seconds without an authentic connectivity check after which a participant is gone (RFC 7675)."""
 
 CONNECT_TIMEOUT = 30.0
 """Seconds that an allocated participant has to show up."""
@@ -90,7 +97,7 @@ class MediaDistributor:
     Args:
         path: forwards the media.
         keep_forwarding_after_disconnect: acts as a hostile Media Distributor, for demonstrations
-            and tests only: who was removed is still forwarded to.
+            and tests only: whom the Focus or the Key Distributor removed is still forwarded to.
         random: gives that many random bytes.
     """
 
@@ -118,8 +125,15 @@ class MediaDistributor:
 
     # What the Focus asks for
 
+    def has(self, key: Key) -> bool:
+        """Whether a participant is in."""
+        participant = self._participants.get(key)
+        return participant is not None and not participant.has_left
+
     def allocate(self, key: Key, allocation: Allocation, now: float) -> Credentials:
         """Takes a participant in; again for the same one, restarts its ICE and nothing else.
+
+        Who was removed and comes back is a new participant.
 
         Args:
             key: (conference, participant).
@@ -127,14 +141,14 @@ class MediaDistributor:
             now: monotonic seconds.
 
         Raises:
-            AllocationRefusedError: an SSRC is taken in the conference, or there are too many.
+            AllocationRefusedError: an SSRC is taken in the conference, there are too many, or more
+                than the ICE credentials would change.
         """
         known = self._participants.get(key)
+        if known is not None and not known.has_left:
+            return self._restart_ice(known, allocation, now)
         if known is not None:
-            if known.allocation.sources != allocation.sources:
-                raise AllocationRefusedError("a participant's sources can't be changed")
-            known.last_seen = now
-            return self._ice.add_session(key, allocation.ice_ufrag)
+            self._forget(known)
         if len(self._participants) >= MAXIMUM_PARTICIPANTS:
             raise AllocationRefusedError("this Media Distributor is full")
         conference = self._conferences.get(key[0], Conference())
@@ -154,10 +168,12 @@ class MediaDistributor:
 
     def remove(self, key: Key) -> bool:
         """Takes a participant out; False if there is none."""
-        participant = self._participants.get(key)
-        if participant is None or participant.has_left:
+        if not self.has(key):
             return False
+        participant = self._participants[key]
         self._disconnect(participant, "left")
+        self._obey(self._forget, participant)
+        self._place(key[0])
         return True
 
     # What arrives
@@ -169,7 +185,7 @@ class MediaDistributor:
             self._ice.receive_datagram(data, source)
             self._after_ice(now)
         elif kind is PacketKind.DTLS:
-            self._receive_dtls(data, source, now)
+            self._receive_dtls(data, source)
         else:
             self.dropped["unknown_protocol"] += 1
 
@@ -190,8 +206,7 @@ class MediaDistributor:
             if participant.is_keyed:
                 reason = "key_distributor"
                 self._events.append(ParticipantDisconnected(*participant.key, reason))
-            if not self._is_hostile:
-                self._clear_keys(participant)
+            self._obey(self._clear_keys, participant)
 
     def tunnel_connected(self, is_connected: bool) -> None:
         """Notes that there is a tunnel, or none.
@@ -235,6 +250,8 @@ class MediaDistributor:
             if self._deadline(participant) <= now:
                 was_connected = participant.address is not None
                 self._disconnect(participant, "timeout" if was_connected else "never_connected")
+                self._forget(participant)
+                self._place(participant.key[0])
         self._timer = None
         for participant in self._participants.values():
             self._arm(participant)
@@ -263,6 +280,17 @@ class MediaDistributor:
         deadline = self._deadline(participant)
         self._timer = deadline if self._timer is None else min(self._timer, deadline)
 
+    def _restart_ice(
+        self, participant: Participant, allocation: Allocation, now: float
+    ) -> Credentials:
+        known = participant.allocation
+        if replace(allocation, ice_ufrag=known.ice_ufrag, ice_pwd=known.ice_pwd) != known:
+            raise AllocationRefusedError(
+                "a participant's media can't be changed; take it out first, then in again"
+            )
+        participant.last_seen = now
+        return self._ice.add_session(participant.key, allocation.ice_ufrag)
+
     def _send(self, address: Address, data: bytes) -> None:
         if len(self._outgoing) >= MAXIMUM_QUEUED_DATAGRAMS:
             self.dropped["send_queue_full"] += 1
@@ -282,9 +310,12 @@ class MediaDistributor:
         """RFC 8445 section 8.1: the nominated pair is the one in use; a later one replaces it."""
         if participant.address == address:
             return
-        if address in self._by_address:
+        other = self._by_address.get(address)
+        if other is not None and not other.has_left:
             self.dropped["address_in_use"] += 1
             return
+        if other is not None:
+            self._forget(other)
         is_first = participant.address is None
         if participant.address is not None:
             del self._by_address[participant.address]
@@ -295,7 +326,8 @@ class MediaDistributor:
         if is_first:
             self._events.append(ParticipantConnected(*participant.key))
 
-    def _receive_dtls(self, data: bytes, source: Address, now: float) -> None:
+    def _receive_dtls(self, data: bytes, source: Address) -> None:
+        """Carries DTLS from a participant's address; nothing about it proves the participant."""
         participant = self._by_address.get(source)
         if participant is None:
             self.dropped["unknown_address"] += 1
@@ -303,7 +335,9 @@ class MediaDistributor:
         if not self.is_tunnel_connected:
             self.dropped["no_tunnel"] += 1  # DTLS sends it again
             return
-        participant.last_seen = now
+        if len(data) > MAXIMUM_DTLS_MESSAGE_LENGTH:
+            self.dropped["dtls_too_long"] += 1
+            return
         if participant.association_id is None:
             association_id = UUID(bytes=self._random(16), version=4)
             participant.association_id = association_id
@@ -314,11 +348,17 @@ class MediaDistributor:
         if keys.protection_profile not in SUPPORTED_PROFILES or keys.mki:
             self.dropped["unusable_media_keys"] += 1
             return
+        digest = _digest(keys)
+        if digest == participant.keys_digest:
+            # Set anew, a key's indices would begin anew, and nonces would repeat.
+            self.dropped["repeated_media_keys"] += 1
+            return
         try:
             self._path.set_keys(participant.number, keys)
         except ValueError:
             self.dropped["unusable_media_keys"] += 1
             return
+        participant.keys_digest = digest
         if not participant.is_keyed:
             participant.is_keyed = True
             self._events.append(ParticipantKeyed(*participant.key))
@@ -331,7 +371,7 @@ class MediaDistributor:
         for receiver, slot, sender, source in conference.to_place():
             receiver.occupied[slot.mid] = source
             self._path.fill_slot(receiver.number, slot.mid, sender.number, source.ssrc)
-            self._events.append(SlotChanged(name, receiver.key[1], slot.mid, source.ssrc))
+            self._tell_slot(receiver, slot.mid, source.ssrc)
 
     def _end_association(self, participant: Participant) -> UUID | None:
         """Forgets the association: the participant's next DTLS datagram begins another."""
@@ -345,20 +385,24 @@ class MediaDistributor:
             participant.is_keyed = False
             self._path.clear_keys(participant.number)
 
+    def _obey(self, order: Callable[[Participant], None], participant: Participant) -> None:
+        """Does to a removed participant what was ordered: all that a hostile one leaves undone.
+
+        It is then forgotten when it falls silent, comes back, or its address is another's.
+        """
+        if not self._is_hostile:
+            order(participant)
+
     def _disconnect(self, participant: Participant, reason: str) -> None:
-        """Takes a participant out, and says so to both sides."""
+        """Ends a participant's part, and says so to both sides; it is still to be forgotten."""
         was_here = not participant.has_left
         participant.has_left = True
         association_id = self._end_association(participant)
         if association_id is not None:
             self._to_tunnel.append(EndpointDisconnect(association_id))
-        self._vacate(participant)
         if was_here:
+            self._vacate(participant)
             self._events.append(ParticipantDisconnected(*participant.key, reason))
-        # A hostile Media Distributor pretends only: it forgets nobody who can still be reached.
-        if not (self._is_hostile and reason == "left"):
-            self._forget(participant)
-        self._place(participant.key[0])
 
     def _vacate(self, participant: Participant) -> None:
         """Empties the slots that its sources are in."""
@@ -368,7 +412,12 @@ class MediaDistributor:
             for mid in [mid for mid, source in receiver.occupied.items() if source in gone]:
                 del receiver.occupied[mid]
                 self._path.clear_slot(receiver.number, mid)
-                self._events.append(SlotChanged(name, receiver.key[1], mid, None))
+                self._tell_slot(receiver, mid, None)
+
+    def _tell_slot(self, receiver: Participant, mid: str, ssrc: int | None) -> None:
+        if not receiver.has_left:
+            conference, participant = receiver.key
+            self._events.append(SlotChanged(conference, participant, mid, ssrc))
 
     def _forget(self, participant: Participant) -> None:
         name = participant.key[0]
@@ -380,3 +429,14 @@ class MediaDistributor:
         del self._conferences[name].participants[participant.key]
         if not self._conferences[name].participants:
             del self._conferences[name]
+
+
+def _digest(keys: MediaKeys) -> bytes:
+    """What tells keys apart without keeping them."""
+    both = (
+        keys.client_write_SRTP_master_key,
+        keys.client_write_SRTP_master_salt,
+        keys.server_write_SRTP_master_key,
+        keys.server_write_SRTP_master_salt,
+    )
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in both)).digest()
