@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,14 @@ from halfkey.tunnel import (
     TunnelTerminated,
     UnsupportedVersion,
 )
+from halfkey.tunnel.messages import VERSION
+
+MAXIMUM_TUNNELS = 8
+
+_PROBE_AFTER_SECONDS, _PROBE_EVERY_SECONDS, _PROBES = 10, 5, 3
+"""RFC 9185 has no keepalive: TCP's own finds out that the other machine is gone."""
+
+_logger = logging.getLogger(__name__)
 
 Address = tuple[str, int]
 
@@ -40,7 +50,9 @@ class Driver:
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._tunnel: TunnelProtocol | None = None
+        self._tunnels: list[TunnelProtocol] = []  # the one to send through is the last
+        self._unsupported: int | None = None
+        self._is_closed = False
         self._loop.add_reader(switch.event_fd, self._receive)
 
     @property
@@ -55,12 +67,14 @@ class Driver:
 
     def settle(self) -> None:
         """Sends what is to be sent, tells what happened, and arms the timer."""
+        if self._is_closed:
+            return
         for (host, port), data in self.core.datagrams_to_send():
             self._switch.send(host, port, data)
-        if self._tunnel is not None:
-            for message in self.core.tunnel_messages_to_send():
-                self._tunnel.send(message)
-            self._tunnel.flush()
+        for message in self.core.tunnel_messages_to_send():
+            self._tunnels[-1].send(message)
+        for tunnel in list(self._tunnels):
+            tunnel.flush()
         while (event := self.core.next_event()) is not None:
             self._on_event(event)
         if self._timer is not None:
@@ -78,35 +92,67 @@ class Driver:
             **packets,
             **self.core.statistics(),
             "dropped": dict(dropped),
-            "tunnel": {"connected": self.core.is_tunnel_connected},
+            "tunnel": {
+                "connected": self.core.is_tunnel_connected,
+                "unsupported_version": self._unsupported,
+            },
         }
 
     def captured(self) -> dict[int, bytes]:
         """By SSRC, the payload bytes that came last; empty unless they are kept."""
         return self._switch.captured()
 
-    def tunnel_made(self, tunnel: TunnelProtocol) -> None:
-        """A tunnel is established; it replaces an earlier one."""
-        earlier, self._tunnel = self._tunnel, tunnel
-        if earlier is not None:
-            earlier.close()
+    def tunnel_made(self, tunnel: TunnelProtocol) -> bool:
+        """A tunnel is there, and the one to send through; False if there are too many already.
+
+        Any of several will do: RFC 9185 sections 5.3 and 5.4 bind an association to none.
+        """
+        if self._is_closed or len(self._tunnels) >= MAXIMUM_TUNNELS:
+            return False
+        self._tunnels.append(tunnel)
         self.core.tunnel_connected(True)
         self.settle()
+        return True
 
     def tunnel_lost(self, tunnel: TunnelProtocol) -> None:
-        """A tunnel is gone."""
-        if tunnel is self._tunnel:
-            self._tunnel = None
-            self.core.tunnel_connected(False)
+        """A tunnel is gone, or about to go."""
+        if tunnel in self._tunnels:
+            self._tunnels.remove(tunnel)
+            if not self._tunnels:
+                self.core.tunnel_connected(False)
             self.settle()
 
+    def receive_tunnel_message(
+        self, message: MediaKeys | TunneledDtls | EndpointDisconnect
+    ) -> None:
+        """What a Key Distributor sent: it takes our version, then."""
+        if self._is_closed:
+            return
+        self._unsupported = None
+        self.core.receive_tunnel_message(message)
+
+    def note_unsupported(self, highest_version: int) -> None:
+        """A Key Distributor refused our version (RFC 9185 section 5.5): said once, not each time.
+
+        There is no other version that we could use when the tunnel is tried again.
+        """
+        if highest_version != self._unsupported:
+            self._unsupported = highest_version
+            _logger.warning(
+                "the Key Distributor refuses version %d of the tunnel and speaks up to version %d; "
+                "the tunnel is tried again, with pauses",
+                VERSION,
+                highest_version,
+            )
+
     def close(self) -> None:
-        """Closes the tunnel and the media socket."""
+        """Closes the tunnels and the media socket."""
+        self._is_closed = True
         self._loop.remove_reader(self._switch.event_fd)
         if self._timer is not None:
             self._timer.cancel()
-        if self._tunnel is not None:
-            self._tunnel.close()
+        for tunnel in list(self._tunnels):
+            tunnel.close()
         self._switch.close()
 
     def _receive(self) -> None:
@@ -126,7 +172,6 @@ class TunnelProtocol(asyncio.Protocol):
 
     Attributes:
         ended: done when the connection is gone.
-        unsupported: the highest version that the Key Distributor knows, if it refused ours.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -135,24 +180,22 @@ class TunnelProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.unsupported: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is established: SupportedProfiles goes first."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-            self._driver.tunnel_made(self)
+        if not isinstance(transport, asyncio.Transport):
+            return
+        self._transport = transport
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            _probe(connection)
+        if not self._driver.tunnel_made(self):
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Hands on what came."""
         self._tunnel.receive_data(data, self._driver.now)
-        while (event := self._tunnel.next_event()) is not None:
-            if isinstance(event, MediaKeys | TunneledDtls | EndpointDisconnect):
-                self._driver.core.receive_tunnel_message(event)
-            elif isinstance(event, UnsupportedVersion):
-                self.unsupported = event.highest_version
-            elif isinstance(event, TunnelTerminated):
-                self.close()
+        self._handle_events()
         self._driver.settle()
 
     def pause_writing(self) -> None:
@@ -178,13 +221,35 @@ class TunnelProtocol(asyncio.Protocol):
             self._tunnel.send_endpoint_disconnect(message.association_id)
 
     def flush(self) -> None:
-        """Writes what waits, unless the peer reads too slowly."""
+        """Writes what waits, unless the peer reads too slowly; closes what is over."""
         if self._transport is not None and not self._is_paused:
             data = self._tunnel.data_to_send()
             if data and not self._transport.is_closing():
                 self._transport.write(data)
+        self._handle_events()
 
     def close(self) -> None:
         """Closes the connection."""
         if self._transport is not None:
             self._transport.close()
+        self._driver.tunnel_lost(self)
+
+    def _handle_events(self) -> None:
+        while (event := self._tunnel.next_event()) is not None:
+            if isinstance(event, MediaKeys | TunneledDtls | EndpointDisconnect):
+                self._driver.receive_tunnel_message(event)
+            elif isinstance(event, UnsupportedVersion):
+                self._driver.note_unsupported(event.highest_version)
+            elif isinstance(event, TunnelTerminated):
+                self.close()
+
+
+def _probe(connection: socket.socket) -> None:
+    """Has TCP give a connection up whose other end doesn't answer any more."""
+    tcp = socket.IPPROTO_TCP
+    patience = _PROBE_AFTER_SECONDS + _PROBE_EVERY_SECONDS * _PROBES
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(tcp, socket.TCP_KEEPIDLE, _PROBE_AFTER_SECONDS)
+    connection.setsockopt(tcp, socket.TCP_KEEPINTVL, _PROBE_EVERY_SECONDS)
+    connection.setsockopt(tcp, socket.TCP_KEEPCNT, _PROBES)
+    connection.setsockopt(tcp, socket.TCP_USER_TIMEOUT, 1000 * patience)
