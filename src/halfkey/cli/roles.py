@@ -87,6 +87,13 @@ def media_distributor(
     media_listen: Annotated[
         str, typer.Option(help="HOST:PORT for STUN, DTLS and SRTP over UDP.")
     ] = "127.0.0.1:7004",
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST",
+            help="IP address that Endpoints send media to, where --media-listen isn't that.",
+        ),
+    ] = None,
     control_listen: Annotated[
         str, typer.Option(help="HOST:PORT of the control API.")
     ] = "127.0.0.1:7003",
@@ -107,6 +114,7 @@ def media_distributor(
         trusted_key_distributors=trust_key_distributors,
         trusted_focuses=trust_focuses,
         media=address(media_listen, "--media-listen"),
+        advertise=advertise,
         control=address(control_listen, "--control-listen"),
         dial=None if key_distributor is None else address(key_distributor, "--key-distributor"),
         tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),

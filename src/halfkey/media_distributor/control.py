@@ -1,6 +1,6 @@
 """The control API: how the Focus gets participants in and out. JSON over HTTPS.
 
-    PUT    /conferences/{conference}/participants/{participant}   201, or 200 for an ICE restart
+    PUT    /conferences/{conference}/participants/{participant}   201, 200 to restart ICE
     DELETE /conferences/{conference}/participants/{participant}   204, 404
     GET    /statistics                                            counters
     GET    /captured                                              payload bytes, if they are kept
@@ -33,10 +33,12 @@ class ControlAPI:
 
     Args:
         driver: runs the core.
+        advertised: the host that goes into ICE candidates.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, advertised: str) -> None:
         self._driver = driver
+        self._advertised = advertised
         self._followers = Followers()
 
     def application(self) -> web.Application:
@@ -65,15 +67,16 @@ class ControlAPI:
         allocation = read_allocation(await request.read())
         names, driver = request.match_info, self._driver
         key = names["conference"], names["participant"]
+        status = 200 if driver.core.has(key) else 201
         credentials = driver.core.allocate(key, allocation, driver.now)
         driver.settle()
-        host, port = driver.media_address
+        _, port = driver.media_address
         answer = {
             "ice_ufrag": credentials.ice_ufrag,
             "ice_pwd": credentials.ice_pwd,
-            "candidates": [{"address": host, "port": port}],
+            "candidates": [{"address": self._advertised, "port": port}],
         }
-        return web.json_response(answer, status=201)
+        return web.json_response(answer, status=status)
 
     async def _remove(self, request: web.Request) -> web.Response:
         names = request.match_info

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from halfkey._media import Switch
 from halfkey.errors import ConfigurationError
+from halfkey.media_distributor.advertising import advertised_host
 from halfkey.media_distributor.control import ControlAPI
 from halfkey.media_distributor.driver import Driver, TunnelProtocol
 from halfkey.media_distributor.events import Event
@@ -36,6 +37,8 @@ class MediaDistributorOptions:
         trusted_key_distributors: PEM bundle: whom to have a tunnel with.
         trusted_focuses: PEM bundle: who may use the control API.
         media: the UDP address for STUN, DTLS, SRTP and SRTCP; port 0 for any.
+        advertise: the IP address that Endpoints reach the media address at, for ICE candidates;
+            None if it is the same. Needed where media is bound to 0.0.0.0 or ::.
         control: the address of the control API; port 0 for any.
         dial: the address of the Key Distributor's tunnel; None to wait for it instead.
         tunnel: the address to wait at for a Key Distributor that dials; None not to.
@@ -50,6 +53,7 @@ class MediaDistributorOptions:
     trusted_key_distributors: Path
     trusted_focuses: Path
     media: Address = ("127.0.0.1", 0)
+    advertise: str | None = None
     control: Address = ("127.0.0.1", 0)
     dial: Address | None = None
     tunnel: Address | None = None
@@ -105,7 +109,8 @@ async def serve(
             switch = Switch(*options.media, capture_bytes=options.capture_bytes)
         driver = Driver(switch, options.keep_forwarding_after_disconnect, publish)
         stack.callback(driver.close)
-        control = ControlAPI(driver)
+        advertised = advertised_host(driver.media_address[0], options.advertise)
+        control = ControlAPI(driver, advertised)
         addresses = {
             "media": driver.media_address,
             "control": await _serve_control(options.control, control_tls, control, stack),
