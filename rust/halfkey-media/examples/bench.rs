@@ -12,9 +12,9 @@ use std::time::Instant;
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use halfkey_media::double::{DoubleReceiver, DoubleSender};
 use halfkey_media::ekt::full_ekt_field;
-use halfkey_media::rtp::{Element, RtpView, write_header};
+use halfkey_media::rtp::Element;
 use halfkey_media::{
-    DoubleProfile, HopProfile, HopReceiveContext, HopSendContext, OriginalHeaderBlock, TAG_LENGTH,
+    DoubleProfile, HopProfile, HopReceiveContext, HopSendContext, OpenedPacket, TAG_LENGTH,
 };
 
 const BATCH: usize = 64;
@@ -227,22 +227,13 @@ fn relay(
     output: &mut [u8],
 ) -> usize {
     let opened = receive.open_rtp(packet).expect("authentic");
-    let view = RtpView::parse(&packet[..opened.length()]).expect("well-formed");
-    let received = view.changeable_fields();
-    let mut sent = received;
+    let packet = OpenedPacket::parse(&packet[..opened.length()]).expect("well-formed");
+    let mut sent = packet.view.changeable_fields();
     sent.payload_type = 111;
-    sent.sequence_number = received.sequence_number.wrapping_sub(9);
-    let payload = view.payload();
-    let (block, length) = OriginalHeaderBlock::parse(payload).expect("well-formed");
-    let inner = &payload[..payload.len() - length];
+    sent.sequence_number = sent.sequence_number.wrapping_sub(9);
     let mid: [Element<'_>; 1] = [(3, b"s1")];
-    let header_length = write_header(output, &view, sent, mid.iter().copied()).expect("has room");
-    let mut encoded = [0; 4];
-    let length = block.reflect(received, sent).encode(&mut encoded);
-    let end = header_length + inner.len();
-    output[header_length..end].copy_from_slice(inner);
-    output[end..end + length].copy_from_slice(&encoded[..length]);
-    send.seal_rtp(output, end + length).expect("fresh")
+    let sealed = packet.reseal(send, sent, mid.into_iter(), output);
+    sealed.expect("fresh")
 }
 
 /// Hop re-seal beside one raw open and one raw seal.

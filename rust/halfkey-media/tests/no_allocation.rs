@@ -3,8 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use halfkey_media::rtp::{RtpView, write_header};
-use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, OriginalHeaderBlock};
+use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, OpenedPacket};
 
 struct Counting;
 
@@ -51,20 +50,12 @@ fn relay(
     output: &mut [u8],
 ) {
     let opened = receive.open_rtp(packet).expect("authentic");
-    let view = RtpView::parse(&packet[..opened.length()]).expect("well-formed");
-    let received = view.changeable_fields();
-    let mut sent = received;
-    sent.sequence_number = received.sequence_number.wrapping_add(9);
-    let (block, length) = OriginalHeaderBlock::parse(view.payload()).expect("well-formed");
-    let inner = &view.payload()[..view.payload().len() - length];
+    let packet = OpenedPacket::parse(&packet[..opened.length()]).expect("well-formed");
+    let mut sent = packet.view.changeable_fields();
+    sent.sequence_number = sent.sequence_number.wrapping_add(9);
     let mid = [(3, &b"slot"[..])];
-    let header = write_header(output, &view, sent, mid.into_iter()).expect("has room");
-    let mut encoded = [0; 4];
-    let length = block.reflect(received, sent).encode(&mut encoded);
-    let end = header + inner.len();
-    output[header..end].copy_from_slice(inner);
-    output[end..end + length].copy_from_slice(&encoded[..length]);
-    send.seal_rtp(output, end + length).expect("fresh");
+    let sealed = packet.reseal(send, sent, mid.into_iter(), output);
+    sealed.expect("fresh");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use super::*;
 use crate::ekt::full_ekt_field;
 use crate::error::{KeyError, Rejection, SealError};
-use crate::ohb::OriginalHeaderBlock;
 use crate::profile::{DoubleProfile, HopProfile};
-use crate::rtp::{ChangeableFields, RtpView, write_header};
+use crate::relay::OpenedPacket;
+use crate::rtp::ChangeableFields;
 use crate::srtp::{HopReceiveContext, HopSendContext};
 use crate::test_data::hex;
 
@@ -79,21 +79,12 @@ fn relay(
     let (srtp, field) = packet.split_at(packet.len() - 1);
     let mut opened = srtp.to_vec();
     let length = receive.open_rtp(&mut opened).expect("authentic").length();
-    let view = RtpView::parse(&opened[..length]).expect("well-formed");
-    let (block, ohb_length) = OriginalHeaderBlock::parse(view.payload()).expect("well-formed");
+    let opened = OpenedPacket::parse(&opened[..length]).expect("well-formed");
     let mut output = vec![0; 256];
     let elements = [(2, &b"slot"[..])];
-    let mut end = write_header(&mut output, &view, sent, elements.into_iter()).expect("has room");
-    let mut encoded = [0; 4];
-    let new_length = block
-        .reflect(view.changeable_fields(), sent)
-        .encode(&mut encoded);
-    let inner = &view.payload()[..view.payload().len() - ohb_length];
-    for part in [inner, &encoded[..new_length]] {
-        output[end..end + part.len()].copy_from_slice(part);
-        end += part.len();
-    }
-    let length = send.seal_rtp(&mut output, end).expect("fresh");
+    let length = opened
+        .reseal(send, sent, elements.into_iter(), &mut output)
+        .expect("fresh");
     [&output[..length], field].concat()
 }
 

@@ -7,18 +7,9 @@ use super::participant::Downlink;
 use super::route::Route;
 use super::{DropReason, Forwarder};
 use crate::ekt_field::ekt_field_length;
-use crate::ohb::{MAX_LENGTH as MAX_OHB_LENGTH, OriginalHeaderBlock};
-use crate::rtp::{RtpView, write_header};
-use crate::srtp::TAG_LENGTH;
-
-/// A packet without its outer layer: what is the same for all receivers.
-struct OpenedPacket<'a> {
-    view: RtpView<'a>,
-    /// The inner ciphertext and tag.
-    payload: &'a [u8],
-    ohb: OriginalHeaderBlock,
-    ekt_field: &'a [u8],
-}
+use crate::error::SealError;
+use crate::relay::OpenedPacket;
+use crate::rtp::RtpView;
 
 impl Forwarder {
     pub(super) fn receive_rtp(
@@ -48,30 +39,23 @@ impl Forwarder {
         let opened = keys.open_rtp(packet)?;
         uplink.last_received = Some(now);
 
-        let view = RtpView::parse(&packet[..opened.length()])?;
+        let packet = OpenedPacket::parse(&packet[..opened.length()])?;
         let payload_type = uplink
-            .payload_type(view.payload_type())
+            .payload_type(packet.view.payload_type())
             .ok_or(DropReason::UnknownPayloadType)?;
         let clock_rate = payload_type.clock_rate;
-        let (ohb, ohb_length) = OriginalHeaderBlock::parse(view.payload())?;
-        let payload = &view.payload()[..opened.payload_length - ohb_length];
         let source = uplink
             .sources
             .get_mut(ssrc)
             .ok_or(DropReason::UnknownSsrc)?;
         source
             .reception
-            .receive(opened.index, view.timestamp(), clock_rate, now);
-        captures.add(ssrc, payload);
+            .receive(opened.index, packet.view.timestamp(), clock_rate, now);
+        captures.add(ssrc, packet.inner);
 
-        let packet = OpenedPacket {
-            view,
-            payload,
-            ohb,
-            ekt_field,
-        };
         for route in &source.routes {
-            match relay(&packet, route, &mut downlinks[route.receiver], buffer) {
+            let downlink = &mut downlinks[route.receiver];
+            match relay(&packet, ekt_field, route, downlink, buffer) {
                 Ok((address, length)) => {
                     statistics.forwarded_packets += 1;
                     send(address, &buffer[..length]);
@@ -83,33 +67,25 @@ impl Forwarder {
     }
 }
 
-/// Writes the datagram for one receiver into `buffer` (RFC 8723 section 5.2, steps 2 to 4).
+/// Writes the datagram for one receiver into `buffer`: the packet sealed again, and its EKT Field.
 fn relay(
     packet: &OpenedPacket<'_>,
+    ekt_field: &[u8],
     route: &Route,
     downlink: &mut Downlink,
     buffer: &mut [u8],
 ) -> Result<(SocketAddr, usize), DropReason> {
     let (keys, address) = downlink.ready().ok_or(DropReason::ReceiverNotReady)?;
-    let received = packet.view.changeable_fields();
     let sent = route
-        .rewrite(received)
+        .rewrite(packet.view.changeable_fields())
         .ok_or(DropReason::UnknownPayloadType)?;
     let elements = route.elements(packet.view.extensions());
-    let header_length = write_header(buffer, &packet.view, sent, elements)?;
-
-    let mut ohb = [0; MAX_OHB_LENGTH];
-    let ohb_length = packet.ohb.reflect(received, sent).encode(&mut ohb);
-    let length = header_length + packet.payload.len() + ohb_length;
-    if length + TAG_LENGTH + packet.ekt_field.len() > buffer.len() {
-        return Err(crate::error::SealError::BufferTooSmall.into());
-    }
-    let (payload, block) = buffer[header_length..length].split_at_mut(packet.payload.len());
-    payload.copy_from_slice(packet.payload);
-    block.copy_from_slice(&ohb[..ohb_length]);
-
-    let sealed = keys.seal_rtp(buffer, length)?;
-    let end = sealed + packet.ekt_field.len();
-    buffer[sealed..end].copy_from_slice(packet.ekt_field);
+    let room = buffer
+        .len()
+        .checked_sub(ekt_field.len())
+        .ok_or(SealError::BufferTooSmall)?;
+    let sealed = packet.reseal(keys, sent, elements, &mut buffer[..room])?;
+    let end = sealed + ekt_field.len();
+    buffer[sealed..end].copy_from_slice(ekt_field);
     Ok((address, end))
 }
