@@ -27,6 +27,8 @@ CLIENT_CERTIFICATE = Certificate.generate("client")
 SERVER_CERTIFICATE = Certificate.generate("server")
 CLIENT_SESSION_ID = b"client-tls-id-0123456789"
 SERVER_SESSION_ID = b"server-tls-id-0123456789"
+CLIENT_ID_HASH = hashlib.sha256(b"the client's identity assertion").digest()
+SERVER_ID_HASH = hashlib.sha256(b"the server's identity assertion").digest()
 LATENCY = 0.01
 PEER = b"192.0.2.1:5004"
 
@@ -52,6 +54,8 @@ def client_configuration(**changes: object) -> Configuration:
         "external_session_id": CLIENT_SESSION_ID,
         "peer_fingerprints": (SERVER_CERTIFICATE.fingerprint(),),
         "peer_external_session_id": SERVER_SESSION_ID,
+        "external_id_hash": CLIENT_ID_HASH,
+        "peer_external_id_hash": SERVER_ID_HASH,
         "random": seeded("client"),
     }
     return Configuration(**{**settings, **changes})  # type: ignore[arg-type]
@@ -66,6 +70,8 @@ def server_configuration(**changes: object) -> Configuration:
         "external_session_id": SERVER_SESSION_ID,
         "peer_fingerprints": (CLIENT_CERTIFICATE.fingerprint(),),
         "peer_external_session_id": CLIENT_SESSION_ID,
+        "external_id_hash": SERVER_ID_HASH,
+        "peer_external_id_hash": CLIENT_ID_HASH,
         "cookie_secrets": CookieSecrets(random=seeded("cookies")),
         "random": seeded("server"),
     }

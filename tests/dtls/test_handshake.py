@@ -20,9 +20,11 @@ from halfkey.errors import UsageError
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 from tests.dtls.helpers import (
     CLIENT_CERTIFICATE,
+    CLIENT_ID_HASH,
     CLIENT_SESSION_ID,
     PEER,
     SERVER_CERTIFICATE,
+    SERVER_ID_HASH,
     SERVER_SESSION_ID,
     Network,
     client_configuration,
@@ -42,6 +44,8 @@ def test_both_sides_learn_the_same() -> None:
     assert server.peer_certificate == CLIENT_CERTIFICATE.der
     assert client.peer_external_session_id == SERVER_SESSION_ID
     assert server.peer_external_session_id == CLIENT_SESSION_ID
+    assert client.peer_external_id_hash == SERVER_ID_HASH
+    assert server.peer_external_id_hash == CLIENT_ID_HASH
     assert client.keying_material == server.keying_material
     for side in (network.client.connection, network.server.connection):
         assert side.is_connected
@@ -160,6 +164,7 @@ def test_select_sees_the_offer_and_answers_it() -> None:
             srtp_profiles=(DOUBLE_256,),
             ekt_ciphers=(EKTCipher.AESKW256,),
             external_session_id=SERVER_SESSION_ID,
+            external_id_hash=SERVER_ID_HASH,
             peer_fingerprints=(CLIENT_CERTIFICATE.fingerprint(),),
         )
 
@@ -170,11 +175,37 @@ def test_select_sees_the_offer_and_answers_it() -> None:
             srtp_profiles=(DOUBLE_128, DOUBLE_256),
             ekt_ciphers=(1, 2),
             external_session_id=CLIENT_SESSION_ID,
+            external_id_hash=CLIENT_ID_HASH,
             peer=PEER,
         )
     ]
     assert network.client.completed.srtp_profile is DOUBLE_256
     assert network.client.completed.ekt_cipher is EKTCipher.AESKW256
+
+
+@pytest.mark.parametrize(
+    ("expected", "is_refused"), [(CLIENT_ID_HASH, False), (SERVER_ID_HASH, True), (b"", True)]
+)
+def test_select_says_whose_assertion_it_must_be(expected: bytes, is_refused: bool) -> None:
+    answer = ServerParameters(
+        certificate=SERVER_CERTIFICATE,
+        srtp_profiles=(DOUBLE_256,),
+        external_session_id=SERVER_SESSION_ID,
+        external_id_hash=SERVER_ID_HASH,
+        peer_fingerprints=(CLIENT_CERTIFICATE.fingerprint(),),
+        peer_external_id_hash=expected,
+    )
+    network = connected(server=server_configuration(select=lambda summary: answer))
+    assert (network.server.of(HandshakeCompleted) == []) is is_refused
+    if is_refused:
+        assert network.server.terminated.alert is AlertDescription.ILLEGAL_PARAMETER
+
+
+def test_without_an_identity_the_extension_is_empty() -> None:
+    none = {"external_id_hash": b"", "peer_external_id_hash": b""}
+    network = connected(client_configuration(**none), server_configuration(**none))
+    assert network.client.completed.peer_external_id_hash == b""
+    assert network.server.completed.peer_external_id_hash == b""
 
 
 @pytest.mark.parametrize(

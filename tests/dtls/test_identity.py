@@ -134,6 +134,8 @@ CLIENT = {
         {"maximum_transmissions": 0},
         {"external_session_id": b"x" * 19},
         {"external_session_id": b"x" * 256},
+        {"external_id_hash": b"x" * 31},
+        {"peer_external_id_hash": b"x" * 33},
         {"peer_fingerprints": ()},
         {"select": lambda summary: None},
     ],

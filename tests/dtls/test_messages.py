@@ -185,6 +185,20 @@ def test_external_session_id_round_trip(session_id: bytes) -> None:
         codec.decode_external_session_id(content[:-1])
 
 
+@given(binding_hash=st.sampled_from([b"", bytes(32), b"\xff" * 32]))
+def test_external_id_hash_round_trip(binding_hash: bytes) -> None:
+    content = codec.encode_external_id_hash(binding_hash)
+    assert codec.decode_external_id_hash(content) == binding_hash
+    with pytest.raises(CodecError):
+        codec.decode_external_id_hash(content + b"\0")
+
+
+@pytest.mark.parametrize("length", [1, 31, 33, 255])
+def test_external_id_hash_of_another_length(length: int) -> None:
+    with pytest.raises(CodecError):
+        codec.decode_external_id_hash(bytes([length]) + bytes(length))
+
+
 def test_extension_contents_by_hand() -> None:
     # RFC 5764 section 4.1.1: two profiles of 2 bytes each, then an empty srtp_mki.
     assert codec.encode_use_srtp([9, 10]) == bytes.fromhex("0004 0009 000a 00")
@@ -193,6 +207,9 @@ def test_extension_contents_by_hand() -> None:
     assert codec.encode_selected_ekt_cipher(2) == b"\x02"
     # RFC 8844 section 4.3.
     assert codec.encode_external_session_id(b"x" * 20) == b"\x14" + b"x" * 20
+    # RFC 8844 section 3.2.
+    assert codec.encode_external_id_hash(b"") == b"\0"
+    assert codec.encode_external_id_hash(b"x" * 32) == b"\x20" + b"x" * 32
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_group_not_offered(deviate: Deviate) -> None:
 # --- what hellos say
 
 
-def _set(extension: ExtensionType, content: bytes) -> Callable[..., Encodable]:
+def _set(extension: int, content: bytes) -> Callable[..., Encodable]:
     return with_extensions(lambda extensions: extensions.update({int(extension): content}))
 
 
@@ -249,6 +249,7 @@ def _remove(extension: ExtensionType) -> Callable[..., Encodable]:
     return with_extensions(lambda extensions: extensions.pop(int(extension)))
 
 
+_UNKNOWN_EXTENSION = 0x1234
 E = ExtensionType
 SERVER_HELLOS: dict[str, tuple[Callable[..., Encodable], AlertDescription]] = {
     "no_extended_master_secret": (_remove(E.EXTENDED_MASTER_SECRET), A.HANDSHAKE_FAILURE),
@@ -266,7 +267,11 @@ SERVER_HELLOS: dict[str, tuple[Callable[..., Encodable], AlertDescription]] = {
     "no_session_id": (_remove(E.EXTERNAL_SESSION_ID), A.ILLEGAL_PARAMETER),
     "short_session_id": (_set(E.EXTERNAL_SESSION_ID, b"\x01x"), A.DECODE_ERROR),
     "renegotiation": (_set(E.RENEGOTIATION_INFO, b"\x01x"), A.HANDSHAKE_FAILURE),
-    "not_offered": (_set(E.EXTERNAL_ID_HASH, b"\0"), A.UNSUPPORTED_EXTENSION),
+    "wrong_id_hash": (_set(E.EXTERNAL_ID_HASH, b"\x20" + b"x" * 32), A.ILLEGAL_PARAMETER),
+    "empty_id_hash": (_set(E.EXTERNAL_ID_HASH, b"\0"), A.ILLEGAL_PARAMETER),
+    "no_id_hash": (_remove(E.EXTERNAL_ID_HASH), A.ILLEGAL_PARAMETER),
+    "short_id_hash": (_set(E.EXTERNAL_ID_HASH, b"\x1f" + b"x" * 31), A.DECODE_ERROR),
+    "not_offered": (_set(_UNKNOWN_EXTENSION, b"\0"), A.UNSUPPORTED_EXTENSION),
     "no_uncompressed_points": (_set(E.EC_POINT_FORMATS, b"\x01\x01"), A.ILLEGAL_PARAMETER),
     "compression": (
         lambda old: dataclasses.replace(old, compression_method=1),
@@ -296,6 +301,9 @@ CLIENT_HELLOS: dict[str, tuple[Callable[..., Encodable], AlertDescription]] = {
     ),
     "no_session_id": (_remove(E.EXTERNAL_SESSION_ID), A.ILLEGAL_PARAMETER),
     "malformed_session_id": (_set(E.EXTERNAL_SESSION_ID, b"\x18x"), A.DECODE_ERROR),
+    "wrong_id_hash": (_set(E.EXTERNAL_ID_HASH, b"\x20" + b"x" * 32), A.ILLEGAL_PARAMETER),
+    "no_id_hash": (_remove(E.EXTERNAL_ID_HASH), A.ILLEGAL_PARAMETER),
+    "malformed_id_hash": (_set(E.EXTERNAL_ID_HASH, b"\x21" + b"x" * 33), A.DECODE_ERROR),
     "renegotiation": (_set(E.RENEGOTIATION_INFO, b"\x01x"), A.HANDSHAKE_FAILURE),
     "no_signature_algorithms": (_remove(E.SIGNATURE_ALGORITHMS), A.HANDSHAKE_FAILURE),
     "sha1_only": (_set(E.SIGNATURE_ALGORITHMS, bytes.fromhex("0002 0203")), A.HANDSHAKE_FAILURE),

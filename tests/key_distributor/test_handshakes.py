@@ -18,7 +18,12 @@ PARTICIPANT = Participant(
     Conference("c", os.urandom), "alice", dtls.Fingerprint.of(b"certificate"), TLS_ID, "own"
 )
 PROVEN = dtls.HandshakeCompleted(
-    DOUBLE_128, None, b"certificate", TLS_ID.encode(), dtls.SRTPKeyingMaterial(b"", b"", b"", b"")
+    DOUBLE_128,
+    None,
+    b"certificate",
+    TLS_ID.encode(),
+    b"",
+    dtls.SRTPKeyingMaterial(b"", b"", b"", b""),
 )
 
 

@@ -66,6 +66,7 @@ class Association:
             outcome.ekt_cipher,
             outcome.certificate.der,
             outcome.peer_external_session_id,
+            outcome.peer_external_id_hash,
             self._keying_material(),
         )
 

@@ -96,6 +96,10 @@ class ClientHandshake(Handshake):
             offered[ExtensionType.EXTERNAL_SESSION_ID] = codec.encode_external_session_id(
                 configuration.external_session_id
             )
+        # Also without an identity, to show support (RFC 8844 section 3.2).
+        offered[ExtensionType.EXTERNAL_ID_HASH] = codec.encode_external_id_hash(
+            configuration.external_id_hash
+        )
         return offered
 
     def _send_client_hello(self, cookie: bytes, now: float) -> None:
@@ -135,9 +139,9 @@ class ClientHandshake(Handshake):
         self._check_extensions(hello.extensions)
         self._srtp_profile = self._read_srtp_profile(hello.extensions)
         self._ekt_cipher = self._read_ekt_cipher(hello.extensions)
-        self._check_external_session_id(
-            hello.extensions, self._configuration.peer_external_session_id
-        )
+        self._receive_external_ids(hello.extensions)
+        self._check_external_session_id(self._configuration.peer_external_session_id)
+        self._check_external_id_hash(self._configuration.peer_external_id_hash)
 
     def _check_extensions(self, extensions: codec.Extensions) -> None:
         # SCSV stands for renegotiation_info, so that one may be answered (RFC 5746 section 3.4).
@@ -230,6 +234,7 @@ class ClientHandshake(Handshake):
             present(self._srtp_profile),
             self._ekt_cipher,
             self._peer_external_session_id,
+            self._peer_external_id_hash,
         )
 
 

@@ -19,6 +19,9 @@ MINIMUM_PMTU = 256
 SESSION_ID_LENGTHS = range(20, 256)
 """What an external_session_id may measure, in bytes (RFC 8844 section 4.3)."""
 
+ID_HASH_LENGTHS = (0, 32)
+"""What an external_id_hash may measure, in bytes (RFC 8844 section 3.2)."""
+
 
 class Role(Enum):
     """Which side of the handshake a connection takes (in SDP: active, passive)."""
@@ -37,12 +40,14 @@ class ClientHelloSummary:
         srtp_profiles: code points the client offers, in its order; unknown ones included.
         ekt_ciphers: code points the client offers, in its order; unknown ones included.
         external_session_id: the client's, or None if it sent none.
+        external_id_hash: the client's, empty if it asserts no identity; None if it sent none.
         peer: the opaque identifier that the connection was made with.
     """
 
     srtp_profiles: tuple[int, ...]
     ekt_ciphers: tuple[int, ...]
     external_session_id: bytes | None
+    external_id_hash: bytes | None
     peer: bytes
 
 
@@ -55,18 +60,23 @@ class ServerParameters:
         srtp_profiles: what we accept, best first; the first that the client offers is taken.
         ekt_ciphers: likewise; empty for no EKT.
         external_session_id: ours (the tls-id of our answer), or None.
+        external_id_hash: the SHA-256 of the identity assertion that we gave; empty for none.
         peer_fingerprints: the client's certificate must have one; None: not known yet, hold the
             handshake at Certificate until `Connection.set_peer_fingerprints`.
+        peer_external_id_hash: what the client must have sent; None: anything or nothing will do.
     """
 
     certificate: Certificate
     srtp_profiles: tuple[SRTPProtectionProfile, ...]
     ekt_ciphers: tuple[EKTCipher, ...] = ()
     external_session_id: bytes | None = None
+    external_id_hash: bytes = b""
     peer_fingerprints: tuple[Fingerprint, ...] | None = None
+    peer_external_id_hash: bytes | None = None
 
     def __post_init__(self) -> None:
         _check(self.srtp_profiles, self.external_session_id, self.peer_fingerprints)
+        _check_id_hashes(self.external_id_hash, self.peer_external_id_hash)
 
 
 Select = Callable[[ClientHelloSummary], ServerParameters | AlertDescription | None]
@@ -86,6 +96,8 @@ class Configuration:
         peer_fingerprints: the peer's certificate must have one; None: not known yet, hold the
             handshake at Certificate until `Connection.set_peer_fingerprints`.
         peer_external_session_id: what the peer must send; None: anything or nothing will do.
+        external_id_hash: the SHA-256 of the identity assertion that we gave; empty for none.
+        peer_external_id_hash: what the peer must send; None: anything or nothing will do.
         select: for a server: chooses all of the above by the ClientHello.
         cookie_secrets: for a server: shared by its connections; None makes one of its own.
         pmtu: the size of the largest datagram to send, in bytes.
@@ -105,6 +117,8 @@ class Configuration:
     external_session_id: bytes | None = None
     peer_fingerprints: tuple[Fingerprint, ...] | None = None
     peer_external_session_id: bytes | None = None
+    external_id_hash: bytes = b""
+    peer_external_id_hash: bytes | None = None
     select: Select | None = None
     cookie_secrets: CookieSecrets | None = None
     pmtu: int = 1200
@@ -129,6 +143,7 @@ class Configuration:
         if self.certificate is None:
             raise ConfigurationError("certificate is missing; use Certificate.generate()")
         _check(self.srtp_profiles, self.external_session_id, self.peer_fingerprints)
+        _check_id_hashes(self.external_id_hash, self.peer_external_id_hash)
 
 
 def _check(
@@ -142,3 +157,10 @@ def _check(
         raise ConfigurationError("external_session_id must have 20 to 255 bytes")
     if fingerprints is not None and not fingerprints:
         raise ConfigurationError("peer_fingerprints is empty; give one, or None for 'not yet'")
+
+
+def _check_id_hashes(own: bytes, peer: bytes | None) -> None:
+    if len(own) not in ID_HASH_LENGTHS:
+        raise ConfigurationError("external_id_hash must have 32 bytes, or none")
+    if peer is not None and len(peer) not in ID_HASH_LENGTHS:
+        raise ConfigurationError("peer_external_id_hash must have 32 bytes, or none")

@@ -50,6 +50,7 @@ class HandshakeCompleted:
         ekt_cipher: the negotiated EKT cipher, or None where EKT was not negotiated.
         peer_certificate: the peer's certificate, in DER form.
         peer_external_session_id: what the peer sent (RFC 8844 section 4.3), or None.
+        peer_external_id_hash: what the peer sent (RFC 8844 section 3.2), or None.
         keying_material: the SRTP master keys and salts.
     """
 
@@ -57,6 +58,7 @@ class HandshakeCompleted:
     ekt_cipher: EKTCipher | None
     peer_certificate: bytes
     peer_external_session_id: bytes | None
+    peer_external_id_hash: bytes | None
     keying_material: SRTPKeyingMaterial
 
 

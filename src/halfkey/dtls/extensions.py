@@ -121,3 +121,18 @@ def decode_external_session_id(content: bytes) -> bytes:
     session_id = reader.vector(1, 20)
     reader.finish()
     return session_id
+
+
+def encode_external_id_hash(binding_hash: bytes) -> bytes:
+    """external_id_hash (RFC 8844 section 3.2); empty where no identity is asserted."""
+    return Writer().vector(1, binding_hash).getvalue()
+
+
+def decode_external_id_hash(content: bytes) -> bytes:
+    """The counterpart of `encode_external_id_hash`: 32 bytes, or none at all."""
+    reader = Reader(content)
+    binding_hash = reader.vector(1, 0, 32)
+    reader.finish()
+    if len(binding_hash) not in (0, 32):
+        raise CodecError("an external_id_hash has 0 or 32 bytes")
+    return binding_hash

@@ -12,7 +12,7 @@ from halfkey.dtls.configuration import Configuration
 from halfkey.dtls.crypto.key_exchange import KeyExchange
 from halfkey.dtls.crypto.key_schedule import KeySchedule, transcript_hash
 from halfkey.dtls.crypto.suites import SuiteParameters
-from halfkey.dtls.extensions import decode_external_session_id
+from halfkey.dtls.extensions import decode_external_id_hash, decode_external_session_id
 from halfkey.dtls.faults import ProtocolFault
 from halfkey.dtls.fingerprint import Fingerprint
 from halfkey.dtls.flight import ChangeCipherSpec, Flight, FlightMessage
@@ -90,6 +90,7 @@ class Handshake(ABC):
         self._srtp_profile: SRTPProtectionProfile | None = None
         self._ekt_cipher: EKTCipher | None = None
         self._peer_external_session_id: bytes | None = None
+        self._peer_external_id_hash: bytes | None = None
         self.state = state
         self.peer_fingerprints: tuple[Fingerprint, ...] | None = configuration.peer_fingerprints
         self.outcome: Outcome | None = None
@@ -163,18 +164,31 @@ class Handshake(ABC):
         self._key_exchange = None
         return self._schedule
 
-    def _check_external_session_id(
-        self, extensions: Mapping[int, bytes], expected: bytes | None
-    ) -> None:
+    def _receive_external_ids(self, extensions: Mapping[int, bytes]) -> None:
+        """Takes what ties the handshake to the signalling, if the peer sent it (RFC 8844)."""
+        content = extensions.get(ExtensionType.EXTERNAL_SESSION_ID)
+        if content is not None:
+            self._peer_external_session_id = decode_external_session_id(content)
+        content = extensions.get(ExtensionType.EXTERNAL_ID_HASH)
+        if content is not None:
+            self._peer_external_id_hash = decode_external_id_hash(content)
+
+    def _check_external_session_id(self, expected: bytes | None) -> None:
         """Checks the peer's external_session_id (RFC 8844 section 4.3).
 
         It may be missing only where none is expected: PERC can't do without (RFC 9185 5.4).
         """
-        content = extensions.get(ExtensionType.EXTERNAL_SESSION_ID)
-        if content is not None:
-            self._peer_external_session_id = decode_external_session_id(content)
         if expected is not None and not same(self._peer_external_session_id, expected):
             raise ProtocolFault(AlertDescription.ILLEGAL_PARAMETER, "wrong external_session_id")
+
+    def _check_external_id_hash(self, expected: bytes | None) -> None:
+        """Checks the peer's external_id_hash (RFC 8844 section 3.2).
+
+        Where one is expected, also the empty one, it must be there: the leave that the RFC gives
+        to peers who don't know the extension would be a leave to strip it.
+        """
+        if expected is not None and not same(self._peer_external_id_hash, expected):
+            raise ProtocolFault(AlertDescription.ILLEGAL_PARAMETER, "wrong external_id_hash")
 
 
 _T = TypeVar("_T")

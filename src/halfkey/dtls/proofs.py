@@ -53,6 +53,7 @@ class Outcome:
     srtp_profile: SRTPProtectionProfile
     ekt_cipher: EKTCipher | None
     peer_external_session_id: bytes | None
+    peer_external_id_hash: bytes | None
 
 
 def judge_certificate(

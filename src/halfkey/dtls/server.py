@@ -97,24 +97,29 @@ class ServerHandshake(Handshake):
     def _select(self, extensions: codec.Extensions) -> ServerParameters:
         """Asks the owner who this is, and how to answer."""
         configuration = self._configuration
-        self._check_external_session_id(extensions, configuration.peer_external_session_id)
+        self._receive_external_ids(extensions)
+        self._check_external_session_id(configuration.peer_external_session_id)
+        self._check_external_id_hash(configuration.peer_external_id_hash)
         if configuration.select is None:
             return ServerParameters(
                 certificate=present(configuration.certificate),
                 srtp_profiles=configuration.srtp_profiles,
                 ekt_ciphers=configuration.ekt_ciphers,
                 external_session_id=configuration.external_session_id,
+                external_id_hash=configuration.external_id_hash,
                 peer_fingerprints=configuration.peer_fingerprints,
             )
         summary = ClientHelloSummary(
             srtp_profiles=_offered_srtp_profiles(extensions),
             ekt_ciphers=_offered_ekt_ciphers(extensions),
             external_session_id=self._peer_external_session_id,
+            external_id_hash=self._peer_external_id_hash,
             peer=self._peer,
         )
         selected = configuration.select(summary)
         if isinstance(selected, ServerParameters):
             self.peer_fingerprints = selected.peer_fingerprints
+            self._check_external_id_hash(selected.peer_external_id_hash)
             return selected
         alert = AlertDescription.ACCESS_DENIED if selected is None else selected
         raise ProtocolFault(alert, "refused by the owner")
@@ -144,6 +149,10 @@ class ServerHandshake(Handshake):
         if session_id is not None and ExtensionType.EXTERNAL_SESSION_ID in offered:
             extensions[ExtensionType.EXTERNAL_SESSION_ID] = codec.encode_external_session_id(
                 session_id
+            )
+        if ExtensionType.EXTERNAL_ID_HASH in offered:
+            extensions[ExtensionType.EXTERNAL_ID_HASH] = codec.encode_external_id_hash(
+                parameters.external_id_hash
             )
         return ServerHello(DTLS_1_2, self._server_random, b"", suite, _NULL_COMPRESSION, extensions)
 
@@ -193,6 +202,7 @@ class ServerHandshake(Handshake):
             present(self._srtp_profile),
             self._ekt_cipher,
             self._peer_external_session_id,
+            self._peer_external_id_hash,
         )
 
     def _send_finished(self, proof: FinishedProof, now: float) -> None:
