@@ -9,12 +9,20 @@ import pytest
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameters
 from aiortc.rtcrtpsender import RTCRtpSender
-from aiortc.rtp import RTCP_PSFB_PLI, RtcpPacket, RtcpPsfbPacket, RtpPacket
+from aiortc.rtp import (
+    RTCP_PSFB_PLI,
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpSenderInfo,
+    RtcpSrPacket,
+    RtpPacket,
+)
 from aiortc.stats import RTCStatsReport
 
 from halfkey.endpoint.aiortc_adapter import (
     FRAMES_WAITING,
     Receiver,
+    SenderReport,
     run_now,
     send_parameters,
     sender_ssrc,
@@ -109,6 +117,27 @@ async def test_requests_for_key_frames_are_limited_in_rate() -> None:
     for _ in range(50):
         receiver.request_keyframe(sender_ssrc(sender))
     assert wire.requests == 1
+    await sender.stop()
+    await receiver.stop()
+
+
+async def test_a_sender_report_names_its_moment_in_the_frames_timestamps() -> None:
+    wire, sender = await start(ToneTrack(450))
+    receiver = receive(wire, sender)
+    track = receiver.remote_track
+
+    def report(timestamp: int) -> None:
+        info = RtcpSenderInfo(5 << 31, timestamp % (1 << 32), packet_count=0, octet_count=0)
+        run_now(receiver._handle_rtcp_packet(RtcpSrPacket(sender_ssrc(sender), info)))
+
+    report(0)
+    assert track.sender_report is None, "nothing to relate it to before the first frame"
+    await until(lambda: track.frames >= 3)
+    origin = receiver._RTCRtpReceiver__timestamp_mapper._origin  # type: ignore[attr-defined]
+    report(origin + 960)
+    assert track.sender_report == SenderReport(2.5, 960)
+    report(origin - 960)
+    assert track.sender_report == SenderReport(2.5, -960)
     await sender.stop()
     await receiver.stop()
 

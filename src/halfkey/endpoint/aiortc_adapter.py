@@ -13,6 +13,8 @@ members used, and why:
   line for each bad frame, and without waking the event loop for frames that nobody awaits. It sets
   the private members that aiortc's own `receive` sets.
 - `RTCRtpReceiver._track`, `_set_rtcp_ssrc` are what aiortc's peer connection sets too.
+- `_handle_rtcp_packet` is overridden too, to note what sender reports say of the sender's clock;
+  the timestamps of frames count from an origin that only aiortc's `TimestampMapper` knows.
 - `_send_rtcp_pli` is called for the first packet of a stream, and limited in rate.
 """
 
@@ -23,6 +25,7 @@ import queue
 import threading
 import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -39,6 +42,7 @@ from aiortc.rtcrtpparameters import (
 )
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtcrtpsender import RTCRtpSender
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 from av.frame import Frame
 
 from halfkey.errors import UsageError
@@ -102,6 +106,21 @@ def sender_ssrc(sender: RTCRtpSender) -> int:
     return sender._ssrc
 
 
+@dataclass(frozen=True, slots=True)
+class SenderReport:
+    """One moment by two clocks, as a sender report names it (RFC 3550 section 6.4.1).
+
+    RTCP is protected hop by hop: this is the Media Distributor's word.
+
+    Attributes:
+        ntp: seconds of the sender's wall clock, which all of its streams share.
+        pts: the same moment in the timestamps of the track's frames.
+    """
+
+    ntp: float
+    pts: int
+
+
 class RemoteTrack(MediaStreamTrack):
     """What one remote SSRC sends, decoded.
 
@@ -113,6 +132,7 @@ class RemoteTrack(MediaStreamTrack):
         decode_errors: how many encoded frames the decoder refused.
         last_frame: the latest.
         last_at: when it was decoded, in seconds of the monotonic clock.
+        sender_report: the latest, None before the first.
     """
 
     def __init__(self, kind: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -122,6 +142,7 @@ class RemoteTrack(MediaStreamTrack):
         self.decode_errors = 0
         self.last_frame: Frame | None = None
         self.last_at: float | None = None
+        self.sender_report: SenderReport | None = None
         self._reader_loop = loop
         self._frames_kept: asyncio.Queue[Frame | None] | None = None
         self._over = False
@@ -248,6 +269,16 @@ class Receiver(RTCRtpReceiver):
         """Stops decoding; the track ends."""
         await super().stop()
         self.remote_track.end()
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        mapper = self._RTCRtpReceiver__timestamp_mapper  # type: ignore[attr-defined]
+        if isinstance(packet, RtcpSrPacket) and mapper._origin is not None:
+            info = packet.sender_info
+            # Timestamps wrap at 32 bits; the report is of a moment near the latest frame.
+            ahead = (info.rtp_timestamp - mapper._last + (1 << 31)) % (1 << 32) - (1 << 31)
+            pts = mapper._last - mapper._origin + ahead
+            self.remote_track.sender_report = SenderReport(info.ntp_timestamp / (1 << 32), pts)
+        await super()._handle_rtcp_packet(packet)
 
     async def _send_rtcp_pli(self, media_ssrc: int) -> None:
         now = time.monotonic()
