@@ -29,6 +29,7 @@ LAYERS = {
     "halfkey.ekt.messages": WIRE,
     "halfkey.tunnel.messages": WIRE,
     "halfkey.sdp": WIRE,
+    "halfkey.event_stream": WIRE,
     "halfkey.followers": SERVICE,
     "halfkey.pki": SERVICE,
     "halfkey.tls": SERVICE,

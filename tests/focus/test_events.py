@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from halfkey.event_stream import ServerSentEvent, read_events
 from halfkey.focus import signalling
 from halfkey.focus.core import Limits
-from halfkey.focus.event_stream import ServerSentEvent, read_events
 from tests.focus.distributors import Stage, running, staged
 from tests.sdp.samples import OFFER, offer
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import aiohttp
 
 from halfkey.errors import ConfigurationError, HalfkeyError
-from halfkey.focus.event_stream import ServerSentEvent, read_events
+from halfkey.event_stream import ServerSentEvent, read_events
 from halfkey.tls import client_context
 
 _REQUEST_TIMEOUT = 30.0

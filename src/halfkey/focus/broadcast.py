@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from halfkey.event_stream import ServerSentEvent
 from halfkey.focus.core import Conferences
-from halfkey.focus.event_stream import ServerSentEvent
 from halfkey.focus.problems import unavailable
 
 

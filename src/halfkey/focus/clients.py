@@ -13,7 +13,7 @@ from typing import Any, Self
 import aiohttp
 
 from halfkey.errors import CodecError, HalfkeyError
-from halfkey.focus.event_stream import ServerSentEvent, read_events
+from halfkey.event_stream import ServerSentEvent, read_events
 from halfkey.sdp import Offer
 from halfkey.sdp.attributes import (
     parse_fingerprint,

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 
+from halfkey.event_stream import ServerSentEvent
 from halfkey.focus.broadcast import Broadcast
 from halfkey.focus.clients import MediaDistributorClient, Unavailable
 from halfkey.focus.core import Conferences
-from halfkey.focus.event_stream import ServerSentEvent
 from halfkey.focus.removal import Removals
 
 _LOGGER = logging.getLogger(__name__)

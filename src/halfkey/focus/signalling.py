@@ -14,9 +14,9 @@ from http import HTTPStatus
 from aiohttp import web
 
 from halfkey.errors import CodecError
+from halfkey.event_stream import COMMENT, CONTENT_TYPE
 from halfkey.focus.broadcast import Broadcast, Subscriber
 from halfkey.focus.core import Conferences, Participant, is_conference_name
-from halfkey.focus.event_stream import COMMENT, CONTENT_TYPE
 from halfkey.focus.joining import Joining
 from halfkey.focus.problems import Problem, answer_problems
 from halfkey.focus.removal import Removals

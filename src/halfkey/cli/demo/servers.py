@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import json
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 import aiohttp
 
 from halfkey.cli.demo.children import Child, ChildFailed, Children, Message
+from halfkey.errors import CodecError
+from halfkey.event_stream import read_events
 from halfkey.pki import make_certificate
 from halfkey.tls import client_context
 
@@ -175,15 +176,10 @@ class Servers:
         if self._session is None:
             return
         unlimited = aiohttp.ClientTimeout(total=None)
-        with contextlib.suppress(aiohttp.ClientError):
+        with contextlib.suppress(aiohttp.ClientError, CodecError):
             async with self._session.get(self._urls["kd"] + "/events", timeout=unlimited) as events:
-                kind = ""
-                async for raw in events.content:
-                    field, _, value = raw.decode().rstrip("\n").partition(": ")
-                    if field == "event":
-                        kind = value
-                    elif field == "data":
-                        self._on_key_event({"event": kind, **json.loads(value)})
+                async for event in read_events(events.content.iter_any()):
+                    self._on_key_event({"event": event.name, **event.data})
 
     async def close(self) -> None:
         """Ends the observer's connections; the processes are the children's to end."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfkey.errors import CodecError
-from halfkey.focus.event_stream import COMMENT, MAXIMUM_EVENT, ServerSentEvent, read_events
+from halfkey.event_stream import COMMENT, MAXIMUM_EVENT, ServerSentEvent, read_events
 
 EVENTS = st.builds(
     ServerSentEvent,
