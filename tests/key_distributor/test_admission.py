@@ -158,6 +158,11 @@ async def test_events_are_followed_as_server_sent_events(running: Running) -> No
     data = {"conference": "c1", "participant": "alice"}
     assert lines[0] == ""
     assert lines[1] == "event: admitted"
-    assert json.loads(lines[2].removeprefix("data: ")) == {"event": "admitted", **data}
+    nobody = {"identity": None, "display_name": None}
+    assert json.loads(lines[2].removeprefix("data: ")) == {"event": "admitted", **data, **nobody}
     assert lines[4] == "event: removed"
-    assert json.loads(lines[5].removeprefix("data: ")) == {"event": "removed", **data}
+    assert json.loads(lines[5].removeprefix("data: ")) == {
+        "event": "removed",
+        **data,
+        "reason": "left",
+    }

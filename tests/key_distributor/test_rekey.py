@@ -7,7 +7,8 @@ import pytest
 from halfkey import dtls
 from halfkey.key_distributor.core import REQUESTED_SPACING
 from halfkey.key_distributor.events import Disassociated, Rekeyed
-from halfkey.key_distributor.policy import Policy
+from halfkey.key_distributor.keying import JOIN_SPACING
+from halfkey.key_distributor.policy import ConferencePolicy, Policy
 from halfkey.tunnel import EndpointDisconnect
 from tests.key_distributor.world import Endpoint, World, reconnect
 
@@ -311,3 +312,48 @@ def test_without_a_free_spi_nobody_keeps_a_key(trio: Trio) -> None:
         assert endpoint.was_disconnected
     assert conference.current is None
     assert world.core.snapshot()["ended"] == {"left": 1, "spi_exhausted": 2}
+
+
+def test_an_eviction_is_told_as_one(trio: Trio) -> None:
+    world, alice, bob, carol = trio
+    assert world.core.remove("c", "carol", world.now, "evicted")
+    world.pump()
+    assert_rekeyed_without(carol, alice, bob)
+    assert world.of(Disassociated) == [Disassociated("c", "carol", carol.association_id, "evicted")]
+    assert world.of(Rekeyed) == [Rekeyed("c", alice.spis[-1], "evicted", 0.0, 2)]
+
+
+# Rekeying on join
+
+
+def test_who_joins_never_holds_the_key_from_before() -> None:
+    world = World(conference_policy=ConferencePolicy(rekey_on_join=True))
+    md = world.media_distributor()
+    alice = world.join(md, "alice")
+    (first,) = alice.spis
+    bob = world.join(md, "bob")
+    world.advance(JOIN_SPACING)
+    assert alice.spis == [first, bob.spis[0]]
+    assert first not in bob.spis
+    assert [event.reason for event in world.of(Rekeyed) if isinstance(event, Rekeyed)] == ["joined"]
+
+
+def test_without_that_policy_who_joins_shares_the_key(trio: Trio) -> None:
+    world, alice, bob, _ = trio
+    assert alice.spis == bob.spis
+    assert world.of(Rekeyed) == []
+
+
+def test_joins_that_come_fast_share_a_rekey() -> None:
+    world = World(conference_policy=ConferencePolicy(rekey_on_join=True))
+    md = world.media_distributor()
+    alice = world.join(md, "alice")
+    others = [world.join(md, f"p{number}") for number in range(5)]
+    world.advance(JOIN_SPACING)
+    assert len(alice.spis) == 2
+    assert all(other.spis == alice.spis[1:] for other in others)
+    late = world.join(md, "late")
+    assert late.spis == []
+    world.advance(JOIN_SPACING)
+    assert late.spis == alice.spis[2:]
+    assert len(alice.spis) == 3

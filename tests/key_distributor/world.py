@@ -6,6 +6,7 @@ and the core between them.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -13,8 +14,9 @@ from uuid import UUID, uuid4
 from halfkey import dtls
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.key_distributor.core import KeyDistributor
+from halfkey.key_distributor.credentials import VerifiedIdentity
 from halfkey.key_distributor.events import Event
-from halfkey.key_distributor.policy import Policy
+from halfkey.key_distributor.policy import ConferencePolicy, Policy
 from halfkey.profiles import DOUBLE_128, DOUBLE_256
 from halfkey.tunnel import (
     EndpointDisconnect,
@@ -27,6 +29,8 @@ from halfkey.tunnel import (
 
 KD_CERTIFICATE = dtls.Certificate.generate("kd")
 START = 1000.0
+
+OWN_ASSERTION = base64.b64encode(b"what the Key Distributor says of itself").decode()
 
 Lost = Callable[["Endpoint", str, bytes], bool]
 """By the Endpoint, "up" or "down", and the datagram: whether it is lost."""
@@ -90,10 +94,17 @@ class World:
 
     Args:
         policy: of the Key Distributor.
+        conference_policy: of every conference.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        self.core = KeyDistributor(policy or Policy(), KD_CERTIFICATE)
+    def __init__(
+        self, policy: Policy | None = None, conference_policy: ConferencePolicy | None = None
+    ) -> None:
+        self.core = KeyDistributor(
+            policy or Policy(),
+            KD_CERTIFICATE,
+            policy_of=lambda name: conference_policy or ConferencePolicy(),
+        )
         self.now = START
         self.events: list[Event] = []
         self.endpoints: list[Endpoint] = []
@@ -136,14 +147,24 @@ class World:
             name: its participant id.
             conference: where it is admitted.
             changes: to its DTLS configuration; ``admit_certificate`` and ``admit_tls_id`` change
-                what the Key Distributor is told instead; ``certificate`` may be given.
+                what the Key Distributor is told instead; ``certificate`` may be given; so may
+                the ``identity`` that it is admitted with.
         """
         certificate = changes.pop("certificate", None) or dtls.Certificate.generate(name)
         assert isinstance(certificate, dtls.Certificate)
         admitted = changes.pop("admit_certificate", certificate)
         assert isinstance(admitted, dtls.Certificate)
         tls_id = f"{conference}-{name}-".ljust(24, "x")
-        admission = self.core.admit(conference, name, admitted.fingerprint(), tls_id)
+        identity = changes.pop("identity", None)
+        assert isinstance(identity, VerifiedIdentity | None)
+        admission = self.core.admit(
+            conference,
+            name,
+            admitted.fingerprint(),
+            tls_id,
+            identity,
+            None if identity is None else lambda admitted, fingerprint: OWN_ASSERTION,
+        )
         settings: dict[str, object] = {
             "role": dtls.Role.CLIENT,
             "certificate": certificate,

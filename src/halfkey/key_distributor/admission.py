@@ -12,7 +12,6 @@ trusted bundle decides. A signed assertion has its place in the request, and is 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ from aiohttp import web
 
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
+from halfkey.followers import Followers
 from halfkey.key_distributor.driver import Driver
-from halfkey.key_distributor.events import event_as_dict
-from halfkey.key_distributor.followers import EventQueue, Followers
+from halfkey.key_distributor.events import Event, event_as_dict
 from halfkey.key_distributor.registry import AdmissionRefused
 
 MAXIMUM_BODY = 256 * 1024
-KEEP_ALIVE_SECONDS = 15.0
 
 _PARTICIPANT = "/conferences/{conference}/participants/{participant}"
 
@@ -80,16 +78,13 @@ class AdmissionRequest:
 class AdmissionAPI:
     """The handlers; `application` gives them to aiohttp.
 
-    Attributes:
-        followers: of the events; whoever runs the driver publishes there.
-
     Args:
         driver: runs the core.
     """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self.followers = Followers()
+        self._followers = Followers()
 
     def application(self) -> web.Application:
         """The web application."""
@@ -100,10 +95,18 @@ class AdmissionAPI:
                 web.delete(_PARTICIPANT, self._remove),
                 web.post("/conferences/{conference}/rekey", self._rekey),
                 web.get("/statistics", self._statistics),
-                web.get("/events", self._follow),
+                web.get("/events", self._followers.follow),
             ]
         )
         return application
+
+    def publish(self, event: Event) -> None:
+        """Tells everybody who follows."""
+        self._followers.publish(event.name, event_as_dict(event))
+
+    def close(self) -> None:
+        """Lets everybody go who follows."""
+        self._followers.close()
 
     async def _admit(self, request: web.Request) -> web.Response:
         body = AdmissionRequest.parse(await request.read())
@@ -139,37 +142,6 @@ class AdmissionAPI:
 
     async def _statistics(self, _: web.Request) -> web.Response:
         return web.json_response(self._driver.core.snapshot())
-
-    async def _follow(self, request: web.Request) -> web.StreamResponse:
-        queue = self.followers.add()
-        if queue is None:
-            return _fault(503, "too many follow the events already")
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
-        try:
-            await response.prepare(request)
-            await _write_events(response, queue)
-        except ConnectionError:
-            pass  # the follower has gone
-        finally:
-            self.followers.remove(queue)
-        return response
-
-
-async def _write_events(response: web.StreamResponse, queue: EventQueue) -> None:
-    """Writes events until told to stop; a comment when there are none, to notice a dead peer."""
-    await response.write(b": following\n\n")
-    while True:
-        try:
-            event = await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
-        except TimeoutError:
-            await response.write(b": \n\n")
-            continue
-        if event is None:
-            return
-        data = json.dumps(event_as_dict(event))
-        await response.write(f"event: {event.name}\ndata: {data}\n\n".encode())
 
 
 def _fault(status: int, line: str) -> web.Response:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from halfkey.dtls import Fingerprint
 from halfkey.ekt.messages import SRTP_MASTER_SALT_LENGTH, EKTCipher, EKTKey
 from halfkey.errors import HalfkeyError
-from halfkey.key_distributor.policy import Policy, Suite
+from halfkey.key_distributor.credentials import VerifiedIdentity
+from halfkey.key_distributor.policy import ConferencePolicy, Policy, Suite
+from halfkey.sdp.identity import external_id_hash
 
 if TYPE_CHECKING:
     from halfkey.key_distributor.association import Association
@@ -37,6 +39,8 @@ class Participant:
         fingerprint: its certificate must have it (RFC 8122).
         tls_id: its tls-id, which must come as external_session_id (RFC 8844 section 4).
         own_tls_id: the Key Distributor's tls-id towards it, different for every admission.
+        identity: who it has shown to be; None where the Focus's word was enough.
+        own_assertion: the a=identity value that the Key Distributor answered with; None for none.
         association: the association that is current, once the handshake is complete.
     """
 
@@ -45,7 +49,19 @@ class Participant:
     fingerprint: Fingerprint
     tls_id: str
     own_tls_id: str
+    identity: VerifiedIdentity | None = None
+    own_assertion: str | None = field(default=None, repr=False)
     association: Association | None = None
+
+    @property
+    def external_id_hash(self) -> bytes | None:
+        """What must come as external_id_hash (RFC 8844 section 3.2); None for anything."""
+        return None if self.identity is None else external_id_hash(self.identity.assertion)
+
+    @property
+    def own_external_id_hash(self) -> bytes:
+        """What we send as external_id_hash."""
+        return b"" if self.own_assertion is None else external_id_hash(self.own_assertion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ class Conference:
 
     Attributes:
         name: its id.
+        policy: what holds for it besides what holds for all.
         participants: everybody admitted, by id.
         suite: the profile and cipher that all of them use; None until the first has one.
         current: the parameter set in use; None while nobody is associated.
@@ -105,10 +122,17 @@ class Conference:
     Args:
         name: its id.
         random: the source of keys, salts and the first SPI.
+        policy: what holds for it besides.
     """
 
-    def __init__(self, name: str, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        name: str,
+        random: Callable[[int], bytes],
+        policy: ConferencePolicy | None = None,
+    ) -> None:
         self.name = name
+        self.policy = policy or ConferencePolicy()
         self.participants: dict[str, Participant] = {}
         self.suite: Suite | None = None
         self.current: EKTParameterSet | None = None
@@ -144,10 +168,10 @@ class Conference:
         self.current = None
         self.rekey_at = None
 
-    def request_rekey(self, earliest: float) -> None:
+    def request_rekey(self, earliest: float, reason: str = "requested") -> None:
         """Asks for a new key, not before `earliest`."""
         if self.rekey_at is not None and earliest < self.rekey_at:
-            self.rekey_at, self.rekey_reason = earliest, "requested"
+            self.rekey_at, self.rekey_reason = earliest, reason
 
     def _take_spi(self, now: float, expires_at: float) -> int:
         """An SPI that no parameter set within its TTL has, in this conference."""

@@ -21,7 +21,8 @@ from uuid import UUID
 
 from halfkey import dtls
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
-from halfkey.key_distributor.conference import Conference, SPIsExhausted
+from halfkey.key_distributor.conference import Conference, Participant, SPIsExhausted
+from halfkey.key_distributor.credentials import VerifiedIdentity
 from halfkey.key_distributor.events import (
     Admitted,
     Associated,
@@ -29,6 +30,8 @@ from halfkey.key_distributor.events import (
     Event,
     Refused,
     Removed,
+    TunnelClosed,
+    TunnelOpened,
 )
 from halfkey.key_distributor.handshakes import (
     Handshakes,
@@ -37,7 +40,7 @@ from halfkey.key_distributor.handshakes import (
     media_keys,
 )
 from halfkey.key_distributor.keying import Keying
-from halfkey.key_distributor.policy import Policy
+from halfkey.key_distributor.policy import ConferencePolicy, Policy
 from halfkey.key_distributor.registry import Admission, Registry
 from halfkey.key_distributor.statistics import Statistics
 from halfkey.key_distributor.timers import Timers
@@ -62,6 +65,7 @@ class KeyDistributor:
         policy: settings and bounds.
         certificate: for the DTLS associations; its fingerprint is what Endpoints believe.
         random: the source of keys, salts, SPIs, tls-ids and of DTLS's randomness.
+        policy_of: what holds for the conference of a name; asked when it begins.
 
     Raises:
         ConfigurationError: the policy is out of range.
@@ -72,12 +76,13 @@ class KeyDistributor:
         policy: Policy,
         certificate: dtls.Certificate,
         random: Callable[[int], bytes] = os.urandom,
+        policy_of: Callable[[str], ConferencePolicy] = lambda name: ConferencePolicy(),
     ) -> None:
         policy.check()
         self.statistics = Statistics()
         self._policy = policy
         self._fingerprint = str(certificate.fingerprint())
-        self._registry = Registry(policy, random)
+        self._registry = Registry(policy, random, policy_of)
         self._tunnels = Tunnels()
         self._table = AssociationTable(policy)
         self._handshakes = Handshakes(
@@ -91,7 +96,13 @@ class KeyDistributor:
     # Admission
 
     def admit(
-        self, conference: str, participant: str, fingerprint: dtls.Fingerprint, tls_id: str
+        self,
+        conference: str,
+        participant: str,
+        fingerprint: dtls.Fingerprint,
+        tls_id: str,
+        identity: VerifiedIdentity | None = None,
+        vouch: Callable[[Participant, str], str] | None = None,
     ) -> Admission:
         """Admits a participant; the same again gives the same answer.
 
@@ -100,24 +111,39 @@ class KeyDistributor:
             participant: the id within the conference.
             fingerprint: what the Endpoint's certificate must have.
             tls_id: what the Endpoint must send as external_session_id.
+            identity: who it has shown to be; then its external_id_hash must fit too.
+            vouch: makes our own assertion, of the participant and our fingerprint; called for a
+                participant that is new.
 
         Raises:
             AdmissionRefused: a value is malformed, taken, or there is no room.
         """
-        admitted, is_new = self._registry.admit(conference, participant, fingerprint, tls_id)
+        admitted, is_new = self._registry.admit(
+            conference, participant, fingerprint, tls_id, identity
+        )
         if is_new:
-            self._events.append(Admitted(conference, participant))
-        return Admission(self._fingerprint, admitted.own_tls_id, is_new)
+            if vouch is not None:
+                admitted.own_assertion = vouch(admitted, self._fingerprint)
+            who = () if identity is None else (identity.person.identity, identity.person.name)
+            self._events.append(Admitted(conference, participant, *who))
+        return Admission(self._fingerprint, admitted.own_tls_id, admitted.own_assertion, is_new)
 
-    def remove(self, conference: str, participant: str, now: float) -> bool:
-        """Ends an admission and its association, and rekeys; False if there is none."""
+    def remove(self, conference: str, participant: str, now: float, reason: str = "left") -> bool:
+        """Ends an admission and its association, and rekeys; False if there is none.
+
+        Args:
+            conference: its name.
+            participant: the id within the conference.
+            now: monotonic seconds.
+            reason: ``"left"`` or ``"evicted"``.
+        """
         found = self._registry.find(conference, participant)
         if found is None:
             return False
         for association in self._table.of_participant(found):
-            self._end(association, "left", now)
+            self._end(association, reason, now)
         self._registry.remove(found)
-        self._events.append(Removed(conference, participant))
+        self._events.append(Removed(conference, participant, reason))
         self._settle(now)
         return True
 
@@ -143,7 +169,9 @@ class KeyDistributor:
         Args:
             media_distributor: a hash of the certificate that it has proved.
         """
-        return self._tunnels.open(media_distributor).id
+        tunnel = self._tunnels.open(media_distributor)
+        self._events.append(TunnelOpened(tunnel.id, media_distributor.hex()))
+        return tunnel.id
 
     def receive_data(self, tunnel_id: int, data: bytes, now: float) -> None:
         """Takes what came on a tunnel's connection; never raises for it."""
@@ -182,6 +210,7 @@ class KeyDistributor:
         if tunnel is None:
             return
         self._tunnels.close(tunnel)
+        self._events.append(TunnelClosed(tunnel.id, tunnel.media_distributor.hex()))
         if not self._tunnels.reaches(tunnel.media_distributor):
             for association in self._table.of(tunnel.media_distributor):
                 if association.state is _S.CONNECTED:
@@ -363,7 +392,7 @@ class KeyDistributor:
         self._events.append(Disassociated(name, participant.id, association.id, reason))
         if participant.association is association:
             participant.association = None
-            why = "left" if reason == "left" else "disconnected"
+            why = reason if reason in ("left", "evicted") else "disconnected"
             self._keying.gone(association, participant, why)
             self._keying.stop_waiting(participant, now)
 

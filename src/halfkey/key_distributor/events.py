@@ -14,12 +14,16 @@ class Admitted:
     Attributes:
         conference: its conference.
         participant: its id within the conference.
+        identity: whom its assertion names; None where the Focus's word was enough.
+        display_name: how its assertion calls it; None likewise.
     """
 
     name: ClassVar[str] = "admitted"
 
     conference: str
     participant: str
+    identity: str | None = None
+    display_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,14 @@ class Removed:
     Attributes:
         conference: its conference.
         participant: its id within the conference.
+        reason: ``"left"``, as the Focus said, or ``"evicted"``, as an operator did.
     """
 
     name: ClassVar[str] = "removed"
 
     conference: str
     participant: str
+    reason: str = "left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,8 @@ class Disassociated:
         conference: the participant's conference.
         participant: its id within the conference.
         association_id: the association that ended.
-        reason: ``"left"``, ``"disconnected"``, ``"replaced"``, ``"tunnel_lost"``, ``"failed"``,
-            ``"profile_conflict"`` or ``"spi_exhausted"``.
+        reason: ``"left"``, ``"evicted"``, ``"disconnected"``, ``"replaced"``, ``"tunnel_lost"``,
+            ``"failed"``, ``"profile_conflict"`` or ``"spi_exhausted"``.
     """
 
     name: ClassVar[str] = "disassociated"
@@ -74,6 +80,23 @@ class Disassociated:
     participant: str
     association_id: UUID
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EKTKeyIssued:
+    """An EKTKey is about to go to a participant: it waits in the tunnel's `data_to_send`.
+
+    Attributes:
+        conference: the participant's conference.
+        participant: its id within the conference.
+        spi: which EKTKey.
+    """
+
+    name: ClassVar[str] = "ekt-key-issued"
+
+    conference: str
+    participant: str
+    spi: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +123,8 @@ class Rekeyed:
     Attributes:
         conference: which conference.
         spi: the new EKTKey's SPI.
-        reason: ``"left"``, ``"disconnected"``, ``"timer"``, ``"ttl"`` or ``"requested"``.
+        reason: ``"left"``, ``"evicted"``, ``"disconnected"``, ``"joined"``, ``"timer"``, ``"ttl"``
+            or ``"requested"``.
         ms: milliseconds from the decision to the last acknowledgement.
         participants: how many acknowledged it.
     """
@@ -127,7 +151,48 @@ class Refused:
     reason: str
 
 
-Event = Admitted | Removed | Associated | Disassociated | EKTKeyAcknowledged | Rekeyed | Refused
+@dataclass(frozen=True, slots=True)
+class TunnelOpened:
+    """A Media Distributor has connected.
+
+    Attributes:
+        tunnel: its number.
+        media_distributor: SHA-256 of its certificate, in hexadecimal.
+    """
+
+    name: ClassVar[str] = "tunnel-opened"
+
+    tunnel: int
+    media_distributor: str
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelClosed:
+    """A Media Distributor's connection is gone.
+
+    Attributes:
+        tunnel: its number.
+        media_distributor: SHA-256 of its certificate, in hexadecimal.
+    """
+
+    name: ClassVar[str] = "tunnel-closed"
+
+    tunnel: int
+    media_distributor: str
+
+
+Event = (
+    Admitted
+    | Removed
+    | Associated
+    | Disassociated
+    | EKTKeyIssued
+    | EKTKeyAcknowledged
+    | Rekeyed
+    | Refused
+    | TunnelOpened
+    | TunnelClosed
+)
 
 
 def event_as_dict(event: Event) -> dict[str, Any]:

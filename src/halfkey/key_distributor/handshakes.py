@@ -72,6 +72,10 @@ class Handshakes:
         if participant is None:
             association.refusal = "unknown_tls_id" if session_id else "no_external_session_id"
             return dtls.AlertDescription.ACCESS_DENIED
+        allowed = participant.conference.policy.media_distributors
+        if allowed is not None and association.media_distributor not in allowed:
+            association.refusal = "media_distributor_not_allowed"
+            return dtls.AlertDescription.ACCESS_DENIED
         if not self._table.may_handshake(association):
             association.refusal = "too_many_handshakes"
             return dtls.AlertDescription.INTERNAL_ERROR
@@ -86,7 +90,9 @@ class Handshakes:
             srtp_profiles=(suite.profile,),
             ekt_ciphers=(suite.cipher,),
             external_session_id=participant.own_tls_id.encode(),
+            external_id_hash=participant.own_external_id_hash,
             peer_fingerprints=(participant.fingerprint,),
+            peer_external_id_hash=participant.external_id_hash,
         )
 
     def _choose(
@@ -115,10 +121,16 @@ def may_be_client_hello(datagram: bytes) -> bool:
 
 
 def is_proven(participant: Participant, event: dtls.HandshakeCompleted) -> bool:
-    """The engine has checked both proofs; keys hang on them, so they are checked where they do."""
-    return participant.fingerprint.matches(event.peer_certificate) and hmac.compare_digest(
+    """The engine has checked all proofs; keys hang on them, so they are checked where they do."""
+    id_hash = participant.external_id_hash
+    is_identified = id_hash is None or hmac.compare_digest(
+        id_hash, event.peer_external_id_hash or b""
+    )
+    is_of_session = hmac.compare_digest(
         participant.tls_id.encode(), event.peer_external_session_id or b""
     )
+    is_certified = participant.fingerprint.matches(event.peer_certificate)
+    return is_identified and is_of_session and is_certified
 
 
 def media_keys(association_id: UUID, event: dtls.HandshakeCompleted) -> MediaKeys:

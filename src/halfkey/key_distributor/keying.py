@@ -12,9 +12,13 @@ from collections.abc import Callable
 
 from halfkey.key_distributor.association import Association
 from halfkey.key_distributor.conference import Conference, Participant, Rekey, SPIsExhausted
-from halfkey.key_distributor.events import EKTKeyAcknowledged, Event, Rekeyed
+from halfkey.key_distributor.events import EKTKeyAcknowledged, EKTKeyIssued, Event, Rekeyed
 from halfkey.key_distributor.policy import Policy, Suite
 from halfkey.key_distributor.statistics import Statistics
+
+JOIN_SPACING = 0.25
+"""Seconds between an EKTKey and the next that a join may cause: what a change of keys takes at the
+Endpoints (RFC 8870 section 4.3.1)."""
 
 
 class Keying:
@@ -45,7 +49,10 @@ class Keying:
         self._marked.setdefault(conference, reason)
 
     def welcome(self, participant: Participant, suite: Suite, now: float) -> None:
-        """Gives a participant that has just become associated the current key.
+        """Gives a participant that has just become associated the current key, or a new one.
+
+        Where the conference rekeys on join, who joins others waits for the new key, so that it
+        never holds the one before; joins that come fast share a rekey.
 
         Raises:
             SPIsExhausted: it would be the conference's first key, and no SPI is free.
@@ -54,6 +61,10 @@ class Keying:
         if conference.current is None:
             conference.new_parameter_set(suite.cipher, self._policy, now)
             self._arm(conference, conference.rekey_at)
+        elif conference.policy.rekey_on_join:
+            conference.request_rekey(conference.current.issued_at + JOIN_SPACING, "joined")
+            self._arm(conference, conference.rekey_at)
+            return
         if participant.association is not None:
             self._offer(participant.association, conference, now)
 
@@ -130,6 +141,9 @@ class Keying:
             association.sent_spi = current.spi
             association.is_acknowledged = False
             self._statistics.ekt_keys_issued += 1
+            if association.participant is not None:
+                issued = EKTKeyIssued(conference.name, association.participant.id, current.spi)
+                self._events.append(issued)
 
     def _tell(self, conference: Conference, completed: list[Rekey], now: float) -> None:
         for rekey in completed:

@@ -68,6 +68,22 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class ConferencePolicy:
+    """What holds for one conference besides.
+
+    Attributes:
+        media_distributors: SHA-256 of the certificates of the Media Distributors that may serve it;
+            None for every one that may have a tunnel.
+        rekey_on_join: whether who joins gets a new key, and so can't open what was sent before.
+        waiting_room: whether an operator lets each participant in.
+    """
+
+    media_distributors: frozenset[bytes] | None = None
+    rekey_on_join: bool = False
+    waiting_room: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """What all participants of one conference share: without it they can't read each other.
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from halfkey.dtls import Fingerprint
 from halfkey.errors import HalfkeyError
 from halfkey.key_distributor.conference import Conference, Participant
-from halfkey.key_distributor.policy import Policy
+from halfkey.key_distributor.credentials import VerifiedIdentity
+from halfkey.key_distributor.policy import ConferencePolicy, Policy
 
 _TLS_ID = re.compile(r"[A-Za-z0-9+/_-]{20,255}")  # RFC 8842 section 4
 _OWN_TLS_ID_BYTES = 24
@@ -39,11 +40,13 @@ class Admission:
     Attributes:
         fingerprint: of the Key Distributor's DTLS certificate.
         tls_id: the Key Distributor's tls-id for this participant.
+        assertion: the Key Distributor's a=identity value; None for none.
         is_new: False if the very same admission stood already.
     """
 
     fingerprint: str
     tls_id: str
+    assertion: str | None
     is_new: bool
 
 
@@ -53,11 +56,18 @@ class Registry:
     Args:
         policy: the bounds.
         random: the source of tls-ids, and of all that a conference draws.
+        policy_of: what holds for the conference of a name; asked when it begins.
     """
 
-    def __init__(self, policy: Policy, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        random: Callable[[int], bytes],
+        policy_of: Callable[[str], ConferencePolicy] = lambda name: ConferencePolicy(),
+    ) -> None:
         self._policy = policy
         self._random = random
+        self._policy_of = policy_of
         self.conferences: dict[str, Conference] = {}
         self._by_tls_id: dict[bytes, Participant] = {}
 
@@ -65,7 +75,12 @@ class Registry:
         return len(self._by_tls_id)
 
     def admit(
-        self, conference: str, participant: str, fingerprint: Fingerprint, tls_id: str
+        self,
+        conference: str,
+        participant: str,
+        fingerprint: Fingerprint,
+        tls_id: str,
+        identity: VerifiedIdentity | None = None,
     ) -> tuple[Participant, bool]:
         """Admits a participant; gives it, and whether it is new.
 
@@ -75,14 +90,18 @@ class Registry:
         _check_names(conference, participant, tls_id)
         standing = self.find(conference, participant)
         if standing is not None:
-            if (standing.fingerprint, standing.tls_id) == (fingerprint, tls_id):
+            known = standing.fingerprint, standing.tls_id, standing.identity
+            if known == (fingerprint, tls_id, identity):
                 return standing, False
             raise AdmissionRefused(
-                "this participant is admitted with another fingerprint or tls_id; remove it first"
+                "this participant is admitted with another fingerprint, tls_id or assertion; "
+                "remove it first"
             )
         if tls_id.encode() in self._by_tls_id:
             raise AdmissionRefused("tls_id is in use by another participant; make a fresh one")
-        return self._add(conference, participant, fingerprint, tls_id), True
+        admitted = self._add(conference, participant, fingerprint, tls_id)
+        admitted.identity = identity
+        return admitted, True
 
     def _add(
         self, conference: str, participant: str, fingerprint: Fingerprint, tls_id: str
@@ -91,7 +110,7 @@ class Registry:
         if place is None:
             if len(self.conferences) >= self._policy.conferences:
                 raise AdmissionRefused("there are too many conferences; wait until one ends")
-            place = Conference(conference, self._random)
+            place = Conference(conference, self._random, self._policy_of(conference))
         if len(place.participants) >= self._policy.participants:
             raise AdmissionRefused("the conference is full; wait until somebody leaves")
         own_tls_id = self._random(_OWN_TLS_ID_BYTES).hex()

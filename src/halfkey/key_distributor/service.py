@@ -101,7 +101,7 @@ async def serve(
     async with contextlib.AsyncExitStack() as stack:
 
         def publish(event: Event) -> None:
-            admission.followers.publish(event)
+            admission.publish(event)
             on_event(event)
 
         core = KeyDistributor(options.policy, Certificate.generate("halfkey-kd"))
@@ -128,7 +128,7 @@ async def _serve_admission(
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    stack.callback(api.followers.close)
+    stack.callback(api.close)
     host, port = options.admission
     with _binding("admission address", options.admission):
         await web.TCPSite(runner, host, port, ssl_context=context).start()
