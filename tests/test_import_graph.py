@@ -41,6 +41,7 @@ LAYERS = {
     "halfkey.key_distributor.core": CORE,
     "halfkey.key_distributor.association": CORE,
     "halfkey.key_distributor.conference": CORE,
+    "halfkey.key_distributor.credentials": CORE,
     "halfkey.key_distributor.events": CORE,
     "halfkey.key_distributor.handshakes": CORE,
     "halfkey.key_distributor.keying": CORE,
