@@ -37,6 +37,8 @@ LAYERS = {
     "halfkey.ekt": ENGINE,
     "halfkey.tunnel": ENGINE,
     "halfkey.ice": ENGINE,
+    "halfkey.identity": ENGINE,
+    "halfkey.identity.jwks": SERVICE,
     "halfkey.key_distributor": SERVICE,
     "halfkey.key_distributor.core": CORE,
     "halfkey.key_distributor.association": CORE,
