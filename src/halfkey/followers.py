@@ -1,70 +1,114 @@
-"""Those who follow a role's events over HTTP: bounded queues, and slow readers let go."""
+"""Those who follow events over HTTP: each has a bounded queue, and who is too slow is cut off."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
+from halfkey.event_stream import COMMENT, CONTENT_TYPE, ServerSentEvent
+
 MAXIMUM_FOLLOWERS = 64
 QUEUE_LENGTH = 1024
-KEEP_ALIVE_SECONDS = 10.0
 
-EventQueue = asyncio.Queue[bytes | None]
+KEEP_ALIVE_SECONDS = 10.0
+"""Without an event for that long, a comment tells a dead peer from a quiet stream."""
+
+
+class Follower:
+    """One reader of events.
+
+    Args:
+        limit: how many events may wait for it.
+        cut_off: ends its connection at once.
+    """
+
+    def __init__(self, limit: int, cut_off: Callable[[], None]) -> None:
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(limit)
+        self._cut_off = cut_off
+        self._is_closed = False
+
+    def put(self, encoded: bytes) -> None:
+        """Queues an event; a reader that let its queue fill is cut off instead."""
+        if self._is_closed:
+            return
+        try:
+            self._queue.put_nowait(encoded)
+        except asyncio.QueueFull:
+            self.close()
+            # Its writer waits for a peer that doesn't read, so only this ends it.
+            self._cut_off()
+
+    def close(self) -> None:
+        """Lets `get` return None from now on."""
+        self._is_closed = True
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    async def get(self) -> bytes | None:
+        """The next event, encoded; None when it is over."""
+        return await self._queue.get()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answers a request with the events until they are over or the reader is gone."""
+        response = web.StreamResponse(
+            headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+        )
+        with contextlib.suppress(ConnectionError):
+            await response.prepare(request)
+            while (encoded := await self._next()) is not None:
+                await response.write(encoded)
+        return response
+
+    async def _next(self) -> bytes | None:
+        try:
+            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                return await self.get()
+        except TimeoutError:
+            return COMMENT
+
+
+def cutting_off(request: web.Request) -> Callable[[], None]:
+    """What ends a request's connection at once.
+
+    Raises:
+        ConnectionResetError: it is gone already.
+    """
+    if request.transport is None:
+        raise ConnectionResetError
+    return request.transport.abort
 
 
 class Followers:
-    """Hands every event to everybody who follows, as server-sent events."""
+    """Hands every event to everybody who follows."""
 
     def __init__(self) -> None:
-        self._queues: set[EventQueue] = set()
+        self._followers: set[Follower] = set()
 
     def publish(self, name: str, data: dict[str, Any]) -> None:
-        """Gives everybody an event; who let a whole queue fill up is let go instead."""
-        encoded = f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
-        for queue in list(self._queues):
-            if queue.full():
-                self._let_go(queue)
-            else:
-                queue.put_nowait(encoded)
+        """Gives everybody an event."""
+        encoded = ServerSentEvent(name, data).encode()
+        for follower in self._followers:
+            follower.put(encoded)
 
     def close(self) -> None:
         """Lets everybody go."""
-        for queue in list(self._queues):
-            self._let_go(queue)
+        for follower in self._followers:
+            follower.close()
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """Answers a request with all events from now on; a comment when there are none."""
-        if len(self._queues) >= MAXIMUM_FOLLOWERS:
+        """Answers a request with all events from now on."""
+        if len(self._followers) >= MAXIMUM_FOLLOWERS:
             return web.json_response({"error": "too many follow the events already"}, status=503)
-        queue: EventQueue = asyncio.Queue(QUEUE_LENGTH)
-        self._queues.add(queue)
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
+        follower = Follower(QUEUE_LENGTH, cutting_off(request))
+        # Said at once, so that the reader knows from when on it misses nothing.
+        follower.put(b": following\n\n")
+        self._followers.add(follower)
         try:
-            await response.prepare(request)
-            await response.write(b": following\n\n")
-            while (encoded := await _next(queue)) is not None:
-                await response.write(encoded)
-        except ConnectionError:
-            pass  # the follower has gone
+            return await follower.answer(request)
         finally:
-            self._queues.discard(queue)
-        return response
-
-    def _let_go(self, queue: EventQueue) -> None:
-        self._queues.discard(queue)
-        while not queue.empty():
-            queue.get_nowait()
-        queue.put_nowait(None)
-
-
-async def _next(queue: EventQueue) -> bytes | None:
-    """The next event; a comment, which tells a dead peer from a quiet stream, if none comes."""
-    try:
-        return await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
-    except TimeoutError:
-        return b":\n\n"
+            self._followers.discard(follower)

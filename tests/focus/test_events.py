@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from halfkey import followers
 from halfkey.event_stream import ServerSentEvent, read_events
-from halfkey.focus import signalling
 from halfkey.focus.core import Limits
 from tests.focus.distributors import Stage, running, staged
 from tests.sdp.samples import OFFER, offer
@@ -160,7 +160,7 @@ async def test_a_slow_reader_is_dropped_and_the_others_are_not(credentials: Path
 async def test_quiet_streams_show_that_they_live(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signalling, "KEEPALIVE_INTERVAL", 0.01)
+    monkeypatch.setattr(followers, "KEEP_ALIVE_SECONDS", 0.01)
     async with stage.session.get(f"{stage.url}/conferences/plenary/events") as response:
         await response.content.readuntil(b"\n\n")
         assert await response.content.readuntil(b"\n\n") == b":\n\n"

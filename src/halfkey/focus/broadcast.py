@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from halfkey.event_stream import ServerSentEvent
 from halfkey.focus.core import Conferences
 from halfkey.focus.problems import unavailable
-
-
-class Subscriber:
-    """One reader of one conference's events.
-
-    Args:
-        limit: how many events may wait for it.
-        cut_off: ends its connection at once.
-    """
-
-    def __init__(self, limit: int, cut_off: Callable[[], None]) -> None:
-        self._queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue(limit)
-        self._cut_off = cut_off
-        self.closed = False
-
-    def put(self, event: ServerSentEvent) -> None:
-        """Queues an event; a reader that let its queue fill is cut off instead."""
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
-            self.close()
-            self._cut_off()
-
-    def close(self) -> None:
-        """Lets `get` return None from now on."""
-        self.closed = True
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._queue.put_nowait(None)
-
-    async def get(self) -> ServerSentEvent | None:
-        """The next event, or None when it is over."""
-        return await self._queue.get()
+from halfkey.followers import Follower
 
 
 class Broadcast:
@@ -48,42 +15,41 @@ class Broadcast:
 
     def __init__(self, conferences: Conferences) -> None:
         self._conferences = conferences
-        self._subscribers: dict[str, set[Subscriber]] = {}
+        self._followers: dict[str, set[Follower]] = {}
 
-    def subscribe(self, conference: str, cut_off: Callable[[], None]) -> Subscriber:
+    def add(self, conference: str, cut_off: Callable[[], None]) -> Follower:
         """Adds a reader, whose first event is the roster as it is.
 
         Raises:
             Problem: there are too many.
         """
         limits = self._conferences.limits
-        followers = self._subscribers.get(conference, set())
-        if not followers and len(self._subscribers) >= limits.conferences:
+        followers = self._followers.get(conference, set())
+        if not followers and len(self._followers) >= limits.conferences:
             raise unavailable("too many conferences are followed")
         if len(followers) >= limits.subscribers:
             raise unavailable("too many follow this conference")
-        subscriber = Subscriber(limits.queued_events, cut_off)
-        self._subscribers.setdefault(conference, set()).add(subscriber)
-        subscriber.put(ServerSentEvent("roster", self._conferences.roster(conference)))
-        return subscriber
+        follower = Follower(limits.queued_events, cut_off)
+        self._followers.setdefault(conference, set()).add(follower)
+        follower.put(ServerSentEvent("roster", self._conferences.roster(conference)).encode())
+        return follower
 
-    def unsubscribe(self, conference: str, subscriber: Subscriber) -> None:
+    def remove(self, conference: str, follower: Follower) -> None:
         """Forgets a reader."""
-        followers = self._subscribers.get(conference, set())
-        followers.discard(subscriber)
+        followers = self._followers.get(conference, set())
+        followers.discard(follower)
         if not followers:
-            self._subscribers.pop(conference, None)
+            self._followers.pop(conference, None)
 
     def drain(self) -> None:
         """Hands out all that `Conferences` has to tell; call it after each change."""
         while (event := self._conferences.next_event()) is not None:
-            message = ServerSentEvent(event.name, event.data)
-            for subscriber in self._subscribers.get(event.conference, ()):
-                if not subscriber.closed:
-                    subscriber.put(message)
+            encoded = ServerSentEvent(event.name, event.data).encode()
+            for follower in self._followers.get(event.conference, ()):
+                follower.put(encoded)
 
     def close(self) -> None:
         """Ends every stream."""
-        for followers in self._subscribers.values():
-            for subscriber in followers:
-                subscriber.close()
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.close()

@@ -8,18 +8,17 @@ only its participant knows: PATCH there updates, DELETE there leaves.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from http import HTTPStatus
 
 from aiohttp import web
 
 from halfkey.errors import CodecError
-from halfkey.event_stream import COMMENT, CONTENT_TYPE
-from halfkey.focus.broadcast import Broadcast, Subscriber
+from halfkey.focus.broadcast import Broadcast
 from halfkey.focus.core import Conferences, Participant, is_conference_name
 from halfkey.focus.joining import Joining
 from halfkey.focus.problems import Problem, answer_problems
 from halfkey.focus.removal import Removals
+from halfkey.followers import cutting_off
 from halfkey.sdp import Offer, read_offer
 from halfkey.sdp.description import MAXIMUM_LENGTH
 
@@ -27,9 +26,6 @@ SDP = "application/sdp"
 
 BODY_TIMEOUT = 10.0
 """Seconds that an offer may take to come in."""
-
-KEEPALIVE_INTERVAL = 15.0
-"""Seconds without an event after which a comment shows that the stream is alive."""
 
 _PARTICIPANTS = "/conferences/{conference}/participants"
 _EVENTS = "/conferences/{conference}/events"
@@ -102,14 +98,11 @@ class Signalling:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         conference = _conference(request)
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError
-        subscriber = self._broadcast.subscribe(conference, transport.abort)
+        follower = self._broadcast.add(conference, cutting_off(request))
         try:
-            return await _stream(request, subscriber)
+            return await follower.answer(request)
         finally:
-            self._broadcast.unsubscribe(conference, subscriber)
+            self._broadcast.remove(conference, follower)
 
 
 def _conference(request: web.Request) -> str:
@@ -145,23 +138,3 @@ def _answer(participant: Participant, status: HTTPStatus, headers: dict[str, str
         content_type=SDP,
         headers={**headers, "ETag": participant.etag, "Cache-Control": "no-store"},
     )
-
-
-async def _stream(request: web.Request, subscriber: Subscriber) -> web.StreamResponse:
-    """Writes events until the stream is closed or its reader is gone."""
-    response = web.StreamResponse(
-        headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
-    )
-    with contextlib.suppress(ConnectionError):
-        await response.prepare(request)
-        while True:
-            try:
-                async with asyncio.timeout(KEEPALIVE_INTERVAL):
-                    event = await subscriber.get()
-            except TimeoutError:
-                await response.write(COMMENT)
-                continue
-            if event is None:
-                break
-            await response.write(event.encode())
-    return response
