@@ -3,82 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import select
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 
 import pytest
 
-from halfkey._media import DoubleReceiver, DoubleSender, Switch, full_ekt_field
+from halfkey._media import Switch
 from halfkey.errors import PacketRejected, UsageError
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+from tests.media_distributor.media import Group, Media, is_rtcp
+from tests.media_distributor.stage import CLIENT_HELLO, PATIENCE, wait
 
-MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-SPI = 0x1234
-PATIENCE = 10.0
 BINDING_REQUEST = struct.pack("!HHI12s", 1, 0, 0x2112A442, b"transaction!")
-CLIENT_HELLO = bytes([22, 254, 253]) + bytes(20)
 
 
-@dataclass
-class Group:
-    """What all Endpoints of a conference share: the EKTKey."""
-
-    profile: SRTPProtectionProfile
-    ekt_key: bytes = field(default_factory=lambda: os.urandom(16))
-    salt: bytes = field(default_factory=lambda: os.urandom(12))
-
-    def __post_init__(self) -> None:
-        if self.profile is DOUBLE_256:
-            self.ekt_key = os.urandom(32)
-
-
-class Peer:
-    """An Endpoint of the media plane: socket, both halves of Double, one audio and one video."""
+class Peer(Media):
+    """An Endpoint of the media plane: a socket, and keys that the switch is given."""
 
     def __init__(self, switch: Switch, number: int, group: Group) -> None:
-        self.number = number
-        self.audio, self.video = 1000 + number, 2000 + number
+        super().__init__(number, group, group.hop())
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(PATIENCE)
-        self.group = group
-        self.opus = 100 + number
-        self.level_id, self.mid_id = number, number + 5
         self._switch = switch
-        length = group.profile.parameters.hop_profile.parameters.key_length
-        keys = [os.urandom(length), os.urandom(length), os.urandom(12), os.urandom(12)]
-        self.inner_key = os.urandom(length)
-        self.sender = DoubleSender(group.profile, keys[0], keys[2])
-        self.receiver = DoubleReceiver(group.profile, keys[1], keys[3])
-        self.receiver.add_ekt_parameter_set(SPI, group.ekt_key, group.salt)
-        for ssrc in (self.audio, self.video):
-            self.sender.set_inner_key(ssrc, self.inner_key, group.salt)
         switch.add_participant(
             number,
             9000 + number,
             f"md-{number}",
-            extensions={LEVEL: self.level_id, MID: self.mid_id},
-            payload_types={"opus/48000/2": self.opus, "VP8/90000": 96},
+            extensions=self.extensions,
+            payload_types=self.payload_types,
             sources=[(self.audio, "audio"), (self.video, "video")],
         )
         switch.set_address(number, *self.socket.getsockname())
-        switch.set_keys(number, group.profile, *keys)
-
-    def protect(self, ssrc: int, sequence_number: int, payload: bytes = b"opus") -> bytes:
-        payload_type = self.opus if ssrc == self.audio else 96
-        head = struct.pack("!BBHII", 0x90, payload_type, sequence_number, 4711, ssrc)
-        extension = struct.pack("!HHBB2x", 0xBEDE, 1, self.level_id << 4, 0x2A)
-        group = self.group
-        roc = self.sender.rollover_counter(ssrc, sequence_number)
-        full = full_ekt_field(group.ekt_key, SPI, 0, ssrc, roc, self.inner_key)
-        return self.sender.protect(head + extension + payload, full)
+        hop = self.hop
+        switch.set_keys(
+            number,
+            group.profile,
+            hop.client_write_key,
+            hop.server_write_key,
+            hop.client_write_salt,
+            hop.server_write_salt,
+        )
 
     def send(self, datagram: bytes) -> None:
         self.socket.sendto(datagram, self._switch.local_address)
@@ -87,14 +55,14 @@ class Peer:
         """The next datagram that is SRTP."""
         while True:
             datagram = self.socket.recv(65536)
-            if not 192 <= datagram[1] <= 223:
+            if not is_rtcp(datagram):
                 return datagram
 
     def receive_rtcp(self) -> bytes:
         """The next RTCP compound, opened."""
         while True:
             datagram = self.socket.recv(65536)
-            if 192 <= datagram[1] <= 223:
+            if is_rtcp(datagram):
                 return self.receiver.unprotect_rtcp(datagram)
 
 
@@ -102,13 +70,6 @@ class Peer:
 def switch() -> Iterator[Switch]:
     with closing(Switch("127.0.0.1", 0, queue_limit=16, capture_bytes=64)) as switch:
         yield switch
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.001)
 
 
 def wait_for_drop(switch: Switch, reason: str, count: int = 1) -> None:

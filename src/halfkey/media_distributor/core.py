@@ -204,8 +204,8 @@ class MediaDistributor:
         else:
             self._end_association(participant)
             if participant.is_keyed:
-                reason = "key_distributor"
-                self._events.append(ParticipantDisconnected(*participant.key, reason))
+                event = ParticipantDisconnected(*participant.key, "key_distributor")
+                self._tell(participant, event)
             self._obey(self._clear_keys, participant)
 
     def tunnel_connected(self, is_connected: bool) -> None:
@@ -324,7 +324,7 @@ class MediaDistributor:
         self._arm(participant)
         self._path.set_address(participant.number, address)
         if is_first:
-            self._events.append(ParticipantConnected(*participant.key))
+            self._tell(participant, ParticipantConnected(*participant.key))
 
     def _receive_dtls(self, data: bytes, source: Address) -> None:
         """Carries DTLS from a participant's address; nothing about it proves the participant."""
@@ -361,7 +361,7 @@ class MediaDistributor:
         participant.keys_digest = digest
         if not participant.is_keyed:
             participant.is_keyed = True
-            self._events.append(ParticipantKeyed(*participant.key))
+            self._tell(participant, ParticipantKeyed(*participant.key))
         self._place(participant.key[0])
 
     def _place(self, name: str) -> None:
@@ -371,7 +371,8 @@ class MediaDistributor:
         for receiver, slot, sender, source in conference.to_place():
             receiver.occupied[slot.mid] = source
             self._path.fill_slot(receiver.number, slot.mid, sender.number, source.ssrc)
-            self._tell_slot(receiver, slot.mid, source.ssrc)
+            change = SlotChanged(name, receiver.key[1], slot.mid, source.ssrc)
+            self._tell(receiver, change)
 
     def _end_association(self, participant: Participant) -> UUID | None:
         """Forgets the association: the participant's next DTLS datagram begins another."""
@@ -393,16 +394,23 @@ class MediaDistributor:
         if not self._is_hostile:
             order(participant)
 
+    def _tell(self, participant: Participant, event: Event) -> None:
+        """Tells the Focus; of who is out, and only a hostile one knows any such, nothing more."""
+        if not participant.has_left:
+            self._events.append(event)
+
     def _disconnect(self, participant: Participant, reason: str) -> None:
         """Ends a participant's part, and says so to both sides; it is still to be forgotten."""
-        was_here = not participant.has_left
-        participant.has_left = True
+        self._leave_association(participant)
+        if not participant.has_left:
+            self._vacate(participant)
+            self._tell(participant, ParticipantDisconnected(*participant.key, reason))
+            participant.has_left = True
+
+    def _leave_association(self, participant: Participant) -> None:
         association_id = self._end_association(participant)
         if association_id is not None:
             self._to_tunnel.append(EndpointDisconnect(association_id))
-        if was_here:
-            self._vacate(participant)
-            self._events.append(ParticipantDisconnected(*participant.key, reason))
 
     def _vacate(self, participant: Participant) -> None:
         """Empties the slots that its sources are in."""
@@ -412,15 +420,11 @@ class MediaDistributor:
             for mid in [mid for mid, source in receiver.occupied.items() if source in gone]:
                 del receiver.occupied[mid]
                 self._path.clear_slot(receiver.number, mid)
-                self._tell_slot(receiver, mid, None)
-
-    def _tell_slot(self, receiver: Participant, mid: str, ssrc: int | None) -> None:
-        if not receiver.has_left:
-            conference, participant = receiver.key
-            self._events.append(SlotChanged(conference, participant, mid, ssrc))
+                self._tell(receiver, SlotChanged(name, receiver.key[1], mid, None))
 
     def _forget(self, participant: Participant) -> None:
         name = participant.key[0]
+        self._leave_association(participant)
         self._ice.remove_session(participant.key)
         self._path.remove_participant(participant.number)
         if participant.address is not None:
