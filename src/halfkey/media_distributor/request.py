@@ -91,6 +91,8 @@ def _numbers(value: dict[str, Any], name: str, least: int, most: int) -> dict[st
     entries = value.get(name)
     if not isinstance(entries, dict) or len(entries) > MAXIMUM_ENTRIES:
         raise CodecError(f"{name}: give a JSON object of {MAXIMUM_ENTRIES} or fewer")
+    if not all(key and key.isascii() and key.isprintable() for key in entries):
+        raise CodecError(f"{name}: a name must be of printable ASCII")
     numbers = list(entries.values())
     if not all(_is_number(number, least, most) for number in numbers):
         raise CodecError(f"{name}: each value must be a number from {least} to {most}")
