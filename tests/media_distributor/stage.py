@@ -17,17 +17,15 @@ from aioice import stun
 
 from halfkey._media import Switch
 from halfkey.ice import Credentials
-from halfkey.media_distributor.conference import Allocation, Slot, Source
 from halfkey.media_distributor.core import MediaDistributor
 from halfkey.media_distributor.events import Event
 from halfkey.media_distributor.path import SwitchPath
 from halfkey.profiles import SRTPProtectionProfile
 from halfkey.tunnel.messages import EndpointDisconnect, MediaKeys, TunneledDtls
-from tests.media_distributor.media import Group, Media, is_rtcp
+from tests.media_distributor.media import UFRAG, Group, Media, is_media
 
 PATIENCE = 10.0
 START = 1000.0
-UFRAG, PASSWORD = "peer", "p" * 22
 CLIENT_HELLO = bytes([22, 254, 253]) + bytes(20)
 
 
@@ -122,16 +120,15 @@ class Member(Media):
         number: see `Media`.
         group: the conference's keys.
         conference: its name.
-        slots: how many audio slots, and as many for video.
+        slots: see `Media`.
     """
 
     def __init__(
         self, stage: Stage, number: int, group: Group, conference: str = "c", slots: int = 2
     ) -> None:
-        super().__init__(number, group, group.hop())
+        super().__init__(number, group, group.hop(), slots)
         self.stage, self.key = stage, (conference, f"P{number}")
         self.socket = udp_socket()
-        self.slots = slots
         self.credentials: Credentials | None = None
         stage.members.append(self)
 
@@ -139,13 +136,6 @@ class Member(Media):
     def address(self) -> tuple[str, int]:
         host, port = self.socket.getsockname()
         return host, port
-
-    def allocation(self, ufrag: str = UFRAG) -> Allocation:
-        slots = [Slot(f"{kind}{n}", kind) for n in range(self.slots) for kind in ("audio", "video")]
-        sources = (Source("a", "audio", self.audio), Source("v", "video", self.video))
-        return Allocation(
-            ufrag, PASSWORD, sources, tuple(slots), self.extensions, self.payload_types
-        )
 
     def allocate(self) -> Credentials:
         """The Focus's request on its behalf."""
@@ -206,8 +196,7 @@ class Member(Media):
 
     def opened(self) -> bytes:
         """The payload and more of the next SRTP packet, opened end to end."""
-        datagram = self.receive(lambda data: 128 <= data[0] <= 191 and not is_rtcp(data))
-        return self.receiver.unprotect(datagram).packet
+        return self.receiver.unprotect(self.receive(is_media)).packet
 
 
 @contextmanager

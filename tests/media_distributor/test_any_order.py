@@ -15,8 +15,8 @@ from halfkey.media_distributor.core import AllocationRefusedError, MediaDistribu
 from halfkey.media_distributor.events import ParticipantDisconnected, SlotChanged
 from halfkey.media_distributor.path import SwitchPath
 from halfkey.tunnel.messages import EndpointDisconnect, MediaKeys, TunneledDtls
-from tests.media_distributor.media import MID
-from tests.media_distributor.stage import CLIENT_HELLO, PASSWORD, UFRAG, binding_request
+from tests.media_distributor.media import MID, PASSWORD, UFRAG
+from tests.media_distributor.stage import CLIENT_HELLO, binding_request
 
 KEYS = st.tuples(st.sampled_from(["c", "d"]), st.sampled_from(["P1", "P2", "P3"]))
 ADDRESSES = st.sampled_from([(f"192.0.2.{host}", 5000) for host in range(1, 5)])

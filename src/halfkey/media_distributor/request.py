@@ -60,7 +60,14 @@ def _list(
         raise CodecError(f"{name}: give a list of {most} or fewer")
     if not all(isinstance(entry, dict) for entry in entries):
         raise CodecError(f"{name}: each must be a JSON object")
-    return tuple(read(entry) for entry in entries)
+    return tuple(_entry(f"{name}[{index}]", entry, read) for index, entry in enumerate(entries))
+
+
+def _entry(place: str, entry: dict[str, Any], read: Callable[[dict[str, Any]], _T]) -> _T:
+    try:
+        return read(entry)
+    except CodecError as fault:
+        raise CodecError(f"{place}: {fault}") from None
 
 
 def _m_section(entry: dict[str, Any], mids: set[str]) -> tuple[str, str]:
