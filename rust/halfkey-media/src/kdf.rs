@@ -39,11 +39,11 @@ pub fn derive(
     output: &mut [u8],
 ) -> Result<(), KeyError> {
     let salt: &[u8; SALT_LENGTH] = master_salt.try_into().map_err(|_| KeyError::SaltLength)?;
-    let mut block = [0; BLOCK_LENGTH];
+    let mut block = Zeroizing::new([0; BLOCK_LENGTH]);
     block[..SALT_LENGTH].copy_from_slice(salt);
     // key_id = label || 48 bits of zero, right-aligned with the 14 bytes of salt.
     block[7] ^= label as u8;
-    prf(profile, master_key, block, output)
+    prf(profile, master_key, &block, output)
 }
 
 /// AES-CM PRF of RFC 3711 section 4.3.3, from its first input block (x * 2^16).
@@ -53,7 +53,7 @@ pub fn derive(
 fn prf(
     profile: HopProfile,
     master_key: &[u8],
-    block: [u8; BLOCK_LENGTH],
+    block: &[u8; BLOCK_LENGTH],
     output: &mut [u8],
 ) -> Result<(), KeyError> {
     if master_key.len() != profile.key_length() {
@@ -61,7 +61,7 @@ fn prf(
     }
     let refused = |_| KeyError::Refused;
     let key = UnboundCipherKey::new(profile.kdf_cipher(), master_key).map_err(refused)?;
-    let context = EncryptionContext::Iv128(FixedLength::from(block));
+    let context = EncryptionContext::Iv128(FixedLength::from(*block));
     let mut cipher = StreamingEncryptingKey::less_safe_ctr(key, context).map_err(refused)?;
     // The cipher asks for room beyond a block, though in this mode it doesn't use it.
     let mut room = Zeroizing::new([0; 2 * BLOCK_LENGTH]);
@@ -85,7 +85,7 @@ mod tests {
         block[..14].copy_from_slice(&hex(salt));
         block[7] ^= label;
         let mut output = vec![0xff; length];
-        prf(profile, &hex(key), block, &mut output).expect("lengths fit");
+        prf(profile, &hex(key), &block, &mut output).expect("lengths fit");
         output
     }
 

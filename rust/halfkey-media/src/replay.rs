@@ -10,6 +10,9 @@ const WORDS: usize = 16;
 /// The greatest index: a 32-bit rollover counter and a 16-bit sequence number.
 pub const MAX_INDEX: u64 = (1 << 48) - 1;
 
+/// The values of the rollover counter.
+const ROUNDS: u64 = 1 << 32;
+
 /// Which indices of one SSRC were used, and so what its rollover counter is.
 ///
 /// The bitmap is a ring of words (RFC 6479): an index has a fixed place, words are cleared as the
@@ -38,37 +41,45 @@ impl ReplayWindow {
         }
     }
 
-    /// Nothing was used; indices near `index` are expected.
+    /// Nothing was used; indices near `index` are expected. This is a guess for the first packet's
+    /// rollover counter and no more: it makes no index too old.
     #[must_use]
     pub const fn starting_near(index: u64) -> Self {
         Self {
             highest: index,
-            started: true,
+            started: false,
             words: [0; WORDS],
         }
     }
 
-    /// The highest index so far; 0 before the first.
+    /// The highest index so far; `None` before the first.
     #[must_use]
-    pub const fn highest(&self) -> u64 {
-        self.highest
+    pub const fn highest(&self) -> Option<u64> {
+        if self.started {
+            Some(self.highest)
+        } else {
+            None
+        }
     }
 
     /// The index that a packet with this sequence number most likely has: the nearest to the
     /// highest one so far (section 3.3.1). Only the greatest indices have no place for it.
     #[must_use]
-    pub fn estimate(&self, sequence_number: u16) -> u64 {
-        if !self.started {
-            return u64::from(sequence_number);
-        }
-        let distance = sequence_number.wrapping_sub(self.highest as u16) as i16;
-        let near = self.highest.wrapping_add_signed(i64::from(distance));
-        if near <= MAX_INDEX {
-            near
+    pub const fn estimate(&self, sequence_number: u16) -> u64 {
+        let (round, last) = (self.highest >> 16, self.highest as u16);
+        let round = if last < 0x8000 {
+            if sequence_number.saturating_sub(last) > 0x8000 {
+                // Before index 0 there was no round, so this is a jump ahead.
+                round.saturating_sub(1)
+            } else {
+                round
+            }
+        } else if last - 0x8000 > sequence_number {
+            (round + 1) % ROUNDS
         } else {
-            // Before index 0: there was no earlier round, so this is a jump ahead.
-            u64::from(sequence_number)
-        }
+            round
+        };
+        round << 16 | sequence_number as u64
     }
 
     /// Whether an index is fresh.
@@ -185,10 +196,53 @@ mod tests {
     }
 
     #[test]
-    fn starting_near_marks_nothing() {
-        let window = ReplayWindow::starting_near(0x5_fff0);
+    fn starting_near_marks_nothing_and_makes_nothing_too_old() {
+        let mut window = ReplayWindow::starting_near(0x5_fff0);
+        assert_eq!(window.highest(), None);
         assert_eq!(window.check(0x5_fff0), Ok(()));
         assert_eq!(window.estimate(3), 0x6_0003);
         assert_eq!(window.estimate(0xff00), 0x5_ff00);
+        // The guess was wrong: what was authentic first is where it begins.
+        assert_eq!(window.check(0x5_0001), Ok(()));
+        window.mark(0x5_0001);
+        assert_eq!(window.highest(), Some(0x5_0001));
+        assert_eq!(window.check(0x5_0001), Err(Rejection::Replayed));
+        assert_eq!(window.check(0x4_0001), Err(Rejection::TooOld));
+        assert_eq!(window.check(0x5_fff0), Ok(()));
+    }
+
+    /// The pseudocode of RFC 3711 section 3.3.1, with s_l and ROC signed and wide enough.
+    fn rfc_3711_index(roc: i64, s_l: i64, seq: i64) -> i64 {
+        let v = if s_l < 32_768 {
+            if seq - s_l > 32_768 { roc - 1 } else { roc }
+        } else if s_l - 32_768 > seq {
+            roc + 1
+        } else {
+            roc
+        };
+        seq + v * 65_536
+    }
+
+    #[test]
+    fn the_estimate_is_that_of_section_3_3_1_at_every_edge() {
+        let edges = [
+            0_u16, 1, 2, 0x7ffe, 0x7fff, 0x8000, 0x8001, 0x8002, 0xfffe, 0xffff,
+        ];
+        for s_l in edges {
+            for base in edges {
+                let seq = s_l.wrapping_add(base);
+                let window = ReplayWindow::starting_near(7 << 16 | u64::from(s_l));
+                let expected = rfc_3711_index(7, s_l.into(), seq.into());
+                assert_eq!(window.estimate(seq) as i64, expected, "{s_l} {seq}");
+            }
+        }
+    }
+
+    #[test]
+    fn behind_the_last_round_there_is_none() {
+        let mut window = ReplayWindow::starting_near(MAX_INDEX);
+        assert_eq!(receive(&mut window, 0xffff), Ok(MAX_INDEX));
+        assert_eq!(receive(&mut window, 0), Err(Rejection::TooOld));
+        assert_eq!(receive(&mut window, 0xfffe), Ok(MAX_INDEX - 1));
     }
 }

@@ -21,6 +21,8 @@ mod send;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "endpoint")]
+pub(crate) use cipher::Fingerprint;
 pub(crate) use cipher::SessionCipher;
 pub use receive::{HopReceiveContext, Opened};
 pub use send::HopSendContext;

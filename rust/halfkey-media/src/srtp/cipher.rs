@@ -3,6 +3,7 @@
 use core::fmt;
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::TAG_LENGTH;
@@ -27,6 +28,22 @@ impl fmt::Debug for SessionCipher {
 impl Drop for SessionCipher {
     fn drop(&mut self) {
         self.salt.zeroize();
+    }
+}
+
+/// Tells a session key from others without being it, also when the key is gone. It is the session
+/// salt, which comes of the same master key and master salt, and of which no key can be made.
+pub(crate) struct Fingerprint(Zeroizing<[u8; SALT_LENGTH]>);
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fingerprint").finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Fingerprint {
+    fn eq(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&*self.0, &*other.0).is_ok()
     }
 }
 
@@ -61,22 +78,27 @@ impl SessionCipher {
         let mut key = Zeroizing::new([0; MAX_KEY_LENGTH]);
         let key = &mut key[..profile.key_length()];
         derive(profile, master_key, master_salt, key_label, key)?;
-        let mut salt = [0; SALT_LENGTH];
-        derive(profile, master_key, master_salt, salt_label, &mut salt)?;
-        Self::from_session(profile, key, salt)
+        let mut salt = Zeroizing::new([0; SALT_LENGTH]);
+        derive(profile, master_key, master_salt, salt_label, &mut *salt)?;
+        Self::from_session(profile, key, &salt)
     }
 
     /// With a session key and salt as they are.
     pub(crate) fn from_session(
         profile: HopProfile,
         key: &[u8],
-        salt: [u8; SALT_LENGTH],
+        salt: &[u8; SALT_LENGTH],
     ) -> Result<Self, KeyError> {
         let key = UnboundKey::new(profile.aead(), key).map_err(|_| KeyError::Refused)?;
         Ok(Self {
             key: LessSafeKey::new(key),
-            salt,
+            salt: *salt,
         })
+    }
+
+    /// What tells this key from others.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(Zeroizing::new(self.salt))
     }
 
     /// RFC 7714 section 8.1: 00 00 || SSRC || ROC || SEQ, XOR salt.

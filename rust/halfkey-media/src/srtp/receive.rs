@@ -1,5 +1,6 @@
 //! The receiving half of one hop.
 
+use super::cipher::Fingerprint;
 use super::{E_FLAG, ESRTCP_WORD_LENGTH, MAX_SSRCS, RTCP_CLEAR_LENGTH, SessionCipher, TAG_LENGTH};
 use crate::error::{KeyError, Rejection};
 use crate::profile::HopProfile;
@@ -62,6 +63,11 @@ impl HopReceiveContext {
         let rtp = SessionCipher::srtp(profile, master_key, master_salt)?;
         let rtcp = SessionCipher::srtcp(profile, master_key, master_salt)?;
         Ok(Self::from_ciphers(rtp, rtcp))
+    }
+
+    /// What tells the keys for SRTP and SRTCP from others.
+    pub(crate) fn fingerprints(&self) -> [Fingerprint; 2] {
+        [self.rtp.fingerprint(), self.rtcp.fingerprint()]
     }
 
     pub(super) fn from_ciphers(rtp: SessionCipher, rtcp: SessionCipher) -> Self {

@@ -1,5 +1,6 @@
 //! The sending half of one hop.
 
+use super::cipher::Fingerprint;
 use super::{
     E_FLAG, ESRTCP_WORD_LENGTH, MAX_SSRCS, RTCP_CLEAR_LENGTH, SRTCP_OVERHEAD, SessionCipher,
     TAG_LENGTH,
@@ -57,8 +58,9 @@ impl HopSendContext {
     /// # Errors
     /// Nothing was sealed: the bytes aren't an RTP packet, there is no room, or the index was used.
     pub fn seal_rtp(&mut self, buffer: &mut [u8], length: usize) -> Result<usize, SealError> {
-        let packet = buffer
-            .get_mut(..length + TAG_LENGTH)
+        let packet = length
+            .checked_add(TAG_LENGTH)
+            .and_then(|end| buffer.get_mut(..end))
             .ok_or(SealError::BufferTooSmall)?;
         let view = RtpView::parse(&packet[..length]).map_err(|_| SealError::NotAPacket)?;
         let (header_length, ssrc) = (view.header_length(), view.ssrc());
@@ -81,6 +83,17 @@ impl HopSendContext {
         Ok(length + TAG_LENGTH)
     }
 
+    /// What tells the keys for SRTP and SRTCP from others.
+    pub(crate) fn fingerprints(&self) -> [Fingerprint; 2] {
+        [self.rtp.fingerprint(), self.rtcp.fingerprint()]
+    }
+
+    /// The highest SEQ that was sealed for an SSRC.
+    pub(crate) fn highest_sequence_number(&self, ssrc: u32) -> Option<u16> {
+        let highest = self.rtp_windows.get(ssrc)?.highest()?;
+        Some(highest as u16)
+    }
+
     /// Whether a packet with this SSRC and SEQ could be sealed.
     ///
     /// # Errors
@@ -99,8 +112,9 @@ impl HopSendContext {
     /// # Errors
     /// Nothing was sealed: the bytes aren't RTCP, there is no room, or all indices are used.
     pub fn seal_rtcp(&mut self, buffer: &mut [u8], length: usize) -> Result<usize, SealError> {
-        let packet = buffer
-            .get_mut(..length + SRTCP_OVERHEAD)
+        let packet = length
+            .checked_add(SRTCP_OVERHEAD)
+            .and_then(|end| buffer.get_mut(..end))
             .ok_or(SealError::BufferTooSmall)?;
         if length < RTCP_CLEAR_LENGTH || packet[0] >> 6 != 2 {
             return Err(SealError::NotAPacket);
@@ -138,7 +152,7 @@ pub(crate) fn next_index(window: &ReplayWindow, sequence_number: u16) -> Result<
     let index = window.estimate(sequence_number);
     match window.check(index) {
         Ok(()) => Ok(index),
-        Err(_) if window.highest() > MAX_INDEX - 0x8000 => Err(SealError::KeyExhausted),
+        Err(_) if window.highest() > Some(MAX_INDEX - 0x8000) => Err(SealError::KeyExhausted),
         Err(Rejection::Replayed) => Err(SealError::AlreadySealed),
         Err(_) => Err(SealError::IndexTooOld),
     }

@@ -15,7 +15,7 @@ const RTCP_PACKET: &str = "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a
 fn vector_contexts(profile: HopProfile) -> (HopSendContext, HopReceiveContext) {
     let key: Vec<u8> = (0..profile.key_length() as u8).collect();
     let cipher =
-        || SessionCipher::from_session(profile, &key, *b"Quid pro quo").expect("lengths fit");
+        || SessionCipher::from_session(profile, &key, b"Quid pro quo").expect("lengths fit");
     (
         HopSendContext::from_ciphers(cipher(), cipher()),
         HopReceiveContext::from_ciphers(cipher(), cipher()),
@@ -237,6 +237,16 @@ fn misuse_is_an_error() {
         send.seal_rtp(&mut short, packet.len()),
         Err(SealError::BufferTooSmall)
     );
+    for length in [packet.len() + 1, usize::MAX] {
+        assert_eq!(
+            send.seal_rtp(&mut short, length),
+            Err(SealError::BufferTooSmall)
+        );
+        assert_eq!(
+            send.seal_rtcp(&mut short, length),
+            Err(SealError::BufferTooSmall)
+        );
+    }
     assert_eq!(seal(&mut send, &packet[..11]), Err(SealError::NotAPacket));
     assert_eq!(
         seal_rtcp(&mut send, &packet[..7]),
