@@ -134,7 +134,9 @@ def test_misuse() -> None:
     single, double = SrtpSender(7, bytes(16), bytes(12)), DoubleSender(9, bytes(16), bytes(12))
     with pytest.raises(UsageError, match="no inner key"):
         double.protect(rtp())
-    double.set_inner_key(SSRC, bytes(16), bytes(12))
+    with pytest.raises(ValueError, match="serves another layer"):
+        double.set_inner_key(SSRC, bytes(16), bytes(12))  # one layer would take the other off
+    double.set_inner_key(SSRC, b"\1" * 16, bytes(12))
     for protect in (single.protect, double.protect, double.protect_repair):
         with pytest.raises(UsageError, match="no RTP"):
             protect(rtp()[:11])

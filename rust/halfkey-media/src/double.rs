@@ -18,5 +18,18 @@ pub const MAX_KEYS_PER_SSRC: usize = 4;
 /// The most EKT parameter sets kept.
 pub const MAX_PARAMETER_SETS: usize = 64;
 
+/// Runs `write`; what it leaves behind when it fails is no packet, and may be a plain one.
+fn or_empty<T, E>(
+    output: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+) -> Result<T, E> {
+    output.clear();
+    let result = write(output);
+    if result.is_err() {
+        output.clear();
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests;

@@ -31,8 +31,9 @@ macro_rules! named_enum {
 }
 
 named_enum! {
-    /// Why a packet that arrived was refused. Nothing has changed then, but for a Full EKT Field
-    /// that was good in itself.
+    /// Why a packet that arrived was refused. Two things stay of it: the key of a Full EKT Field
+    /// that was good in itself, and, where only the end-to-end layer was at fault, the packet's
+    /// index at the hop, which is used up.
     Rejection {
         /// Not an RTP or RTCP packet, or too short to hold what it must.
         Malformed = "malformed",
@@ -106,6 +107,8 @@ named_enum! {
         TooManyParameterSets = "too_many_parameter_sets",
         /// The SPI already names another EKT parameter set.
         SpiInUse = "spi_in_use",
+        /// The key already serves the other layer or the other direction: nonces would repeat.
+        KeyReused = "key_reused",
         /// The cryptographic library refused the key.
         Refused = "key_refused",
     }

@@ -51,6 +51,7 @@ impl From<KeyError> for Error {
             KeyError::KeyLength => "the master key's length doesn't fit the profile",
             KeyError::SaltLength => "the master salt must be 12 bytes long",
             KeyError::EktKeyLength => "an EKTKey must be 16 or 32 bytes long",
+            KeyError::KeyReused => "the key serves another layer or direction already",
             KeyError::Refused => "the key was refused",
             KeyError::TooManySsrcs => "there are too many SSRCs under this key",
             KeyError::SpiInUse => "the SPI names another EKT parameter set",
@@ -72,7 +73,7 @@ impl From<ControlError> for Error {
             ControlError::UnknownParticipant => "there is no participant with this number",
             ControlError::UnknownSource => "the participant has not declared this SSRC",
             ControlError::NoMidExtension => "the receiver has no id for the mid header extension",
-            ControlError::AlreadyInASlot => "the receiver has this source in another slot",
+            ControlError::AlreadyInASlot => "the receiver has this SSRC in another slot",
             ControlError::AddressTaken => "another participant has this address",
             ControlError::EmptySlot => "nothing is in this slot",
         }))

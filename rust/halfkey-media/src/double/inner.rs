@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::error::KeyError;
 use crate::profile::{HopProfile, SALT_LENGTH};
 use crate::rtp::{ChangeableFields, MAX_HEADER_LENGTH, RtpView};
-use crate::srtp::SessionCipher;
+use crate::srtp::{Fingerprint, SessionCipher};
 
 /// An end-to-end SRTP master key with its salt. It is wiped when dropped, and is no hop's key.
 pub struct InnerMasterKey {
@@ -60,6 +60,10 @@ impl InnerSealingKey {
         master.session().map(Self)
     }
 
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint()
+    }
+
     #[must_use]
     pub(super) fn seal(
         &self,
@@ -80,6 +84,10 @@ pub(super) struct InnerOpeningKey(SessionCipher);
 impl InnerOpeningKey {
     pub(super) fn new(master: &InnerMasterKey) -> Result<Self, KeyError> {
         master.session().map(Self)
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint()
     }
 
     #[must_use]

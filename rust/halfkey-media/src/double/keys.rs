@@ -6,7 +6,11 @@ use crate::ekt::{EktParameterSet, FullEktField};
 use crate::error::{KeyError, Rejection};
 use crate::profile::HopProfile;
 use crate::replay::ReplayWindow;
+use crate::srtp::Fingerprint;
 use crate::ssrc_table::SsrcTable;
+
+/// The most keys of one SSRC that are remembered after they made room for later ones.
+const MAX_RETIRED_KEYS: usize = 64;
 
 /// What tells two keys of an SSRC apart: under which EKT parameter set it came, as which key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +45,18 @@ pub(super) struct SourceKeys {
     pub(super) last_used: usize,
     /// The highest epoch by SPI.
     epochs: Vec<KeyName>,
+    /// Keys that made room for later ones, with their SPI. With another epoch, which nothing
+    /// authenticates, they would come back without a memory of what they opened.
+    retired: Vec<(u16, Fingerprint)>,
     /// The last good Full EKT Field: sent again and again, it is unwrapped once.
     last_field: Option<KnownField>,
 }
 
 #[derive(Debug)]
 struct KnownField {
+    spi: u16,
+    epoch: u16,
+    /// The name of the key that it carries.
     name: KeyName,
     ciphertext: Vec<u8>,
     roc: u32,
@@ -55,72 +65,98 @@ struct KnownField {
 impl SourceKeys {
     fn known_field(&self, field: &FullEktField<'_>) -> Option<FieldNews> {
         let known = self.last_field.as_ref()?;
-        let name = KeyName {
-            spi: field.spi,
-            epoch: field.epoch,
-        };
-        (known.name == name && known.ciphertext == field.ciphertext).then_some(FieldNews {
+        let same = (known.spi, known.epoch) == (field.spi, field.epoch);
+        (same && known.ciphertext == field.ciphertext).then_some(FieldNews {
             new_key: false,
-            announced: Some((name, known.roc)),
+            announced: Some((known.name, known.roc)),
         })
     }
 
-    /// Whether a key may come under this name (section 4.1, Epoch): under a higher epoch than any
-    /// before, or as the one that it named already. Answers whether it is new.
-    fn check_epoch(&self, name: KeyName, master: &InnerMasterKey) -> Result<bool, Rejection> {
-        let seen = self.epochs.iter().find(|seen| seen.spi == name.spi);
-        if seen.is_none_or(|seen| name.epoch > seen.epoch) {
-            return Ok(true);
+    /// Takes a key that came under this name (section 4.1, Epoch): one that is there, or another
+    /// under a higher epoch than any before. Its first packets have indices near `index`.
+    ///
+    /// Answers the name under which the key is kept, and whether it is new.
+    fn take(
+        &mut self,
+        name: KeyName,
+        master: InnerMasterKey,
+        index: u64,
+    ) -> Result<(KeyName, bool), Rejection> {
+        let same = |key: &ReceivedKey| key.master.equals(&master);
+        let Some(at) = self.keys.iter().position(same) else {
+            self.check_epoch(name)?;
+            self.install(name, master, index)?;
+            self.note_epoch(name);
+            return Ok((name, true));
+        };
+        let kept = self.keys[at].name;
+        if kept.spi == name.spi && kept.epoch <= name.epoch {
+            return Ok((kept, false));
         }
-        let known = self
-            .keys
-            .iter()
-            .any(|key| key.name == name && key.master.equals(master));
-        if known {
-            Ok(false)
-        } else {
-            Err(Rejection::EktEpoch)
+        if kept.spi != name.spi {
+            self.check_epoch(name)?;
+        }
+        // One key under two names would have two windows, and open a packet twice.
+        self.keys[at].name = name;
+        self.last_field = None;
+        self.note_epoch(name);
+        Ok((name, false))
+    }
+
+    fn check_epoch(&self, name: KeyName) -> Result<(), Rejection> {
+        let mut seen = self.epochs.iter().filter(|seen| seen.spi == name.spi);
+        if seen.any(|seen| seen.epoch >= name.epoch) {
+            return Err(Rejection::EktEpoch);
+        }
+        Ok(())
+    }
+
+    /// Nothing authenticates an epoch, so a key's is the lowest that it came under: one that was
+    /// forged keeps no later key out for longer than until the true one is seen.
+    fn note_epoch(&mut self, name: KeyName) {
+        let keys = self.keys.iter().filter(|key| key.name.spi == name.spi);
+        let highest = keys.map(|key| key.name.epoch).max();
+        let epoch = highest.unwrap_or(name.epoch);
+        match self.epochs.iter_mut().find(|seen| seen.spi == name.spi) {
+            Some(seen) => seen.epoch = epoch,
+            None => self.epochs.push(KeyName { epoch, ..name }),
         }
     }
 
-    /// Adds a key that passed `check_epoch` as new. Its first packets have indices near `index`.
-    /// Answers whether it is another key than those that are there.
     fn install(
         &mut self,
         name: KeyName,
         master: InnerMasterKey,
         index: u64,
-    ) -> Result<bool, KeyError> {
-        let renamed = self.keys.iter_mut().find(|key| key.master.equals(&master));
-        let is_new = renamed.is_none();
-        if let Some(key) = renamed {
-            // One key under two names would have two windows, and open a packet twice.
-            key.name = name;
-        } else {
-            if self.keys.len() >= MAX_KEYS_PER_SSRC {
-                self.keys.remove(0);
-                self.last_used = self.last_used.saturating_sub(1);
+    ) -> Result<(), Rejection> {
+        let key = InnerOpeningKey::new(&master).map_err(|_| Rejection::EktKeyLength)?;
+        let fingerprint = key.fingerprint();
+        if self.retired.iter().any(|(_, one)| *one == fingerprint) {
+            return Err(Rejection::EktEpoch);
+        }
+        if self.keys.len() >= MAX_KEYS_PER_SSRC {
+            let oldest = self.keys.remove(0);
+            self.last_used = self.last_used.saturating_sub(1);
+            if self.retired.len() >= MAX_RETIRED_KEYS {
+                self.retired.remove(0);
             }
-            let key = InnerOpeningKey::new(&master)?;
-            let window = ReplayWindow::starting_near(index);
-            self.keys.push(ReceivedKey {
-                master,
-                key,
-                name,
-                window,
-            });
+            self.retired
+                .push((oldest.name.spi, oldest.key.fingerprint()));
         }
-        match self.epochs.iter_mut().find(|seen| seen.spi == name.spi) {
-            Some(seen) => seen.epoch = name.epoch,
-            None => self.epochs.push(name),
-        }
-        Ok(is_new)
+        self.keys.push(ReceivedKey {
+            master,
+            key,
+            name,
+            window: ReplayWindow::starting_near(index),
+        });
+        Ok(())
     }
 
     fn forget(&mut self, spi: u16) {
         self.keys.retain(|key| key.name.spi != spi);
         self.epochs.retain(|seen| seen.spi != spi);
-        self.last_field.take_if(|field| field.name.spi == spi);
+        self.retired.retain(|(retired, _)| *retired != spi);
+        self.last_field.take_if(|field| field.spi == spi);
         self.last_used = 0;
     }
 }
@@ -208,12 +244,11 @@ impl KeyRing {
             spi: field.spi,
             epoch: field.epoch,
         };
-        let new_key = source.check_epoch(name, &master)?
-            && source
-                .install(name, master, index)
-                .map_err(|_| Rejection::EktKeyLength)?;
+        let (name, new_key) = source.take(name, master, index)?;
         let ciphertext = field.ciphertext.to_vec();
         source.last_field = Some(KnownField {
+            spi: field.spi,
+            epoch: field.epoch,
             name,
             ciphertext,
             roc: plaintext.roc,

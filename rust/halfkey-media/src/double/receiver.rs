@@ -2,6 +2,7 @@
 
 use super::inner::SyntheticHeader;
 use super::keys::{FieldNews, KeyName, KeyRing, ReceivedKey, SourceKeys};
+use super::or_empty;
 use crate::ekt::EktParameterSet;
 use crate::ekt_field::ekt_field_length;
 use crate::error::{KeyError, Rejection};
@@ -106,13 +107,17 @@ impl DoubleReceiver {
     /// outer PT and SEQ, and with the outer header extensions, which nobody vouches for end to end.
     ///
     /// # Errors
-    /// Why the packet is refused. A good Full EKT Field's key stays, since senders announce keys
-    /// before they use them.
+    /// Why the packet is refused; `output` is empty then. A good Full EKT Field's key stays, since
+    /// senders announce keys before they use them.
     pub fn unprotect(
         &mut self,
         packet: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<Unprotected, Rejection> {
+        or_empty(output, |output| self.open(packet, output))
+    }
+
+    fn open(&mut self, packet: &[u8], output: &mut Vec<u8>) -> Result<Unprotected, Rejection> {
         let (srtp, field) = split_ekt_field(packet)?;
         self.outer.clear();
         self.outer.extend_from_slice(srtp);
@@ -126,7 +131,6 @@ impl DoubleReceiver {
             .receive_field(field, opened.ssrc, sequence_number)?;
         self.hop.accept_rtp(&opened)?;
 
-        output.clear();
         output.extend_from_slice(inner.view.header());
         output.resize(output.len() + inner.ciphertext.len(), 0);
         let (header, plaintext) = output.split_at_mut(opened.header_length);
@@ -154,30 +158,32 @@ impl DoubleReceiver {
     /// Opens a packet of repair data, which only the hop protects. Its EKT Field is left unread.
     ///
     /// # Errors
-    /// Why the packet is refused.
+    /// Why the packet is refused; `output` is empty then.
     pub fn unprotect_repair(
         &mut self,
         packet: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<(), Rejection> {
-        let (srtp, _) = split_ekt_field(packet)?;
-        output.clear();
-        output.extend_from_slice(srtp);
-        let opened = self.hop.open_rtp(output)?;
-        output.truncate(opened.length());
-        Ok(())
+        or_empty(output, |output| {
+            let (srtp, _) = split_ekt_field(packet)?;
+            output.extend_from_slice(srtp);
+            let opened = self.hop.open_rtp(output)?;
+            output.truncate(opened.length());
+            Ok(())
+        })
     }
 
     /// Opens an SRTCP packet, which only the hop protects.
     ///
     /// # Errors
-    /// Why the packet is refused.
+    /// Why the packet is refused; `output` is empty then.
     pub fn unprotect_rtcp(&mut self, packet: &[u8], output: &mut Vec<u8>) -> Result<(), Rejection> {
-        output.clear();
-        output.extend_from_slice(packet);
-        let length = self.hop.open_rtcp(output)?;
-        output.truncate(length);
-        Ok(())
+        or_empty(output, |output| {
+            output.extend_from_slice(packet);
+            let length = self.hop.open_rtcp(output)?;
+            output.truncate(length);
+            Ok(())
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sending half of an Endpoint's association.
 
-use super::MAX_INNER_SSRCS;
 use super::inner::{InnerMasterKey, InnerSealingKey, SyntheticHeader};
+use super::{MAX_INNER_SSRCS, or_empty};
 use crate::ekt_field::ekt_field_length;
 use crate::error::{KeyError, SealError};
 use crate::profile::DoubleProfile;
@@ -48,7 +48,8 @@ impl DoubleSender {
     /// rollover counter goes on.
     ///
     /// # Errors
-    /// A length doesn't fit the profile, or there are too many SSRCs.
+    /// A length doesn't fit the profile, there are too many SSRCs, or this is the hop's key: with
+    /// one key and nonce in both layers the outer one would take the inner one off.
     pub fn set_inner_key(
         &mut self,
         ssrc: u32,
@@ -57,6 +58,9 @@ impl DoubleSender {
     ) -> Result<(), KeyError> {
         let master = InnerMasterKey::new(self.profile.half(), master_key, master_salt)?;
         let key = InnerSealingKey::new(&master)?;
+        if self.hop.fingerprints().contains(&key.fingerprint()) {
+            return Err(KeyError::KeyReused);
+        }
         if let Some(source) = self.sources.get_mut(ssrc) {
             source.key = key;
             return Ok(());
@@ -83,8 +87,17 @@ impl DoubleSender {
     /// `output` is replaced by the SRTP packet with its EKT Field.
     ///
     /// # Errors
-    /// Nothing was sealed.
+    /// Nothing was sealed, and `output` is empty.
     pub fn protect(
+        &mut self,
+        packet: &[u8],
+        ekt_field: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        or_empty(output, |output| self.seal(packet, ekt_field, output))
+    }
+
+    fn seal(
         &mut self,
         packet: &[u8],
         ekt_field: &[u8],
@@ -121,28 +134,32 @@ impl DoubleSender {
     /// Field.
     ///
     /// # Errors
-    /// Nothing was sealed.
+    /// Nothing was sealed, and `output` is empty.
     pub fn protect_repair(
         &mut self,
         packet: &[u8],
         ekt_field: &[u8],
         output: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        check(packet, ekt_field)?;
-        let length = packet.len() + TAG_LENGTH;
-        prepare(output, packet, length, ekt_field);
-        self.hop.seal_rtp(&mut output[..length], packet.len())?;
-        Ok(())
+        or_empty(output, |output| {
+            check(packet, ekt_field)?;
+            let length = packet.len() + TAG_LENGTH;
+            prepare(output, packet, length, ekt_field);
+            self.hop.seal_rtp(&mut output[..length], packet.len())?;
+            Ok(())
+        })
     }
 
     /// Seals a (compound) RTCP packet, for the hop only (section 6).
     ///
     /// # Errors
-    /// Nothing was sealed.
+    /// Nothing was sealed, and `output` is empty.
     pub fn protect_rtcp(&mut self, packet: &[u8], output: &mut Vec<u8>) -> Result<(), SealError> {
-        prepare(output, packet, packet.len() + SRTCP_OVERHEAD, &[]);
-        self.hop.seal_rtcp(output, packet.len())?;
-        Ok(())
+        or_empty(output, |output| {
+            prepare(output, packet, packet.len() + SRTCP_OVERHEAD, &[]);
+            self.hop.seal_rtcp(output, packet.len())?;
+            Ok(())
+        })
     }
 }
 

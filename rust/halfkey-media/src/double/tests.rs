@@ -345,3 +345,134 @@ fn misuse_is_an_error() {
     let one_more = receiver.add_ekt_parameter_set(999, &EKT_KEY, &SALT);
     assert_eq!(one_more, Err(KeyError::TooManyParameterSets));
 }
+
+#[test]
+fn what_fails_leaves_no_plain_bytes() {
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&UPSTREAM);
+    let mut output = Vec::new();
+    for round in 0..2 {
+        // The second time each number is used up.
+        let sealed = sender.protect(&packet(1), SHORT, &mut output);
+        assert_eq!((sealed.is_ok(), output.is_empty()), (round == 0, round > 0));
+        let sealed = sender.protect_repair(&packet(2), SHORT, &mut output);
+        assert_eq!((sealed.is_ok(), output.is_empty()), (round == 0, round > 0));
+    }
+    let mut report = hex("80c90001 00000007");
+    assert_eq!(sender.protect_rtcp(&report, &mut output), Ok(()));
+    let mut forged = output.clone();
+    forged[9] ^= 1;
+    let opened = receiver.unprotect_rtcp(&forged, &mut report);
+    assert_eq!(opened, Err(Rejection::HopAuthentication));
+    assert_eq!(report, []);
+    assert_eq!(receiver.unprotect_rtcp(&output, &mut report), Ok(()));
+    assert_eq!(report, hex("80c90001 00000007"));
+
+    let unknown = protect(&mut sender, 3, SHORT);
+    let mut believed = b"before".to_vec();
+    let opened = receiver.unprotect(&unknown, &mut believed);
+    assert_eq!(opened, Err(Rejection::NoInnerKey));
+    assert_eq!(believed, []);
+    let wrong = protect(&mut sender, 4, &field(&B, 1, 0, 0));
+    let opened = receiver.unprotect(&wrong, &mut believed);
+    assert_eq!(opened, Err(Rejection::InnerAuthentication));
+    assert_eq!(believed, []);
+    let opened = receiver.unprotect_repair(&wrong, &mut believed);
+    assert_eq!(opened, Err(Rejection::Replayed), "its index is used up");
+    assert_eq!(believed, []);
+    assert_eq!(
+        sender.protect_rtcp(&[0x80], &mut output),
+        Err(SealError::NotAPacket)
+    );
+    assert_eq!(output, []);
+}
+
+#[test]
+fn one_key_does_not_serve_both_layers() {
+    let mut sender = sender(&A);
+    let refused = sender.set_inner_key(SSRC, &UPSTREAM, &SALT);
+    assert_eq!(refused, Err(KeyError::KeyReused));
+    // The one before goes on, and the same key with another salt is another one.
+    let mut receiver = receiver(&UPSTREAM);
+    let full = field(&A, 1, 0, 0);
+    assert!(unprotect(&mut receiver, &protect(&mut sender, 1, &full)).is_ok());
+    assert_eq!(sender.set_inner_key(SSRC, &UPSTREAM, &[1; 12]), Ok(()));
+}
+
+#[test]
+fn what_a_distributor_says_of_the_number_decides_nothing_before_the_inner_tag() {
+    let mut sender = sender(&A);
+    let profile = HopProfile::AeadAes128Gcm;
+    let mut receive = HopReceiveContext::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
+    let mut send = HopSendContext::new(profile, &DOWNSTREAM, &SALT).expect("lengths fit");
+    let mut receiver = receiver(&DOWNSTREAM);
+    let full = field(&A, 1, 0, 0);
+    // The first packet with the key comes with another "original" SEQ in its block.
+    let mut forged = protect(&mut sender, 1, SHORT);
+    forged.pop();
+    let length = receive.open_rtp(&mut forged).expect("authentic").length();
+    forged.truncate(length - 1);
+    forged.extend([0xf0, 0x00, 0x01]);
+    let end = forged.len();
+    forged.resize(end + 16, 0);
+    send.seal_rtp(&mut forged, end).expect("fresh");
+    let forged = [&forged[..], &full].concat();
+    assert_eq!(
+        reason(&mut receiver, &forged),
+        Some(Rejection::InnerAuthentication)
+    );
+    let fields = ChangeableFields {
+        payload_type: 96,
+        sequence_number: 2,
+        marker: true,
+    };
+    let next = protect(&mut sender, 2, SHORT);
+    let mut next = relay(&mut receive, &mut send, &next, fields);
+    next.pop();
+    next.extend(&full);
+    assert!(unprotect(&mut receiver, &next).is_ok());
+}
+
+#[test]
+fn a_forged_epoch_keeps_no_later_key_out() {
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&UPSTREAM);
+    let mut open = |packet: &[u8]| unprotect(&mut receiver, packet).map(|(_, found)| found);
+    // On the way somebody writes another epoch into the field: nothing authenticates it.
+    for (number, epoch) in [(1, 0xffff), (2, 0), (3, 0xfffe), (4, 0)] {
+        let found = open(&protect(&mut sender, number, &field(&A, 1, epoch, 0)));
+        let found = found.expect("authentic");
+        assert_eq!(found.new_key, number == 1);
+        assert_eq!(found.ekt_epoch, if number == 1 { 0xffff } else { 0 });
+    }
+    sender.set_inner_key(SSRC, &B, &SALT).expect("lengths fit");
+    let found = open(&protect(&mut sender, 5, &field(&B, 1, 1, 0))).expect("authentic");
+    assert_eq!((found.new_key, found.ekt_epoch), (true, 1));
+    // Another key under that epoch is still refused.
+    let other = protect(&mut sender, 6, &field(&[0xc; 16], 1, 1, 0));
+    assert_eq!(open(&other), Err(Rejection::EktEpoch));
+}
+
+#[test]
+fn a_key_that_made_room_does_not_come_back() {
+    let mut sender = sender(&A);
+    let mut receiver = receiver(&UPSTREAM);
+    let mut open = |packet: &[u8]| unprotect(&mut receiver, packet).map(|(_, found)| found);
+    let first = field(&A, 1, 0, 0);
+    assert!(open(&protect(&mut sender, 1, &first)).is_ok());
+    for epoch in 1..=MAX_KEYS_PER_SSRC as u16 {
+        let key = [0x10 + epoch as u8; 16];
+        sender
+            .set_inner_key(SSRC, &key, &SALT)
+            .expect("lengths fit");
+        let packet = protect(&mut sender, 1 + epoch, &field(&key, 1, epoch, 0));
+        assert!(open(&packet).is_ok());
+    }
+    // With a higher epoch, which a distributor may forge, it would open its packets once more.
+    let again = protect(&mut sender, 100, &field(&A, 1, 1000, 0));
+    assert_eq!(open(&again), Err(Rejection::EktEpoch));
+    let found = open(&protect(&mut sender, 101, &field(&B, 1, 1000, 0)));
+    assert_eq!(found.map(|found| found.new_key), Ok(true));
+    sender.set_inner_key(SSRC, &B, &SALT).expect("lengths fit");
+    assert!(open(&protect(&mut sender, 102, SHORT)).is_ok());
+}
