@@ -16,7 +16,7 @@ pub enum ControlError {
     UnknownSource,
     /// The receiver has no identifier for the `mid` header extension.
     NoMidExtension,
-    /// The receiver has this source in another slot: no packet can be sealed twice for it.
+    /// The receiver has this SSRC in another slot: under one key it is one source's alone.
     AlreadyInASlot,
     /// Another participant has this address.
     AddressTaken,
@@ -87,7 +87,7 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Sets the keys of a participant's hop.
+    /// Sets the keys of a participant's hop; the same ones again change nothing.
     ///
     /// # Errors
     /// There is no such participant.
@@ -98,9 +98,9 @@ impl Forwarder {
         now: Duration,
     ) -> Result<(), ControlError> {
         let index = self.index(id)?;
-        self.uplinks[index].keys = Some(keys.receive);
+        self.uplinks[index].set_keys(keys.receive);
         let due = now + feedback::REPORT_INTERVAL;
-        self.downlinks[index].keys = Some(keys.send);
+        self.downlinks[index].set_keys(keys.send);
         self.downlinks[index].report_due = due;
         self.arm(due);
         Ok(())
@@ -134,7 +134,7 @@ impl Forwarder {
         if self.uplinks[owner].sources.get(ssrc).is_none() {
             return Err(ControlError::UnknownSource);
         }
-        let taken = |slot: &Slot| slot.owner == owner && slot.ssrc == ssrc && slot.mid != mid;
+        let taken = |slot: &Slot| slot.ssrc == ssrc && slot.mid != mid;
         if self.downlinks[receiver].slots.iter().any(taken) {
             return Err(ControlError::AlreadyInASlot);
         }

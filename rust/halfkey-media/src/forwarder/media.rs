@@ -53,7 +53,7 @@ impl Forwarder {
             .receive(opened.index, packet.view.timestamp(), clock_rate, now);
         captures.add(ssrc, packet.inner);
 
-        for route in &source.routes {
+        for route in &mut source.routes {
             let downlink = &mut downlinks[route.receiver];
             match relay(&packet, ekt_field, route, downlink, buffer) {
                 Ok((address, length)) => {
@@ -71,11 +71,13 @@ impl Forwarder {
 fn relay(
     packet: &OpenedPacket<'_>,
     ekt_field: &[u8],
-    route: &Route,
+    route: &mut Route,
     downlink: &mut Downlink,
     buffer: &mut [u8],
 ) -> Result<(SocketAddr, usize), DropReason> {
     let (keys, address) = downlink.ready().ok_or(DropReason::ReceiverNotReady)?;
+    let highest = || keys.highest_sequence_number(packet.view.ssrc());
+    route.begin(packet.view.sequence_number(), highest);
     let sent = route
         .rewrite(packet.view.changeable_fields())
         .ok_or(DropReason::UnknownPayloadType)?;

@@ -61,16 +61,18 @@ impl HopKeys {
     /// From the client's (the participant's) and the server's (our) SRTP master keys and salts.
     ///
     /// # Errors
-    /// A length doesn't fit the profile.
+    /// A length doesn't fit the profile, or both directions have one key.
     pub fn new(
         profile: HopProfile,
         client_write: (&[u8], &[u8]),
         server_write: (&[u8], &[u8]),
     ) -> Result<Self, KeyError> {
-        Ok(Self {
-            receive: HopReceiveContext::new(profile, client_write.0, client_write.1)?,
-            send: HopSendContext::new(profile, server_write.0, server_write.1)?,
-        })
+        let receive = HopReceiveContext::new(profile, client_write.0, client_write.1)?;
+        let send = HopSendContext::new(profile, server_write.0, server_write.1)?;
+        if receive.fingerprints() == send.fingerprints() {
+            return Err(KeyError::KeyReused);
+        }
+        Ok(Self { receive, send })
     }
 }
 
@@ -159,6 +161,18 @@ impl Uplink {
         }
     }
 
+    /// Takes keys into use. The same ones again change nothing: what was received under them would
+    /// be taken a second time. Under others indices begin anew, and so do the figures.
+    pub(super) fn set_keys(&mut self, keys: HopReceiveContext) {
+        let known = self.keys.as_ref().map(|old| old.fingerprints());
+        if known != Some(keys.fingerprints()) {
+            self.keys = Some(keys);
+            for (_, source) in self.sources.iter_mut() {
+                source.reception = Reception::default();
+            }
+        }
+    }
+
     pub(super) fn payload_type(&self, number: u8) -> Option<&PayloadType> {
         self.payload_types.iter().find(|one| one.number == number)
     }
@@ -185,6 +199,15 @@ impl Downlink {
             extensions: config.extensions.clone(),
             payload_types: PayloadType::all(config),
             ..Self::default()
+        }
+    }
+
+    /// Takes keys into use. The same ones again change nothing: their indices would begin anew, and
+    /// nonces would repeat.
+    pub(super) fn set_keys(&mut self, keys: HopSendContext) {
+        let known = self.keys.as_ref().map(|old| old.fingerprints());
+        if known != Some(keys.fingerprints()) {
+            self.keys = Some(keys);
         }
     }
 

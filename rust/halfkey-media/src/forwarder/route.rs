@@ -33,6 +33,8 @@ pub(super) struct Route {
     payload_types: Vec<(u8, u8)>,
     /// Added to SEQ.
     pub(super) sequence_offset: u16,
+    /// Whether a packet came for it.
+    is_in_use: bool,
     /// What M becomes, if it is changed.
     pub(super) marker: Option<bool>,
 }
@@ -66,8 +68,27 @@ impl Route {
                 .collect(),
             payload_types: known.collect(),
             sequence_offset: 0,
+            is_in_use: false,
             marker: None,
         })
+    }
+
+    /// Before the first packet of a source that comes back to a receiver: lets its numbers go on
+    /// behind the highest that the receiver had of it, unless they are ahead of that anyhow. Where
+    /// the source went on by half a round in between, both ends would take them for old ones.
+    pub(super) fn begin(&mut self, first: u16, highest: impl FnOnce() -> Option<u16>) {
+        if core::mem::replace(&mut self.is_in_use, true) {
+            return;
+        }
+        let Some(highest) = highest() else {
+            return;
+        };
+        let ahead = first
+            .wrapping_add(self.sequence_offset)
+            .wrapping_sub(highest);
+        if !(1..0x8000).contains(&ahead) {
+            self.sequence_offset = highest.wrapping_add(1).wrapping_sub(first);
+        }
     }
 
     /// PT, SEQ and M as the receiver gets them; `None` if it doesn't know the payload type.

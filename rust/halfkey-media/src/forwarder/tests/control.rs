@@ -2,8 +2,10 @@
 
 use core::time::Duration;
 
-use super::super::{ControlError, Forwarder};
-use super::helpers::{Endpoint, START, conference, dropped, receive};
+use super::super::{ControlError, Forwarder, HopKeys};
+use super::helpers::{Endpoint, START, conference, dropped, hop_keys, receive};
+use crate::error::KeyError;
+use crate::profile::HopProfile;
 
 #[test]
 fn without_keys_nothing_is_taken_and_nothing_sent() {
@@ -54,9 +56,7 @@ fn a_participant_that_is_removed_leaves_no_route() {
     let newcomer = Endpoint::new(4);
     forwarder.add_participant(4, &newcomer.config);
     forwarder.set_address(4, newcomer.address).expect("free");
-    forwarder
-        .set_keys(4, super::helpers::hop_keys(4), START)
-        .expect("known");
+    forwarder.set_keys(4, hop_keys(4), START).expect("known");
     let packet = endpoints[0].ordinary(10, 2);
     assert_eq!(
         receive(&mut forwarder, endpoints[0].address, &packet, START).len(),
@@ -165,13 +165,90 @@ fn what_passes_is_kept_when_asked_for() {
     let mut endpoint = Endpoint::new(1);
     forwarder.add_participant(1, &endpoint.config);
     forwarder.set_address(1, endpoint.address).expect("free");
-    forwarder
-        .set_keys(1, super::helpers::hop_keys(1), START)
-        .expect("known");
+    forwarder.set_keys(1, hop_keys(1), START).expect("known");
     for number in 0..3 {
         let packet = endpoint.ordinary(10, number);
         receive(&mut forwarder, endpoint.address, &packet, START);
     }
     forwarder.remove_participant(1).expect("known");
     assert_eq!(forwarder.captured(), [(10, b"nerinner".to_vec())]);
+}
+
+#[test]
+fn the_same_keys_again_begin_nothing_anew() {
+    let (mut forwarder, mut endpoints) = conference(2);
+    forwarder.assign_slot(2, "a", 1, 10, START).expect("free");
+    let from = endpoints[0].address;
+    let packet = endpoints[0].ordinary(10, 1);
+    for round in 0..2_u16 {
+        for id in [1, 2] {
+            forwarder.set_keys(id, hop_keys(id), START).expect("known");
+        }
+        // What was received isn't received again.
+        let sent = receive(&mut forwarder, from, &packet, START);
+        assert_eq!(sent.len(), usize::from(round == 0));
+        // What we send goes on with fresh indices: the receiver takes none twice.
+        let goodbye = endpoints[0].rtcp(|writer| writer.goodbye(&[10]));
+        let sent = receive(&mut forwarder, from, &goodbye, START);
+        assert!(!endpoints[1].open_rtcp(&sent[0].1).is_empty());
+        let next = endpoints[0].ordinary(10, 10 + round);
+        let sent = receive(&mut forwarder, from, &next, START);
+        assert!(endpoints[1].open(&sent[0].1).is_ok());
+    }
+    assert_eq!(dropped(&forwarder), [("replayed", 1)]);
+}
+
+#[test]
+fn other_keys_begin_indices_and_figures_anew() {
+    let (mut forwarder, mut endpoints) = conference(1);
+    let from = endpoints[0].address;
+    for number in [0xffff, 0, 1] {
+        let packet = endpoints[0].ordinary(10, number);
+        receive(&mut forwarder, from, &packet, START);
+    }
+    let received = |forwarder: &Forwarder| forwarder.reception()[0].1;
+    assert_eq!(received(&forwarder).received, 3);
+    endpoints[0].send = Endpoint::new(9).send;
+    forwarder.set_keys(1, hop_keys(9), START).expect("known");
+    let packet = endpoints[0].ordinary(10, 5);
+    receive(&mut forwarder, from, &packet, START);
+    let figures = received(&forwarder);
+    assert_eq!((figures.received, figures.lost), (1, 0));
+    assert_eq!(dropped(&forwarder), []);
+}
+
+#[test]
+fn a_hop_has_a_key_for_each_direction() {
+    let profile = HopProfile::AeadAes128Gcm;
+    let new = |server: &[u8], salt: &[u8]| {
+        HopKeys::new(profile, (&[1; 16], &[2; 12]), (server, salt)).err()
+    };
+    assert_eq!(new(&[1; 16], &[2; 12]), Some(KeyError::KeyReused));
+    assert_eq!(new(&[1; 16], &[3; 12]), None);
+    assert_eq!(new(&[4; 16], &[2; 12]), None);
+}
+
+#[test]
+fn an_ssrc_is_in_one_slot_of_a_receiver_whosever_it_is() {
+    let (mut forwarder, mut endpoints) = conference(2);
+    let mut thief = Endpoint::new(3);
+    thief.config.sources[0].ssrc = 10;
+    forwarder.add_participant(3, &thief.config);
+    forwarder.set_address(3, thief.address).expect("free");
+    forwarder.set_keys(3, hop_keys(3), START).expect("known");
+    forwarder.assign_slot(2, "a", 1, 10, START).expect("free");
+    assert_eq!(
+        forwarder.assign_slot(2, "b", 3, 10, START),
+        Err(ControlError::AlreadyInASlot)
+    );
+    // The thief's packets move no index of the real source's.
+    let stolen = thief.ordinary(10, 0x7fff);
+    assert_eq!(receive(&mut forwarder, thief.address, &stolen, START), []);
+    let packet = endpoints[0].ordinary(10, 1);
+    let sent = receive(&mut forwarder, endpoints[0].address, &packet, START);
+    assert!(endpoints[1].open(&sent[0].1).is_ok());
+    // In the same slot it may come after the other.
+    forwarder
+        .assign_slot(2, "a", 3, 10, START)
+        .expect("takes its place");
 }

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use super::super::Forwarder;
 use super::helpers::{Endpoint, Received, START, conference, dropped, receive};
 use crate::Rejection;
 use crate::ohb::OriginalHeaderBlock;
@@ -225,4 +226,38 @@ fn a_receiver_without_the_codec_is_left_out_alone() {
         [endpoints[2].address]
     );
     assert_eq!(dropped(&forwarder), [("unknown_payload_type", 1)]);
+}
+
+#[test]
+fn a_source_that_was_elsewhere_comes_back_with_numbers_that_go_on() {
+    let (mut forwarder, mut endpoints) = conference(2);
+    let from = endpoints[0].address;
+    let mut forward = |forwarder: &mut Forwarder, number| {
+        let packet = endpoints[0].ordinary(11, number);
+        let sent = receive(forwarder, from, &packet, START);
+        let opened = sent.first().map(|one| endpoints[1].open(&one.1));
+        opened.map(|packet| packet.expect("authentic"))
+    };
+    forwarder.assign_slot(2, "v", 1, 11, START).expect("free");
+    for number in [0xfff0, 0x10] {
+        let received = forward(&mut forwarder, number).expect("forwarded");
+        assert_eq!(received.fields.sequence_number, number);
+    }
+    forwarder.clear_slot(2, "v").expect("in use");
+    for number in [0x7010, 0xe010] {
+        assert_eq!(forward(&mut forwarder, number), None);
+    }
+    // To both ends of the hop, which saw 0x10 last, 0xe011 would be of the round before.
+    forwarder.assign_slot(2, "v", 1, 11, START).expect("free");
+    for step in 1..=3 {
+        let received = forward(&mut forwarder, 0xe010 + step).expect("forwarded");
+        assert_eq!(received.fields.sequence_number, 0x10 + step);
+        assert_eq!(received.ohb.sequence_number, Some(0xe010 + step));
+    }
+    // Where its numbers are ahead anyhow, they stay.
+    forwarder.assign_slot(2, "v", 1, 11, START).expect("in use");
+    let received = forward(&mut forwarder, 0x2000).expect("forwarded");
+    assert_eq!(received.fields.sequence_number, 0x2000);
+    assert_eq!(received.ohb.sequence_number, None);
+    assert_eq!(dropped(&forwarder), []);
 }
