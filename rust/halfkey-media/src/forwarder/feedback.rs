@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::keyframes::KeyframeRequest;
 use super::participant::Downlink;
 use super::{DropReason, Forwarder};
-use crate::error::SealError;
+use crate::error::{Rejection, SealError};
 use crate::rtcp::{
     CompoundWriter, FeedbackHeader, FirEntry, NackItem, ReportBlock, RtcpPacket, RtcpView,
     SenderInfo, split_compound,
@@ -19,6 +19,10 @@ use crate::srtp::SRTCP_OVERHEAD;
 
 /// The time between two of our receiver reports on one hop.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most packets in a compound that is followed: one datagram of many small ones would make as
+/// many datagrams for each receiver.
+const MAX_PACKETS: usize = 32;
 
 /// As many blocks as one receiver report holds.
 const MAX_BLOCKS: usize = 31;
@@ -37,7 +41,10 @@ impl Forwarder {
         uplink.last_received = Some(now);
         let compound = &datagram[..length];
         // All or nothing: no part of a compound acts if another is malformed.
-        for view in split_compound(compound) {
+        for (count, view) in split_compound(compound).enumerate() {
+            if count >= MAX_PACKETS {
+                return Err(Rejection::Malformed.into());
+            }
             view?.read()?;
         }
         let views = || split_compound(compound).filter_map(Result::ok);
@@ -48,6 +55,13 @@ impl Forwarder {
             if let Err(reason) = self.take_rtcp(from, &view, now, send) {
                 self.statistics.count(reason);
             }
+        }
+        // Once each, however often it is said.
+        let mut leaving: Vec<u32> = views().flat_map(|view| view.goodbye_ssrcs()).collect();
+        leaving.sort_unstable();
+        leaving.dedup();
+        for ssrc in leaving {
+            self.relay_goodbye(from, ssrc, send);
         }
         Ok(())
     }
@@ -78,13 +92,9 @@ impl Forwarder {
             RtcpPacket::SenderReport { ssrc, info } => {
                 self.relay_sender_report(from, ssrc, &info, now, send)
             }
-            RtcpPacket::ReceiverReport { .. } | RtcpPacket::SourceDescription => Ok(()),
-            RtcpPacket::Goodbye => {
-                for ssrc in view.goodbye_ssrcs() {
-                    self.relay_goodbye(from, ssrc, send);
-                }
-                Ok(())
-            }
+            RtcpPacket::ReceiverReport { .. }
+            | RtcpPacket::SourceDescription
+            | RtcpPacket::Goodbye => Ok(()),
             RtcpPacket::GenericNack(header) => self.relay_nack(from, header, view, send),
             RtcpPacket::PictureLossIndication(header) => {
                 self.relay_keyframe_request(from, header.media_ssrc, false, now, send)

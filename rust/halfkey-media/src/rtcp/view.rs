@@ -188,13 +188,17 @@ impl<'a> RtcpView<'a> {
             }
             (SOURCE_DESCRIPTION, _) => Some(RtcpPacket::SourceDescription),
             (GOODBYE, _) => self.body.get(..4 * count).map(|_| RtcpPacket::Goodbye),
+            // With one item at the least (RFC 4585 section 6.2.1).
             (TRANSPORT_FEEDBACK, FMT_GENERIC_NACK) => {
+                self.body.get(8..12)?;
                 self.feedback_header().map(RtcpPacket::GenericNack)
             }
             (PAYLOAD_FEEDBACK, FMT_PICTURE_LOSS_INDICATION) => self
                 .feedback_header()
                 .map(RtcpPacket::PictureLossIndication),
+            // With one entry at the least (RFC 5104 section 4.3.1.1).
             (PAYLOAD_FEEDBACK, FMT_FULL_INTRA_REQUEST) => {
+                self.body.get(8..16)?;
                 self.feedback_header().map(RtcpPacket::FullIntraRequest)
             }
             _ => Some(RtcpPacket::Other),
@@ -253,7 +257,7 @@ impl<'a> RtcpView<'a> {
     }
 
     /// The SSRCs that leave by a goodbye.
-    pub fn goodbye_ssrcs(&self) -> impl Iterator<Item = u32> + 'a {
+    pub fn goodbye_ssrcs(&self) -> impl Iterator<Item = u32> + use<'a> {
         let ssrcs = if self.packet_type == GOODBYE {
             self.body
         } else {

@@ -295,3 +295,36 @@ fn a_compound_acts_as_a_whole_or_not_at_all() {
         "replayed or forged, it is dropped again"
     );
 }
+
+#[test]
+fn one_datagram_makes_no_flood_of_others() {
+    let (mut forwarder, mut endpoints) = watching();
+    let from = endpoints[0].address;
+    let goodbyes = endpoints[0].rtcp(|writer| {
+        writer.goodbye(&[11; 31])?;
+        writer.goodbye(&[11; 31])
+    });
+    let sent = receive(&mut forwarder, from, &goodbyes, START);
+    assert_eq!(sent.len(), 2, "one for each receiver");
+
+    let mut reports = |count| {
+        let report = endpoints[0]
+            .rtcp(|writer| (0..count).try_for_each(|_| writer.sender_report(11, &INFO, &[])));
+        receive(&mut forwarder, from, &report, START).len()
+    };
+    assert_eq!(reports(32), 64);
+    assert_eq!(reports(33), 0);
+    assert_eq!(dropped(&forwarder), [("malformed", 1)]);
+}
+
+#[test]
+fn feedback_that_asks_for_nothing_is_malformed() {
+    let (mut forwarder, mut endpoints) = watching();
+    let from = endpoints[1].address;
+    let nack = endpoints[1].rtcp(|writer| writer.generic_nack(20, 11, core::iter::empty()));
+    let request = endpoints[1].rtcp(|writer| writer.full_intra_request(20, core::iter::empty()));
+    for datagram in [nack, request] {
+        assert_eq!(receive(&mut forwarder, from, &datagram, at(900)), []);
+    }
+    assert_eq!(dropped(&forwarder), [("malformed", 2)]);
+}
