@@ -12,6 +12,9 @@ pub(crate) enum Protocol {
 }
 
 const STUN_HEADER_LENGTH: usize = 20;
+/// A STUN message fits into any path's MTU (RFC 8489 section 6.1). Longer ones would let strangers
+/// fill the queue with more memory than its limit stands for.
+const STUN_MAX_LENGTH: usize = 1500;
 const STUN_MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const DTLS_RECORD_HEADER_LENGTH: usize = 13;
 
@@ -33,7 +36,8 @@ fn is_stun(datagram: &[u8]) -> bool {
     let Some(body_length) = datagram.len().checked_sub(STUN_HEADER_LENGTH) else {
         return false;
     };
-    datagram[2..4] == (body_length as u16).to_be_bytes()
+    datagram.len() <= STUN_MAX_LENGTH
+        && datagram[2..4] == (body_length as u16).to_be_bytes()
         && body_length % 4 == 0
         && datagram[4..8] == STUN_MAGIC_COOKIE
 }
@@ -68,6 +72,12 @@ mod tests {
         let malformed = Err(DropReason::Rejected(Rejection::Malformed));
         assert_eq!(classify(&stun[..23]), malformed);
         assert_eq!(classify(&stun[..20]), malformed);
+        let mut long = vec![0; STUN_MAX_LENGTH + 4];
+        long[..20].copy_from_slice(&stun[..20]);
+        for (length, expected) in [(1500, Ok(Protocol::Stun)), (1504, malformed)] {
+            long[2..4].copy_from_slice(&(length as u16 - 20).to_be_bytes());
+            assert_eq!(classify(&long[..length]), expected);
+        }
         stun[4] = 0;
         assert_eq!(classify(&stun), malformed);
         assert_eq!(classify(&[22; 12]), malformed);
