@@ -260,7 +260,7 @@ async def test_a_port_in_use(credentials: Path) -> None:
             options_for(credentials, "https://127.0.0.1:1", "https://127.0.0.1:1", Limits()),
             port=taken.getsockname()[1],
         )
-        with pytest.raises(ConfigurationError, match=r"can't listen on 127\.0\.0\.1:") as caught:
+        with pytest.raises(ConfigurationError, match=r"listening address 127\.0\.0\.1:") as caught:
             async with running(options):
                 pass
         assert "\n" not in str(caught.value)

@@ -9,7 +9,8 @@ from pathlib import Path
 import aiohttp
 
 from halfkey.key_distributor.events import Event
-from halfkey.key_distributor.service import Address, KeyDistributorOptions
+from halfkey.key_distributor.service import KeyDistributorOptions
+from halfkey.serving import Address
 from halfkey.tls import client_context, server_context
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+from halfkey.backoff import Backoff
 from halfkey.event_stream import ServerSentEvent
 from halfkey.focus.broadcast import Broadcast
 from halfkey.focus.clients import MediaDistributorClient, Unavailable
@@ -37,19 +38,18 @@ class MediaEvents:
 
     async def run(self) -> None:
         """Follows the events, again and again, for as long as it isn't cancelled."""
-        delay = FIRST_DELAY
+        backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         while True:
             started = asyncio.get_running_loop().time()
             try:
                 await self._follow()
             except Unavailable as fault:
-                if delay == FIRST_DELAY:
+                if backoff.is_fresh:
                     _LOGGER.warning("%s; trying again", fault)
             # One that was followed for a while is likely to be back soon.
             if asyncio.get_running_loop().time() - started > LONGEST_DELAY:
-                delay = FIRST_DELAY
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
+                backoff.reset()
+            await asyncio.sleep(backoff.next_pause())
 
     async def _follow(self) -> None:
         """Follows the events once."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiohttp import web
 from yarl import URL
 
 from halfkey.errors import ConfigurationError
@@ -21,12 +18,11 @@ from halfkey.focus.joining import Joining
 from halfkey.focus.media_events import MediaEvents
 from halfkey.focus.removal import Removals
 from halfkey.focus.signalling import Signalling
+from halfkey.serving import Ready, serving
 from halfkey.tls import client_context, server_context
 
-_SHUTDOWN_TIMEOUT = 2.0
-
-Address = tuple[str, int]
-Ready = Callable[[dict[str, Address]], None]
+_SHUTDOWN_SECONDS = 2.0
+"""Longer than others': an Endpoint that joins waits for both Distributors."""
 
 
 @dataclass(frozen=True)
@@ -116,39 +112,14 @@ async def _serve(
     joining = Joining(conferences, broadcast, key_distributor, media_distributor, removals)
     media_events = MediaEvents(conferences, broadcast, removals, media_distributor)
     signalling = Signalling(conferences, broadcast, joining, removals)
-    # No access log: the path of a participation is what gives the right to end it.
-    runner = web.AppRunner(
-        signalling.application(), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT
-    )
-    await runner.setup()
-    try:
-        await _listen(runner, options, tls)
-        on_ready({"focus": _address(runner)})
+    async with serving(
+        signalling.application(),
+        "listening address",
+        (options.host, options.port),
+        tls,
+        patience=_SHUTDOWN_SECONDS,
+    ) as address:
+        on_ready({"focus": address})
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(removals.run())
             tasks.create_task(media_events.run())
-    finally:
-        await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, options: FocusOptions, tls: ssl.SSLContext) -> None:
-    site = web.TCPSite(runner, options.host, options.port, ssl_context=tls)
-    try:
-        await site.start()
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(
-            f"the Focus can't listen on {options.host}:{options.port}: {_reason(error)}; "
-            "give an address of this machine and a port that is free"
-        ) from None
-
-
-def _reason(error: OSError | OverflowError) -> str:
-    """What the system says, without asyncio's additions."""
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return " ".join(str(error).split())
-
-
-def _address(runner: web.AppRunner) -> Address:
-    host, port = runner.addresses[0][:2]
-    return str(host), int(port)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.events import Event
+from halfkey.serving import Connection
 
 TUNNELS_PER_MEDIA_DISTRIBUTOR = 16
 
@@ -84,27 +85,25 @@ class Driver:
         self.settle()
 
 
-class TunnelProtocol(asyncio.Protocol):
+class TunnelProtocol(Connection):
     """One tunnel's TLS connection, whichever side dialled."""
 
     def __init__(self, driver: Driver) -> None:
+        super().__init__()
         self._driver = driver
-        self._transport: asyncio.Transport | None = None
         self._tunnel_id: int | None = None
         self._media_distributor = b""
-        self._is_paused = False
-        self.ended = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is established, and with it who the Media Distributor is."""
-        if not isinstance(transport, asyncio.Transport):
+        super().connection_made(transport)
+        if self._transport is None:
             return
-        self._transport = transport
-        self._media_distributor = _identity(transport)
+        self._media_distributor = _identity(self._transport)
         if self._media_distributor:
             self._tunnel_id = self._driver.open(self, self._media_distributor)
         if self._tunnel_id is None:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Hands on what came."""
@@ -112,22 +111,12 @@ class TunnelProtocol(asyncio.Protocol):
             self._driver.core.receive_data(self._tunnel_id, data, self._driver.now)
             self._driver.settle()
 
-    def pause_writing(self) -> None:
-        """The peer reads too slowly: what is to be sent waits in the core, which bounds it."""
-        self._is_paused = True
-
-    def resume_writing(self) -> None:
-        """The peer has caught up."""
-        self._is_paused = False
-        self.flush()
-
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, fault: Exception | None) -> None:
         """The connection is gone."""
         if self._tunnel_id is not None:
             self._driver.lost(self._tunnel_id, self._media_distributor)
             self._tunnel_id = None
-        if not self.ended.done():
-            self.ended.set_result(None)
+        super().connection_lost(fault)
 
     def flush(self) -> None:
         """Writes what waits, unless the peer reads too slowly; closes what is over."""
@@ -140,11 +129,6 @@ class TunnelProtocol(asyncio.Protocol):
                 self._transport.write(data)
             if is_over:
                 self._transport.close()
-
-    def close(self) -> None:
-        """Closes the connection."""
-        if self._transport is not None:
-            self._transport.close()
 
 
 def _identity(transport: asyncio.Transport) -> bytes:

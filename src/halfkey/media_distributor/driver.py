@@ -13,6 +13,7 @@ from halfkey._media import Switch
 from halfkey.media_distributor.core import SUPPORTED_PROFILES, MediaDistributor
 from halfkey.media_distributor.events import Event
 from halfkey.media_distributor.path import SwitchPath
+from halfkey.serving import Connection
 from halfkey.tunnel import (
     EndpointDisconnect,
     MediaDistributorTunnel,
@@ -167,30 +168,24 @@ class Driver:
         self.settle()
 
 
-class TunnelProtocol(asyncio.Protocol):
-    """One tunnel's TLS connection to a Key Distributor, whichever side dialled.
-
-    Attributes:
-        ended: done when the connection is gone.
-    """
+class TunnelProtocol(Connection):
+    """One tunnel's TLS connection to a Key Distributor, whichever side dialled."""
 
     def __init__(self, driver: Driver) -> None:
+        super().__init__()
         self._driver = driver
         self._tunnel = MediaDistributorTunnel(int(profile) for profile in SUPPORTED_PROFILES)
-        self._transport: asyncio.Transport | None = None
-        self._is_paused = False
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is established: SupportedProfiles goes first."""
-        if not isinstance(transport, asyncio.Transport):
+        super().connection_made(transport)
+        if self._transport is None:
             return
-        self._transport = transport
-        connection = transport.get_extra_info("socket")
+        connection = self._transport.get_extra_info("socket")
         if connection is not None:
             _probe(connection)
         if not self._driver.tunnel_made(self):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Hands on what came."""
@@ -198,20 +193,10 @@ class TunnelProtocol(asyncio.Protocol):
         self._handle_events()
         self._driver.settle()
 
-    def pause_writing(self) -> None:
-        """The peer reads too slowly: what is to be sent waits in the tunnel, which bounds it."""
-        self._is_paused = True
-
-    def resume_writing(self) -> None:
-        """The peer has caught up."""
-        self._is_paused = False
-        self.flush()
-
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, fault: Exception | None) -> None:
         """The connection is gone."""
         self._driver.tunnel_lost(self)
-        if not self.ended.done():
-            self.ended.set_result(None)
+        super().connection_lost(fault)
 
     def send(self, message: TunneledDtls | EndpointDisconnect) -> None:
         """Queues a message."""
@@ -230,8 +215,7 @@ class TunnelProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         """Closes the connection."""
-        if self._transport is not None:
-            self._transport.close()
+        super().close()
         self._driver.tunnel_lost(self)
 
     def _handle_events(self) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from aiohttp import web
 
 from halfkey._media import Switch
 from halfkey.errors import ConfigurationError
@@ -18,13 +15,8 @@ from halfkey.media_distributor.advertising import advertised_host
 from halfkey.media_distributor.control import ControlAPI
 from halfkey.media_distributor.driver import Driver, TunnelProtocol
 from halfkey.media_distributor.events import Event
+from halfkey.serving import Address, Ready, binding, dialling, listening, serving
 from halfkey.tls import client_context, server_context
-
-TLS_HANDSHAKE_SECONDS = 10.0
-FIRST_REDIAL_SECONDS, LAST_REDIAL_SECONDS = 0.25, 15.0
-_SHUTDOWN_SECONDS = 1.0
-
-Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +53,6 @@ class MediaDistributorOptions:
     keep_forwarding_after_disconnect: bool = False
 
 
-Ready = Callable[[dict[str, Address]], None]
-
-
 def _ignore(_: Event) -> None:
     pass
 
@@ -87,7 +76,7 @@ async def run(
         await asyncio.Event().wait()
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def serve(
     options: MediaDistributorOptions, on_event: Callable[[Event], None] = _ignore
 ) -> AsyncIterator[dict[str, Address]]:
@@ -98,14 +87,15 @@ async def serve(
     """
     if options.dial is None and options.tunnel is None:
         raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
-    control_tls = server_context(options.certificate, options.key, options.trusted_focuses)
-    async with contextlib.AsyncExitStack() as stack:
+    own = options.certificate, options.key
+    control_tls = server_context(*own, options.trusted_focuses)
+    async with AsyncExitStack() as stack:
 
         def publish(event: Event) -> None:
             control.publish(event)
             on_event(event)
 
-        with _binding("media address", options.media):
+        with binding("media address", options.media):
             switch = Switch(*options.media, capture_bytes=options.capture_bytes)
         driver = Driver(switch, options.keep_forwarding_after_disconnect, publish)
         stack.callback(driver.close)
@@ -113,94 +103,18 @@ async def serve(
         control = ControlAPI(driver, advertised)
         addresses = {
             "media": driver.media_address,
-            "control": await _serve_control(options.control, control_tls, control, stack),
+            "control": await stack.enter_async_context(
+                serving(control.application(), "control address", options.control, control_tls)
+            ),
         }
+        stack.callback(control.close)
+        tunnel = partial(TunnelProtocol, driver)
         if options.tunnel is not None:
-            addresses["tunnel"] = await _listen(options, options.tunnel, driver, stack)
+            tls = server_context(*own, options.trusted_key_distributors)
+            addresses["tunnel"] = await stack.enter_async_context(
+                listening(tunnel, "tunnel address", options.tunnel, tls)
+            )
         if options.dial is not None:
-            context = client_context(
-                options.trusted_key_distributors, options.certificate, options.key
-            )
-            await stack.enter_async_context(_dialling(options.dial, context, driver))
+            tls = client_context(options.trusted_key_distributors, *own)
+            await stack.enter_async_context(dialling(tunnel, options.dial, tls))
         yield addresses
-
-
-async def _serve_control(
-    address: Address, context: ssl.SSLContext, api: ControlAPI, stack: contextlib.AsyncExitStack
-) -> Address:
-    runner = web.AppRunner(
-        api.application(), access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
-    )
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    stack.callback(api.close)
-    with _binding("control address", address):
-        await web.TCPSite(runner, *address, ssl_context=context).start()
-    bound: Address = runner.addresses[0][:2]
-    return bound
-
-
-async def _listen(
-    options: MediaDistributorOptions,
-    address: Address,
-    driver: Driver,
-    stack: contextlib.AsyncExitStack,
-) -> Address:
-    context = server_context(options.certificate, options.key, options.trusted_key_distributors)
-    with _binding("tunnel address", address):
-        server = await asyncio.get_running_loop().create_server(
-            lambda: TunnelProtocol(driver),
-            *address,
-            ssl=context,
-            ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
-        )
-    stack.callback(server.close)
-    bound: Address = server.sockets[0].getsockname()[:2]
-    return bound
-
-
-@contextlib.contextmanager
-def _binding(what: str, address: Address) -> Iterator[None]:
-    """Turns what the system says of an address into one line."""
-    try:
-        yield
-    except (OSError, OverflowError, ValueError) as fault:
-        problem = os.strerror(fault.errno) if isinstance(fault, OSError) and fault.errno else fault
-        raise ConfigurationError(
-            f"{what} {address[0]}:{address[1]}: {problem}; choose another host or port"
-        ) from None
-
-
-@contextlib.asynccontextmanager
-async def _dialling(
-    target: Address, context: ssl.SSLContext, driver: Driver
-) -> AsyncIterator[None]:
-    """Keeps a tunnel to a Key Distributor that waits for us."""
-    task = asyncio.create_task(_keep_dialling(target, context, driver))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def _keep_dialling(target: Address, context: ssl.SSLContext, driver: Driver) -> None:
-    """Dials, and dials again with growing pauses; a tunnel that lived resets them."""
-    pause = FIRST_REDIAL_SECONDS
-    loop = asyncio.get_running_loop()
-    while True:
-        dialled_at = loop.time()
-        with contextlib.suppress(OSError):
-            _, protocol = await loop.create_connection(
-                lambda: TunnelProtocol(driver),
-                *target,
-                ssl=context,
-                server_hostname=target[0],
-                ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
-            )
-            await protocol.ended
-        if loop.time() - dialled_at > LAST_REDIAL_SECONDS:
-            pause = FIRST_REDIAL_SECONDS
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LAST_REDIAL_SECONDS)
