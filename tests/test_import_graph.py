@@ -32,6 +32,7 @@ LAYERS = {
     "halfkey.backoff": WIRE,
     "halfkey.event_stream": WIRE,
     "halfkey.followers": SERVICE,
+    "halfkey.json_api": SERVICE,
     "halfkey.pki": SERVICE,
     "halfkey.serving": SERVICE,
     "halfkey.tls": SERVICE,

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from halfkey.event_stream import COMMENT, CONTENT_TYPE, ServerSentEvent
+from halfkey.json_api import fault
 
 MAXIMUM_FOLLOWERS = 64
 QUEUE_LENGTH = 1024
@@ -103,7 +104,7 @@ class Followers:
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """Answers a request with all events from now on."""
         if len(self._followers) >= MAXIMUM_FOLLOWERS:
-            return web.json_response({"error": "too many follow the events already"}, status=503)
+            return fault(503, "too many follow the events already")
         follower = Follower(QUEUE_LENGTH, cutting_off(request))
         # Said at once, so that the reader knows from when on it misses nothing.
         follower.put(b": following\n\n")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -15,8 +15,6 @@ _MAXIMUM_DETAIL = 300
 
 RETRY_AFTER = 5
 """Seconds after which what is unavailable now may be asked for again."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(Exception):  # noqa: N818 (an answer to a peer, not a fault of ours)

@@ -13,7 +13,6 @@ trusted bundle decides. A signed assertion has its place in the request, and is 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -21,6 +20,7 @@ from aiohttp import web
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
 from halfkey.followers import Followers
+from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.driver import Driver
 from halfkey.key_distributor.events import Event, event_as_dict
 from halfkey.key_distributor.registry import AdmissionRefused
@@ -75,6 +75,9 @@ class AdmissionRequest:
         return cls(parsed, tls_id, *texts)
 
 
+_FAULTS = answer_faults(AdmissionRefused, lambda refused: 400 if refused.malformed else 409)
+
+
 class AdmissionAPI:
     """The handlers; `application` gives them to aiohttp.
 
@@ -88,7 +91,7 @@ class AdmissionAPI:
 
     def application(self) -> web.Application:
         """The web application."""
-        application = web.Application(middlewares=[_faults], client_max_size=MAXIMUM_BODY)
+        application = web.Application(middlewares=[_FAULTS], client_max_size=MAXIMUM_BODY)
         application.add_routes(
             [
                 web.put(_PARTICIPANT, self._admit),
@@ -130,34 +133,15 @@ class AdmissionAPI:
         was_there = driver.core.remove(names["conference"], names["participant"], driver.now)
         driver.settle()
         if not was_there:
-            return _fault(404, "no such participant")
+            return fault(404, "no such participant")
         return web.Response(status=204)
 
     async def _rekey(self, request: web.Request) -> web.Response:
         was_there = self._driver.core.rekey(request.match_info["conference"], self._driver.now)
         self._driver.settle()
         if not was_there:
-            return _fault(404, "no such conference")
+            return fault(404, "no such conference")
         return web.Response(status=202)
 
     async def _statistics(self, _: web.Request) -> web.Response:
         return web.json_response(self._driver.core.snapshot())
-
-
-def _fault(status: int, line: str) -> web.Response:
-    return web.json_response({"error": line}, status=status)
-
-
-@web.middleware
-async def _faults(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Every fault of a request becomes one line."""
-    try:
-        return await handler(request)
-    except CodecError as fault:
-        return _fault(400, str(fault))
-    except AdmissionRefused as fault:
-        return _fault(400 if fault.malformed else 409, str(fault))
-    except web.HTTPException as fault:
-        return _fault(fault.status, fault.reason)

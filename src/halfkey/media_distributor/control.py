@@ -12,12 +12,11 @@ The caller shows a client certificate; TLS has judged it before anything comes h
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from halfkey.errors import CodecError
 from halfkey.followers import Followers
+from halfkey.json_api import answer_faults, fault
 from halfkey.media_distributor.core import AllocationRefusedError
 from halfkey.media_distributor.driver import Driver
 from halfkey.media_distributor.events import Event, as_dict
@@ -43,7 +42,9 @@ class ControlAPI:
 
     def application(self) -> web.Application:
         """The web application."""
-        application = web.Application(middlewares=[_faults], client_max_size=MAXIMUM_BODY)
+        application = web.Application(
+            middlewares=[answer_faults(AllocationRefusedError)], client_max_size=MAXIMUM_BODY
+        )
         application.add_routes(
             [
                 web.put(_PARTICIPANT, self._allocate),
@@ -82,7 +83,7 @@ class ControlAPI:
         names = request.match_info
         was_there = self._driver.core.remove((names["conference"], names["participant"]))
         self._driver.settle()
-        return web.Response(status=204) if was_there else _fault(404, "no such participant")
+        return web.Response(status=204) if was_there else fault(404, "no such participant")
 
     async def _statistics(self, _: web.Request) -> web.Response:
         return web.json_response(self._driver.statistics())
@@ -92,22 +93,3 @@ class ControlAPI:
         return web.json_response(
             {str(ssrc): base64.b64encode(data).decode() for ssrc, data in captured.items()}
         )
-
-
-def _fault(status: int, line: str) -> web.Response:
-    return web.json_response({"error": line}, status=status)
-
-
-@web.middleware
-async def _faults(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Every fault of a request becomes one line."""
-    try:
-        return await handler(request)
-    except CodecError as fault:
-        return _fault(400, str(fault))
-    except AllocationRefusedError as fault:
-        return _fault(409, str(fault))
-    except web.HTTPException as fault:
-        return _fault(fault.status, fault.reason)
