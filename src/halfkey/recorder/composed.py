@@ -37,7 +37,7 @@ class Composed:
     def __init__(self, out: Path, *, overwrite: bool) -> None:
         self._out = out
         self._claimed = claim(out, overwrite=overwrite)
-        self._fresh = self._claimed.seek(0, 2) == 0
+        self._fresh = out.stat().st_size == 0
         self._file: MatroskaFile | None = None
         self._scene = Scene()
         self._waiting: deque[tuple[float, str, VideoFrame]] = deque(maxlen=_WAITING)

@@ -14,16 +14,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
-from av.container import Chapter as ContainerChapter
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from halfkey.recorder.matroska import CLUSTER_MS, claim, writing
 from halfkey.recorder.speaker import NamedChapter
+
+if TYPE_CHECKING:
+    from av.container import Chapter as ContainerChapter  # a name of the stubs only
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,7 @@ def finish(parts: Sequence[Part], out: Path, chapters: Sequence[NamedChapter], t
         with file, writing(out):
             with av.open(file, "w", "matroska", options=_options()) as container:
                 container.metadata["title"] = title
-                container.set_chapters(_chapters(chapters))
-                _copy(parts, container)
+                _copy(parts, container, _chapters(chapters))
             os.fsync(file.fileno())
         with writing(out):
             beside.replace(out)
@@ -81,7 +82,9 @@ def _chapters(chapters: Sequence[NamedChapter]) -> list[ContainerChapter]:
     ]
 
 
-def _copy(parts: Sequence[Part], container: OutputContainer) -> None:
+def _copy(
+    parts: Sequence[Part], container: OutputContainer, chapters: list[ContainerChapter]
+) -> None:
     with ExitStack() as stack:
         flows = []
         for part in parts:
@@ -92,6 +95,8 @@ def _copy(parts: Sequence[Part], container: OutputContainer) -> None:
                 if part.title is not None:
                     copy.metadata["title"] = part.title
             flows.append(_packets(source, copies))
+        # Not before there are streams: PyAV begins the file when it is given chapters.
+        container.set_chapters(chapters)
         for _, packet in heapq.merge(*flows, key=lambda timed: timed[0]):
             container.mux_one(packet)
 

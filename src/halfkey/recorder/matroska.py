@@ -83,7 +83,8 @@ class MatroskaFile:
         self._file = file
         options = {"cluster_time_limit": str(CLUSTER_MS), "flush_packets": "1"}
         with writing(path):
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             self._container: OutputContainer = av.open(file, "w", "matroska", options=options)
 
     def add_video(self, width: int, height: int, rate: int, bit_rate: int) -> VideoStream:

@@ -5,10 +5,12 @@ It has no thread and no clock: `now` and all arrivals come in, in seconds of one
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from halfkey.recorder.audio import BLOCK, RATE, loudness
 from halfkey.recorder.layout import Layout
+from halfkey.recorder.scene import Person
 from halfkey.recorder.speaker import Floor, NamedChapter
 from halfkey.recorder.timeline import Heard, Source, Timeline
 
@@ -54,28 +56,33 @@ class Recording:
         self._start = start
         self._title = title
         self._names: dict[str, str] = {}
+        self._changes: deque[tuple[float, list[Person]]] = deque()
         self._seconds = 0.0
         layout.start()
 
     # What comes in
 
-    def add(self, source: Source) -> None:
+    def add(self, source: Source, now: float) -> None:
         """A source came."""
         self._timeline.add(source)
         if len(self._names) < NAME_LIMIT or source.participant_id in self._names:
             self._names[source.participant_id] = source.name
-        self._layout.people(self._timeline.people())
+        self._attendance_changed(now)
 
-    def remove(self, ssrc: int) -> None:
+    def remove(self, ssrc: int, now: float) -> None:
         """A source went."""
         self._timeline.remove(ssrc)
-        self._layout.people(self._timeline.people())
+        self._attendance_changed(now)
 
-    def rename(self, participant_id: str, name: str) -> None:
+    def rename(self, participant_id: str, name: str, now: float) -> None:
         """A participant has another name."""
         if self._timeline.rename(participant_id, name):
             self._names[participant_id] = name
-            self._layout.people(self._timeline.people())
+            self._attendance_changed(now)
+
+    def _attendance_changed(self, now: float) -> None:
+        # Whoever leaves is heard and seen up to then, which isn't written yet.
+        self._changes.append((now - self._start, self._timeline.people()))
 
     def reported(self, ssrc: int, ntp: float, timestamp: float) -> None:
         """A sender report came; see `StreamClock.reported`."""
@@ -100,6 +107,8 @@ class Recording:
     def _write(self, until: float) -> None:
         for position, heard in self._timeline.blocks(until):
             end = (position + BLOCK) / RATE
+            while self._changes and self._changes[0][0] <= end:
+                self._layout.people(self._changes.popleft()[1])
             if self._floor.heard(end, _loudness(heard)):
                 self._layout.speaking(self._floor.speaker)
             self._layout.sound(position, heard)

@@ -141,11 +141,11 @@ class Recorder:
         self, endpoint: Endpoint, worker: Worker, tasks: list[asyncio.Task[None]]
     ) -> None:
         end = time.monotonic()
-        await endpoint.close()
         tasks = [*tasks, *self._readers.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await endpoint.close()
         await asyncio.to_thread(worker.stop, end)
         if worker.failure is not None:
             self._cut_short = str(worker.failure)
@@ -175,8 +175,8 @@ class Recorder:
             self._report({"event": "track", **what})
             self._add(event, worker)
         elif isinstance(event, TrackRemoved):
-            ssrc = event.ssrc
-            worker.post(lambda recording: recording.remove(ssrc))
+            ssrc, now = event.ssrc, time.monotonic()
+            worker.post(lambda recording: recording.remove(ssrc, now))
         elif isinstance(event, Terminated):
             self._report({"event": "terminated", "reason": event.reason, "at": event.at})
             self._cut_short = f"the Key Distributor ended the association: {event.reason}"
@@ -184,7 +184,8 @@ class Recorder:
 
     def _add(self, added: TrackAdded, worker: Worker) -> None:
         source = Source(added.ssrc, added.participant_id, added.name, added.kind)
-        worker.post(lambda recording: recording.add(source))
+        now = time.monotonic()
+        worker.post(lambda recording: recording.add(source, now))
         previous = self._readers.pop(added.ssrc, None)
         if previous is not None:
             previous.cancel()
@@ -210,7 +211,8 @@ class Recorder:
 
 
 def _renaming(identifier: str, name: str) -> Task:
-    return lambda recording: recording.rename(identifier, name)
+    now = time.monotonic()
+    return lambda recording: recording.rename(identifier, name, now)
 
 
 async def _read(added: TrackAdded, worker: Worker) -> None:

@@ -98,8 +98,8 @@ class Floor:
         return self._judge(at)
 
     def _judge(self, at: float) -> bool:
-        loudest = max(self._levels, key=lambda who: self._levels[who], default=None)
-        if loudest is None or not self._takes_the_floor(loudest):
+        loudest = self._challenger()
+        if loudest is None:
             if self._challenge is not None and at - self._challenge.seen > _PAUSE:
                 self._challenge = None
             return False
@@ -110,6 +110,15 @@ class Floor:
             return False
         self._turn(loudest, self._challenge.since)
         return True
+
+    def _challenger(self) -> str | None:
+        """Who may take the floor; among equals, who was first to try."""
+        able = {who: level for who, level in self._levels.items() if self._takes_the_floor(who)}
+        loudest = max(able, key=lambda who: able[who], default=None)
+        if loudest is None or self._challenge is None:
+            return loudest
+        earlier = able.get(self._challenge.person, SILENCE)
+        return self._challenge.person if able[loudest] < earlier + MARGIN else loudest
 
     def _takes_the_floor(self, person: str) -> bool:
         level = self._levels[person]
