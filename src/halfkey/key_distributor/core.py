@@ -135,7 +135,7 @@ class KeyDistributor:
             conference: its name.
             participant: the id within the conference.
             now: monotonic seconds.
-            reason: ``"left"`` or ``"evicted"``.
+            reason: ``"left"``, ``"evicted"`` or ``"replaced"``.
         """
         found = self._registry.find(conference, participant)
         if found is None:
@@ -146,6 +146,24 @@ class KeyDistributor:
         self._events.append(Removed(conference, participant, reason))
         self._settle(now)
         return True
+
+    def find(self, conference: str, participant: str) -> Participant | None:
+        """The participant of that id, if it is admitted."""
+        return self._registry.find(conference, participant)
+
+    def conference(self, name: str) -> Conference | None:
+        """The conference of that name, if anybody is admitted to it."""
+        return self._registry.conferences.get(name)
+
+    def devices(self, conference: str, identity: str) -> list[Participant]:
+        """Those participants of a conference who are this person, in the order of admission."""
+        place = self.conference(conference)
+        admitted = place.participants.values() if place is not None else ()
+        return [
+            one
+            for one in admitted
+            if one.identity is not None and one.identity.person.identity == identity
+        ]
 
     def rekey(self, conference: str, now: float) -> bool:
         """Gives everybody in the conference a new EKTKey; False if there is no such conference.

@@ -33,7 +33,8 @@ class Removed:
     Attributes:
         conference: its conference.
         participant: its id within the conference.
-        reason: ``"left"``, as the Focus said, or ``"evicted"``, as an operator did.
+        reason: ``"left"``, as the Focus said, ``"evicted"``, as an operator did, or
+            ``"replaced"``, by another device of the same person.
     """
 
     name: ClassVar[str] = "removed"

@@ -1,0 +1,320 @@
+"""What a Key Distributor remembers across restarts, in SQLite.
+
+Who is invited, which conferences have a policy of their own, who is admitted at the moment, which
+assertions were used. Never an EKT key, and never the secret of an invite: whoever reads this file
+learns who meets whom, and can open nothing and join nothing.
+
+Every change is on the disk when its method returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from halfkey.errors import ConfigurationError
+from halfkey.identity.claims import Person
+from halfkey.identity.invite import Invite
+from halfkey.key_distributor.policy import ConferencePolicy
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE invites (
+    id TEXT PRIMARY KEY,
+    conference TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    thumbprint TEXT NOT NULL UNIQUE,
+    expires_at INTEGER,
+    devices INTEGER NOT NULL,
+    revoked INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE conferences (
+    name TEXT PRIMARY KEY,
+    policy TEXT NOT NULL
+) STRICT;
+CREATE TABLE admissions (
+    conference TEXT NOT NULL,
+    participant TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (conference, participant)
+) STRICT;
+CREATE TABLE nonces (
+    thumbprint TEXT NOT NULL,
+    nonce TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (thumbprint, nonce)
+) STRICT;
+CREATE INDEX nonces_by_time ON nonces (until);
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRecord:
+    """An admission as it is kept.
+
+    Attributes:
+        conference: its conference.
+        participant: its id there.
+        fingerprint: of its certificate, as in SDP.
+        tls_id: its tls-id.
+        own_tls_id: ours towards it.
+        person: who it is; None where the Focus's word was enough.
+        ssrcs: that its assertion binds.
+        nonce: of its assertion.
+        assertion: its a=identity value, or None.
+        own_assertion: ours, or None.
+        admitted_at: Unix time, seconds.
+    """
+
+    conference: str
+    participant: str
+    fingerprint: str
+    tls_id: str
+    own_tls_id: str
+    person: Person | None
+    ssrcs: tuple[int, ...]
+    nonce: str
+    assertion: str | None = field(repr=False)
+    own_assertion: str | None = field(repr=False)
+    admitted_at: float
+
+
+class Store:
+    """The database; for one process at a time.
+
+    Args:
+        path: the file, made if there is none; None keeps everything in memory.
+
+    Raises:
+        ConfigurationError: the file can't be used; the message says why.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        with self._named():
+            if path is not None:
+                # Made with its rights before SQLite would make it with others.
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._database = sqlite3.connect(
+                ":memory:" if path is None else path, timeout=0, isolation_level=None
+            )
+            # One process at a time: a second one would admit beside the first.
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._database.close()
+
+    def next_instance(self) -> int:
+        """A number that grows with every start."""
+        with self._changing() as database:
+            database.execute(
+                "INSERT INTO counters VALUES ('instance', 1) "
+                "ON CONFLICT (name) DO UPDATE SET value = value + 1"
+            )
+            query = "SELECT value FROM counters WHERE name = 'instance'"
+            value: int = database.execute(query).fetchone()[0]
+        return value
+
+    # Invites
+
+    def add_invite(self, invite: Invite) -> None:
+        """Notes a fresh invite."""
+        values = (
+            *(invite.id, invite.conference, invite.name, invite.role),
+            *(invite.thumbprint, invite.expires_at, invite.devices),
+        )
+        with self._changing() as database:
+            database.execute(
+                "INSERT INTO invites (id, conference, name, role, thumbprint, expires_at, devices) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+
+    def revoke_invite(self, identifier: str) -> bool:
+        """Makes an invite useless for good; False if there is none, or it was revoked before."""
+        with self._changing() as database:
+            update = "UPDATE invites SET revoked = 1 WHERE id = ? AND revoked = 0"
+            return database.execute(update, (identifier,)).rowcount == 1
+
+    def invite_by_thumbprint(self, thumbprint: str) -> Invite | None:
+        """The invite whose key has this thumbprint, unless it was revoked."""
+        rows = self._invites("thumbprint = ? AND revoked = 0", thumbprint)
+        return next(rows, None)
+
+    def invite(self, identifier: str) -> Invite | None:
+        """The invite of that id, unless it was revoked."""
+        return next(self._invites("id = ? AND revoked = 0", identifier), None)
+
+    def invites(self, conference: str | None = None) -> list[Invite]:
+        """Those that were not revoked, of one conference or of all."""
+        if conference is None:
+            return list(self._invites("revoked = 0"))
+        return list(self._invites("revoked = 0 AND conference = ?", conference))
+
+    def _invites(self, condition: str, *values: str) -> Iterator[Invite]:
+        columns = "id, conference, name, role, thumbprint, expires_at, devices"
+        query = f"SELECT {columns} FROM invites WHERE {condition} ORDER BY rowid"  # noqa: S608
+        for (
+            identifier,
+            conference,
+            name,
+            role,
+            thumbprint,
+            expires_at,
+            devices,
+        ) in self._database.execute(query, values):
+            yield Invite(
+                id=identifier,
+                conference=conference,
+                name=name,
+                role=role,
+                thumbprint=thumbprint,
+                expires_at=expires_at,
+                devices=devices,
+            )
+
+    # Conferences
+
+    def policy(self, conference: str) -> ConferencePolicy:
+        """What holds for the conference; the defaults if nothing was set."""
+        row = self._database.execute(
+            "SELECT policy FROM conferences WHERE name = ?", (conference,)
+        ).fetchone()
+        return ConferencePolicy() if row is None else _policy_from(json.loads(row[0]))
+
+    def set_policy(self, conference: str, policy: ConferencePolicy) -> None:
+        """Notes what shall hold for the conference from its next beginning on."""
+        text = json.dumps(_policy_as_dict(policy))
+        with self._changing() as database:
+            database.execute("INSERT OR REPLACE INTO conferences VALUES (?, ?)", (conference, text))
+
+    # Admissions
+
+    def save_admission(self, record: AdmissionRecord) -> None:
+        """Notes an admission."""
+        fields = {name: getattr(record, name) for name in AdmissionRecord.__slots__}
+        person = record.person
+        fields["person"] = None if person is None else _person_as_dict(person)
+        key = fields.pop("conference"), fields.pop("participant")
+        with self._changing() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO admissions VALUES (?, ?, ?)", (*key, json.dumps(fields))
+            )
+
+    def delete_admission(self, conference: str, participant: str) -> None:
+        """Notes that an admission has ended."""
+        with self._changing() as database:
+            delete = "DELETE FROM admissions WHERE conference = ? AND participant = ?"
+            database.execute(delete, (conference, participant))
+
+    def admissions(self) -> list[AdmissionRecord]:
+        """All that stand, in the order of admission."""
+        query = "SELECT conference, participant, record FROM admissions ORDER BY rowid"
+        return [
+            _admission(conference, participant, json.loads(record))
+            for conference, participant, record in self._database.execute(query)
+        ]
+
+    # Assertions
+
+    def use_nonce(self, thumbprint: str, nonce: str, until: float, now: float) -> bool:
+        """Notes that an assertion was used; False if it had been.
+
+        Args:
+            thumbprint: of the key that signed it.
+            nonce: its own.
+            until: Unix time after which it is refused for its age anyhow.
+            now: Unix time; what is older than that is forgotten.
+        """
+        with self._changing() as database:
+            database.execute("DELETE FROM nonces WHERE until < ?", (int(now),))
+            insert = "INSERT OR IGNORE INTO nonces VALUES (?, ?, ?)"
+            return database.execute(insert, (thumbprint, nonce, int(until) + 1)).rowcount == 1
+
+    # Inside
+
+    def _migrate(self) -> None:
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise ConfigurationError(
+                f"{self._path}: it was written by a newer Halfkey; use that one, or another file"
+            )
+        if version == 0:
+            script = f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            self._database.executescript(script)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._database
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """What the system says of the file, in one line."""
+        try:
+            yield
+        except sqlite3.OperationalError as fault:
+            is_locked = "locked" in str(fault)
+            fix = "stop the other Key Distributor" if is_locked else "name a file that is writable"
+            raise ConfigurationError(f"{self._path}: can't be used ({fault}); {fix}") from None
+        except sqlite3.DatabaseError as fault:
+            raise ConfigurationError(
+                f"{self._path}: is no database of a Key Distributor ({fault}); name another file"
+            ) from None
+        except OSError as fault:
+            raise ConfigurationError(
+                f"{self._path}: can't be used ({fault.strerror}); name a file that is writable"
+            ) from None
+
+
+def _person_as_dict(person: Person) -> dict[str, str]:
+    return {name: getattr(person, name) for name in Person.__slots__}
+
+
+def _admission(conference: str, participant: str, record: dict[str, Any]) -> AdmissionRecord:
+    person = record.pop("person")
+    ssrcs = tuple(record.pop("ssrcs"))
+    return AdmissionRecord(
+        conference=conference,
+        participant=participant,
+        person=None if person is None else Person(**person),
+        ssrcs=ssrcs,
+        **record,
+    )
+
+
+def _policy_as_dict(policy: ConferencePolicy) -> dict[str, Any]:
+    allowed = policy.media_distributors
+    return {
+        "media_distributors": None if allowed is None else sorted(one.hex() for one in allowed),
+        "rekey_on_join": policy.rekey_on_join,
+        "waiting_room": policy.waiting_room,
+    }
+
+
+def _policy_from(value: dict[str, Any]) -> ConferencePolicy:
+    allowed = value["media_distributors"]
+    return ConferencePolicy(
+        media_distributors=None if allowed is None else frozenset(map(bytes.fromhex, allowed)),
+        rekey_on_join=value["rekey_on_join"],
+        waiting_room=value["waiting_room"],
+    )

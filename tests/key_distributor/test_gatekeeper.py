@@ -1,0 +1,349 @@
+"""Who is let in, by real assertions in real offers; and every way in which a Focus may lie."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from halfkey import dtls
+from halfkey.dtls import Fingerprint
+from halfkey.identity.claims import MAXIMUM_AGE, AssertionRefused, Binding, Claims
+from halfkey.identity.invite import Invite, InviteSecret, InviteVerifier
+from halfkey.identity.verifier import Verifiers
+from halfkey.key_distributor.core import KeyDistributor
+from halfkey.key_distributor.gatekeeper import (
+    HOST,
+    MAXIMUM_WAITING,
+    WAITING_SECONDS,
+    AdmissionRequest,
+    Gatekeeper,
+    MustWait,
+)
+from halfkey.key_distributor.policy import ConferencePolicy, Policy
+from halfkey.key_distributor.registry import Admission, AdmissionRefused
+from halfkey.key_distributor.store import Store
+from halfkey.sdp import build_offer
+from halfkey.sdp.transport import Transport
+
+KD_CERTIFICATE = dtls.Certificate.generate("kd")
+NOW = 1_790_000_000.0
+
+
+@dataclass
+class Person:
+    """Somebody with an invite, who makes a fresh certificate for each attempt."""
+
+    name: str = "Alice"
+    role: str = "participant"
+    conference: str = "board"
+    devices: int = 1
+    expires_at: int | None = None
+    secret: InviteSecret = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.secret = InviteSecret.make(self.conference)
+
+    def invite(self) -> Invite:
+        return Invite(
+            f"id-{self.name}",
+            self.conference,
+            self.name,
+            self.role,
+            self.secret.thumbprint,
+            self.expires_at,
+            self.devices,
+        )
+
+    def request(self, participant: str, at: float = NOW) -> AdmissionRequest:
+        fingerprint = Fingerprint.of(os.urandom(16))
+        tls_id = os.urandom(15).hex()
+        ssrc = int.from_bytes(os.urandom(4), "big")
+        binding = Binding(self.conference, fingerprint, tls_id, (ssrc,))
+        assertion = str(self.secret.sign(Claims.of(binding, self.role, int(at))))
+        offer = build_offer(
+            session_id=1,
+            transport=Transport(str(fingerprint), tls_id, "ufrag", "p" * 24),
+            sources=[("audio", ssrc)],
+            audio_slots=1,
+            video_slots=0,
+            cname="cname",
+            identity=assertion,
+        )
+        return AdmissionRequest(
+            self.conference, participant, fingerprint, tls_id, offer.text, assertion
+        )
+
+
+class Gate:
+    """A gatekeeper with a real core, a real store, and a clock to be set."""
+
+    def __init__(self, *, believe_focus: bool = False, policy: Policy | None = None) -> None:
+        self.now = NOW
+        self.store = Store(None)
+        self.core = KeyDistributor(policy or Policy(), KD_CERTIFICATE, policy_of=self.store.policy)
+        self.gatekeeper = Gatekeeper(
+            self.core,
+            self.store,
+            Verifiers([InviteVerifier(self.store.invite_by_thumbprint)]),
+            lambda participant, fingerprint: f"{participant.id} {fingerprint}",
+            believe_focus=believe_focus,
+            clock=lambda: self.now,
+        )
+
+    def invite(self, person: Person) -> Person:
+        self.store.add_invite(person.invite())
+        return person
+
+    def admit(self, request: AdmissionRequest) -> Admission:
+        return self.gatekeeper.admit(request, self.now - NOW)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def alice(gate: Gate) -> Person:
+    return gate.invite(Person())
+
+
+def test_who_is_invited_is_admitted_and_answered(gate: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    admission = gate.admit(request)
+    assert admission.is_new
+    assert admission.assertion == f"p1 {KD_CERTIFICATE.fingerprint()}"
+    admitted = gate.core.find("board", "p1")
+    assert admitted is not None
+    assert admitted.identity is not None
+    assert admitted.identity.person.name == "Alice"
+    assert admitted.identity.assertion == request.assertion
+    assert admitted.fingerprint == request.fingerprint
+
+
+def test_the_same_request_again_gives_the_same_answer(gate: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    first = gate.admit(request)
+    gate.now += 10 * MAXIMUM_AGE  # the Focus may have been away for long
+    assert gate.admit(request) == replace(first, is_new=False)
+
+
+def test_an_assertion_is_good_once(gate: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    gate.admit(request)
+    with pytest.raises(AdmissionRefused, match="used before"):
+        gate.admit(replace(request, participant="p2"))
+    gate.core.remove("board", "p1", 0.0)
+    with pytest.raises(AdmissionRefused, match="used before"):
+        gate.admit(request)
+    assert gate.admit(alice.request("p2")).is_new
+
+
+def test_an_old_assertion_is_refused(gate: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    gate.now += 2 * MAXIMUM_AGE
+    with pytest.raises(AssertionRefused) as caught:
+        gate.admit(request)
+    assert caught.value.reason == "expired"
+    assert gate.core.find("board", "p1") is None
+
+
+def test_who_is_not_invited_is_refused(gate: Gate, alice: Person) -> None:
+    with pytest.raises(AssertionRefused) as caught:
+        gate.admit(Person("Mallory").request("p1"))
+    assert caught.value.reason == "key"
+    assert gate.admit(alice.request("p1")).is_new
+
+
+def test_a_revoked_invite_is_refused(gate: Gate, alice: Person) -> None:
+    gate.admit(alice.request("p1"))
+    gate.store.revoke_invite("id-Alice")
+    with pytest.raises(AssertionRefused) as caught:
+        gate.admit(alice.request("p2"))
+    assert caught.value.reason == "key"
+
+
+def test_an_expired_invite_is_refused(gate: Gate) -> None:
+    bob = gate.invite(Person("Bob", expires_at=int(NOW) + 100))
+    gate.admit(bob.request("p1"))
+    gate.now += 100
+    with pytest.raises(AssertionRefused) as caught:
+        gate.admit(bob.request("p2", gate.now))
+    assert caught.value.reason == "expired"
+
+
+# What a Focus may try
+
+
+def test_no_assertion_no_admission(gate: Gate, alice: Person) -> None:
+    request = replace(alice.request("p1"), assertion=None)
+    with pytest.raises(AdmissionRefused, match="join with a link"):
+        gate.admit(request)
+    # The switch for closed networks, so that it is known to be what refuses here.
+    assert Gate(believe_focus=True).admit(request).assertion is None
+
+
+def test_where_the_focus_is_believed_an_assertion_is_still_verified() -> None:
+    gate = Gate(believe_focus=True)
+    with pytest.raises(AssertionRefused):
+        gate.admit(Person("Mallory").request("p1"))
+
+
+def test_another_fingerprint_than_the_offers(gate: Gate, alice: Person) -> None:
+    swapped = replace(alice.request("p1"), fingerprint=Fingerprint.of(b"the Focus's own"))
+    with pytest.raises(AdmissionRefused, match="not the offer's"):
+        gate.admit(swapped)
+
+
+def test_another_tls_id_than_the_offers(gate: Gate, alice: Person) -> None:
+    with pytest.raises(AdmissionRefused, match="not the offer's"):
+        gate.admit(replace(alice.request("p1"), tls_id="z" * 30))
+
+
+def test_an_offer_with_the_focuss_own_certificate(gate: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    own = Fingerprint.of(b"the Focus's own")
+    assert request.offer is not None
+    offer = request.offer.replace(str(request.fingerprint), str(own))
+    with pytest.raises(AssertionRefused) as caught:
+        gate.admit(replace(request, offer=offer, fingerprint=own))
+    assert caught.value.reason == "fingerprint"
+
+
+def test_an_offer_with_more_sources(gate: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    assert request.offer is not None
+    ssrc = next(line for line in request.offer.splitlines() if line.startswith("a=ssrc:"))
+    other = request.offer.replace(ssrc.split(":")[1].split(" ")[0], "77")
+    with pytest.raises(AssertionRefused) as caught:
+        gate.admit(replace(request, offer=other))
+    assert caught.value.reason == "ssrcs"
+
+
+def test_somebody_elses_assertion(gate: Gate, alice: Person) -> None:
+    bob = gate.invite(Person("Bob"))
+    request, others = alice.request("p1"), bob.request("p2")
+    with pytest.raises(AdmissionRefused, match="not the offer's"):
+        gate.admit(replace(request, assertion=others.assertion))
+
+
+def test_another_conference(gate: Gate, alice: Person) -> None:
+    with pytest.raises(AssertionRefused) as caught:
+        gate.admit(replace(alice.request("p1"), conference="other"))
+    assert caught.value.reason == "conference"
+
+
+@pytest.mark.parametrize("offer", [None, "", "v=0\r\n"])
+def test_an_assertion_without_a_usable_offer(gate: Gate, alice: Person, offer: str | None) -> None:
+    with pytest.raises(AdmissionRefused) as caught:
+        gate.admit(replace(alice.request("p1"), offer=offer))
+    assert caught.value.malformed
+
+
+# Devices
+
+
+def test_one_device_takes_the_place_of_the_other(gate: Gate, alice: Person) -> None:
+    gate.admit(alice.request("p1"))
+    gate.admit(alice.request("p2"))
+    assert gate.core.find("board", "p1") is None
+    assert gate.core.find("board", "p2") is not None
+
+
+def test_as_many_devices_as_the_invite_allows(gate: Gate) -> None:
+    bob = gate.invite(Person("Bob", devices=2))
+    for participant in ("p1", "p2", "p3"):
+        gate.admit(bob.request(participant))
+    assert [one.id for one in gate.core.devices("board", "invite:id-Bob")] == ["p2", "p3"]
+
+
+def test_a_refused_device_takes_nobodys_place() -> None:
+    gate = Gate(policy=Policy(participants=1))
+    alice = gate.invite(Person())
+    gate.admit(alice.request("p1"))
+    with pytest.raises(AdmissionRefused, match="full"):
+        gate.admit(alice.request("p2"))
+    assert gate.core.find("board", "p1") is not None
+
+
+# The waiting room
+
+
+@pytest.fixture
+def closed(gate: Gate) -> Gate:
+    gate.store.set_policy("board", ConferencePolicy(waiting_room=True))
+    return gate
+
+
+def test_who_waits_is_seen_and_let_in(closed: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    with pytest.raises(MustWait):
+        closed.admit(request)
+    assert closed.core.find("board", "p1") is None
+    ((key, waiting),) = closed.gatekeeper.waiting("board").items()
+    assert waiting.identity.person.name == "Alice"
+    assert closed.gatekeeper.waiting("other") == {}
+    closed.now += WAITING_SECONDS / 2
+    with pytest.raises(MustWait):
+        closed.admit(replace(request, participant="p2"))  # the Focus numbers each attempt anew
+    assert closed.gatekeeper.let_in("board", key)
+    closed.now += 0.9 * WAITING_SECONDS  # older by now than any assertion may be
+    assert closed.now - NOW > MAXIMUM_AGE
+    assert closed.admit(replace(request, participant="p3")).is_new
+    assert closed.gatekeeper.waiting("board") == {}
+
+
+def test_being_let_in_is_good_once(closed: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    with pytest.raises(MustWait):
+        closed.admit(request)
+    (key,) = closed.gatekeeper.waiting("board")
+    closed.gatekeeper.let_in("board", key)
+    closed.admit(request)
+    with pytest.raises(MustWait):
+        closed.admit(alice.request("p2"))
+
+
+def test_who_is_turned_away_stays_out(closed: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    with pytest.raises(MustWait):
+        closed.admit(request)
+    (key,) = closed.gatekeeper.waiting("board")
+    assert closed.gatekeeper.reject("board", key)
+    with pytest.raises(AdmissionRefused, match="did not let you in"):
+        closed.admit(request)
+    assert not closed.gatekeeper.let_in("board", key)
+
+
+def test_an_operator_names_somebody_who_waits(closed: Gate, alice: Person) -> None:
+    with pytest.raises(MustWait):
+        closed.admit(alice.request("p1"))
+    (key,) = closed.gatekeeper.waiting("board")
+    assert not closed.gatekeeper.let_in("other", key)
+    assert not closed.gatekeeper.reject("board", "nobody")
+
+
+def test_a_host_need_not_wait(closed: Gate) -> None:
+    host = closed.invite(Person("Hedda", role=HOST))
+    assert closed.admit(host.request("p1")).is_new
+
+
+def test_who_stops_asking_is_forgotten(closed: Gate, alice: Person) -> None:
+    with pytest.raises(MustWait):
+        closed.admit(alice.request("p1"))
+    closed.now += WAITING_SECONDS + 1
+    assert closed.gatekeeper.waiting("board") == {}
+
+
+def test_a_waiting_room_is_bounded(closed: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAXIMUM_WAITING >= 100
+    monkeypatch.setattr("halfkey.key_distributor.gatekeeper.MAXIMUM_WAITING", 3)
+    people = [closed.invite(Person(f"Person-{number}")) for number in range(5)]
+    for person in people:
+        with pytest.raises(MustWait):
+            closed.admit(person.request("p"))
+    waiting = closed.gatekeeper.waiting("board").values()
+    names = [one.identity.person.name for one in waiting]
+    assert names == ["Person-2", "Person-3", "Person-4"]

@@ -1,0 +1,160 @@
+"""What survives a restart, and what never gets onto the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from halfkey.errors import ConfigurationError
+from halfkey.identity.claims import Person
+from halfkey.identity.invite import Invite, InviteSecret
+from halfkey.key_distributor.policy import ConferencePolicy
+from halfkey.key_distributor.store import AdmissionRecord, Store
+
+SECRET = InviteSecret.make("board")
+INVITE = Invite("a1b2", "board", "Alice Ölander", "host", SECRET.thumbprint, 2_000_000_000, 3)
+RECORD = AdmissionRecord(
+    conference="board",
+    participant="p1",
+    fingerprint="sha-256 AB",
+    tls_id="t" * 20,
+    own_tls_id="u" * 20,
+    person=Person("invite:a1b2", "Alice", "host", "invite", SECRET.thumbprint),
+    ssrcs=(1, 0xFFFFFFFF),
+    nonce="n" * 22,
+    assertion="YXNzZXJ0aW9u",
+    own_assertion="b3du",
+    admitted_at=1_790_000_000.5,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kd.sqlite"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    made = Store(path)
+    yield made
+    made.close()
+
+
+def reopened(store: Store, path: Path) -> Store:
+    store.close()
+    return Store(path)
+
+
+def test_invites_are_found_by_key_until_they_are_revoked(store: Store, path: Path) -> None:
+    store.add_invite(INVITE)
+    store = reopened(store, path)
+    assert store.invite_by_thumbprint(SECRET.thumbprint) == INVITE
+    assert store.invite("a1b2") == INVITE
+    assert store.invites() == store.invites("board") == [INVITE]
+    assert store.invites("other") == []
+    assert store.invite_by_thumbprint("x" * 43) is None
+    assert store.revoke_invite("a1b2")
+    store = reopened(store, path)
+    assert not store.revoke_invite("a1b2")
+    assert store.invite_by_thumbprint(SECRET.thumbprint) is None
+    assert store.invite("a1b2") is None
+    assert store.invites() == []
+    store.close()
+
+
+def test_a_policy_stands_until_another_is_set(store: Store, path: Path) -> None:
+    assert store.policy("board") == ConferencePolicy()
+    policy = ConferencePolicy(frozenset({b"\1" * 32, b"\2" * 32}), True, True)
+    store.set_policy("board", policy)
+    store = reopened(store, path)
+    assert store.policy("board") == policy
+    assert store.policy("other") == ConferencePolicy()
+    store.set_policy("board", ConferencePolicy(rekey_on_join=True))
+    assert store.policy("board") == ConferencePolicy(rekey_on_join=True)
+    store.close()
+
+
+def test_admissions_come_back_in_their_order(store: Store, path: Path) -> None:
+    unsigned = replace(RECORD, participant="p0", person=None, assertion=None, own_assertion=None)
+    store.save_admission(RECORD)
+    store.save_admission(unsigned)
+    store = reopened(store, path)
+    assert store.admissions() == [RECORD, unsigned]
+    store.delete_admission("board", "p1")
+    store.delete_admission("board", "nobody")
+    store = reopened(store, path)
+    assert store.admissions() == [unsigned]
+    store.close()
+
+
+def test_a_nonce_is_good_once_also_after_a_restart(store: Store, path: Path) -> None:
+    assert store.use_nonce("key", "nonce", until=1090, now=1000)
+    assert not store.use_nonce("key", "nonce", until=1090, now=1000)
+    assert store.use_nonce("another key", "nonce", until=1090, now=1000)
+    store = reopened(store, path)
+    assert not store.use_nonce("key", "nonce", until=1090, now=1090)
+    # By now its age alone refuses the assertion, so the memory is freed.
+    assert store.use_nonce("key", "nonce", until=1200, now=1092)
+    store.close()
+
+
+def test_every_start_is_another_instance(store: Store, path: Path) -> None:
+    first = store.next_instance()
+    store = reopened(store, path)
+    assert store.next_instance() == first + 1
+    store.close()
+
+
+def test_without_a_file_nothing_is_left() -> None:
+    store = Store(None)
+    store.add_invite(INVITE)
+    store.close()
+    assert Store(None).invites() == []
+
+
+def test_only_the_owner_may_read_it(store: Store, path: Path) -> None:
+    store.add_invite(INVITE)
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_the_secret_of_an_invite_is_not_in_it(store: Store, path: Path) -> None:
+    store.add_invite(INVITE)
+    store.close()
+    content = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert SECRET.thumbprint.encode() in content
+    assert SECRET.value not in content
+    assert SECRET.value.hex().encode() not in content
+
+
+def test_a_second_process_is_told_to_stay_away(store: Store, path: Path) -> None:
+    store.add_invite(INVITE)
+    with pytest.raises(ConfigurationError, match="stop the other Key Distributor"):
+        Store(path)
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough to look at" * 20])
+def test_another_file_is_not_touched(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="no database of a Key Distributor"):
+        Store(path)
+    assert path.read_bytes() == content
+
+
+def test_a_file_of_a_later_version_is_left_alone(store: Store, path: Path) -> None:
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(ConfigurationError, match="newer Halfkey"):
+        Store(path)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file or directory"):
+        Store(tmp_path / "missing" / "kd.sqlite")
