@@ -30,6 +30,7 @@ LAYERS = {
     "halfkey.tunnel.messages": WIRE,
     "halfkey.sdp": WIRE,
     "halfkey.backoff": WIRE,
+    "halfkey.engine_timer": SERVICE,
     "halfkey.event_stream": WIRE,
     "halfkey.followers": SERVICE,
     "halfkey.json_api": SERVICE,

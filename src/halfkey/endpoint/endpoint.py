@@ -20,6 +20,7 @@ from typing import Any
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.rtcrtpsender import RTCRtpSender
 
+from halfkey.backoff import Backoff
 from halfkey.dtls import Certificate
 from halfkey.ekt.outbound import Kind
 from halfkey.endpoint.aiortc_adapter import (
@@ -329,14 +330,13 @@ class Endpoint:
 
     async def _follow_events(self) -> None:
         """Reads roster events, for ever; the roster comes anew after each break."""
-        backoff = _FIRST_BACKOFF
+        backoff = Backoff(_FIRST_BACKOFF, _LONGEST_BACKOFF)
         while True:
             with contextlib.suppress(FocusError, CodecError):
                 async for event in self._client.events():
-                    backoff = _FIRST_BACKOFF
+                    backoff.reset()
                     self._apply(event.name, event.data)
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, _LONGEST_BACKOFF)
+            await asyncio.sleep(backoff.next_pause())
 
     def _apply(self, name: str, data: dict[str, Any]) -> None:
         if self._remotes is not None:

@@ -33,6 +33,7 @@ from halfkey.endpoint.aiortc_adapter import Receiver, run_now, sender_ssrc
 from halfkey.endpoint.core import Association, CoreEvent, Disclose
 from halfkey.endpoint.ice import ICEAgent
 from halfkey.endpoint.statistics import Statistics
+from halfkey.engine_timer import EngineTimer
 from halfkey.errors import UsageError
 from halfkey.profiles import SRTPProtectionProfile
 from halfkey.sdp.transport import Transport as TransportDescription
@@ -83,7 +84,7 @@ class Transport:
         self._statistics = statistics
         self._disclose = disclose
         self._association: Association | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = EngineTimer(self._timer_due)
         self._senders: dict[int, RTCRtpSender] = {}
         self._receivers: dict[int, Receiver] = {}
         self._closed = False
@@ -146,8 +147,7 @@ class Transport:
             return
         self.end_association()
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.close()
         await self.ice.close()
 
     # Datagrams in
@@ -230,13 +230,9 @@ class Transport:
             self.ice.transmit(datagram)
         while (event := association.next_event()) is not None:
             self._owner.association_event(event)
-        if self._timer is not None:
-            self._timer.cancel()
-        due = association.next_timer()
-        self._timer = None if due is None else self._loop.call_at(due, self._timer_due)
+        self._timer.arm(association.next_timer())
 
     def _timer_due(self) -> None:
-        self._timer = None
         if self._association is not None and not self._closed:
             self._association.handle_timer(self._loop.time())
             self._drain()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from halfkey.backoff import Backoff
 from halfkey.focus.broadcast import Broadcast
 from halfkey.focus.clients import Client, Unavailable
 from halfkey.focus.core import Conferences, Participant
@@ -76,11 +77,12 @@ class Removals:
 
     async def run(self) -> None:
         """Tries again what failed, for as long as it isn't cancelled."""
-        delay = FIRST_DELAY
+        backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         while True:
             await self._wake.wait()
-            await asyncio.sleep(delay)
-            delay = FIRST_DELAY if await self._round() else min(2 * delay, LONGEST_DELAY)
+            await asyncio.sleep(backoff.next_pause())
+            if await self._round():
+                backoff.reset()
 
     async def _round(self) -> bool:
         """Tries each once, up to the first that fails; returns whether none did."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from halfkey._media import Switch
+from halfkey.engine_timer import EngineTimer
 from halfkey.media_distributor.core import SUPPORTED_PROFILES, MediaDistributor
 from halfkey.media_distributor.events import Event
 from halfkey.media_distributor.path import SwitchPath
@@ -50,7 +51,7 @@ class Driver:
         self._switch = switch
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = EngineTimer(self._handle_timer)
         self._tunnels: list[TunnelProtocol] = []  # the one to send through is the last
         self._unsupported: int | None = None
         self._is_closed = False
@@ -78,12 +79,7 @@ class Driver:
             tunnel.flush()
         while (event := self.core.next_event()) is not None:
             self._on_event(event)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        at = self.core.next_timer()
-        if at is not None:
-            self._timer = self._loop.call_at(at, self._handle_timer)
+        self._timer.arm(self.core.next_timer())
 
     def statistics(self) -> dict[str, Any]:
         """The packet path's counters and the core's, with drops of both by reason."""
@@ -150,8 +146,7 @@ class Driver:
         """Closes the tunnels and the media socket."""
         self._is_closed = True
         self._loop.remove_reader(self._switch.event_fd)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.close()
         for tunnel in list(self._tunnels):
             tunnel.close()
         self._switch.close()
@@ -163,7 +158,6 @@ class Driver:
         self.settle()
 
     def _handle_timer(self) -> None:
-        self._timer = None
         self.core.handle_timer(self.now)
         self.settle()
 
