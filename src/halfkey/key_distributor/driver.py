@@ -8,6 +8,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 
+from halfkey.engine_timer import EngineTimer
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.events import Event
 from halfkey.serving import Connection
@@ -29,10 +30,9 @@ class Driver:
         self.core = core
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = EngineTimer(self._handle_timer)
         self._protocols: dict[int, TunnelProtocol] = {}
         self._of_media_distributor: Counter[bytes] = Counter()
-        self._is_closed = False
 
     @property
     def now(self) -> float:
@@ -47,12 +47,7 @@ class Driver:
                 protocol.flush()
         while (event := self.core.next_event()) is not None:
             self._on_event(event)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        at = self.core.next_timer()
-        if at is not None and not self._is_closed:
-            self._timer = self._loop.call_at(at, self._handle_timer)
+        self._timer.arm(self.core.next_timer())
 
     def open(self, protocol: TunnelProtocol, media_distributor: bytes) -> int | None:
         """Notes a connection; None if its Media Distributor has too many already."""
@@ -72,15 +67,11 @@ class Driver:
 
     def close(self) -> None:
         """Closes every connection and disarms the timer."""
-        self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.close()
         for protocol in list(self._protocols.values()):
             protocol.close()
 
     def _handle_timer(self) -> None:
-        self._timer = None
         self.core.handle_timer(self.now)
         self.settle()
 
