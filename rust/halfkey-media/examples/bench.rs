@@ -18,7 +18,7 @@ use halfkey_media::{
 };
 
 const BATCH: usize = 64;
-const ROUNDS: usize = 2000;
+const ROUNDS: usize = 10_000;
 const SSRC: u32 = 0x0102_0304;
 /// A fixed header and an extension with one element, as a packet with a mid has.
 const HEADER_LENGTH: usize = 20;
