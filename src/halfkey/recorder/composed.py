@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,6 @@ VIDEO_BIT_RATE = 1_500_000
 AUDIO_BIT_RATE = 96_000
 
 _BEHIND = 1.0  # seconds of work waiting from which on pictures are left out, so that sound isn't
-_WAITING = 512  # pictures of all sources that wait for their time
 
 
 class Composed:
@@ -40,7 +38,7 @@ class Composed:
         self._fresh = out.stat().st_size == 0
         self._file: MatroskaFile | None = None
         self._scene = Scene()
-        self._waiting: deque[tuple[float, str, VideoFrame]] = deque(maxlen=_WAITING)
+        self._came: dict[str, VideoFrame] = {}
         self._latest: dict[str, VideoFrame] = {}
         self._tick = 0
         self.skipped = 0
@@ -71,8 +69,8 @@ class Composed:
             self._file.write_sound(self._audio, frame_of(mixed or silence(), position))
 
     def picture(self, source: Source, at: float, frame: VideoFrame) -> None:
-        """Keeps a picture until its time."""
-        self._waiting.append((at, source.participant_id, frame))
+        """Keeps a picture until the next is drawn."""
+        self._came[source.participant_id] = frame
 
     def advance(self, until: float, behind: float) -> None:
         """Draws and writes the pictures whose time has come."""
@@ -85,15 +83,7 @@ class Composed:
             self._tick += 1
 
     def _draw(self, tick: int) -> None:
-        end = (tick + 0.5) / FRAME_RATE
-        came: dict[str, VideoFrame] = {}
-        later: list[tuple[float, str, VideoFrame]] = []
-        for at, who, frame in self._waiting:
-            if at <= end:
-                came[who] = frame
-            else:
-                later.append((at, who, frame))
-        self._waiting = deque(later, _WAITING)
+        came, self._came = self._came, {}
         for who, frame in came.items():
             self._latest[who] = frame
             self._scene.show(who, frame)

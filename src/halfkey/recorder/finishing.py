@@ -21,11 +21,14 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from halfkey.recorder.matroska import CLUSTER_MS, claim, writing
+from halfkey.recorder.matroska import claim, writing
 from halfkey.recorder.speaker import NamedChapter
 
 if TYPE_CHECKING:
     from av.container import Chapter as ContainerChapter  # a name of the stubs only
+
+
+_OPTIONS = {"cluster_time_limit": "2000"}  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def finish(parts: Sequence[Part], out: Path, chapters: Sequence[NamedChapter], t
     file = claim(beside, overwrite=False)
     try:
         with file, writing(out):
-            with av.open(file, "w", "matroska", options=_options()) as container:
+            with av.open(file, "w", "matroska", options=dict(_OPTIONS)) as container:
                 container.metadata["title"] = title
                 _copy(parts, container, _chapters(chapters))
             os.fsync(file.fileno())
@@ -63,10 +66,6 @@ def finish(parts: Sequence[Part], out: Path, chapters: Sequence[NamedChapter], t
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-
-
-def _options() -> dict[str, str]:
-    return {"cluster_time_limit": str(5 * CLUSTER_MS)}
 
 
 def _chapters(chapters: Sequence[NamedChapter]) -> list[ContainerChapter]:

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.recorder.audio import RATE
 
-CLUSTER_MS = 400
+CLUSTER_MS = 250
 MILLISECONDS = Fraction(1, 1000)
 KEY_FRAME_INTERVAL = 60
 """Pictures from one key frame to the next, at the most: what a player has to decode to seek."""

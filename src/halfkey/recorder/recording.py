@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from av import VideoFrame
+
 from halfkey.recorder.audio import BLOCK, RATE, loudness
 from halfkey.recorder.layout import Layout
 from halfkey.recorder.scene import Person
 from halfkey.recorder.speaker import Floor, NamedChapter
 from halfkey.recorder.timeline import Heard, Source, Timeline
 
-DELAY = 0.4
+DELAY = 0.35
 """Seconds for which frames are waited for, before what belongs to their time is written."""
+
+_WAITING = 512  # pictures of all sources that wait for their time
 
 NAME_LIMIT = 4096
 """How many participants' names are remembered for the chapters."""
@@ -57,6 +61,7 @@ class Recording:
         self._title = title
         self._names: dict[str, str] = {}
         self._changes: deque[tuple[float, list[Person]]] = deque()
+        self._pictures: deque[tuple[Source, float, VideoFrame]] = deque(maxlen=_WAITING)
         self._seconds = 0.0
         layout.start()
 
@@ -96,7 +101,7 @@ class Recording:
         """A decoded picture came."""
         placed = self._timeline.picture(ssrc, frame, timestamp, arrival)
         if placed is not None:
-            self._layout.picture(*placed)
+            self._pictures.append(placed)
 
     # What goes out
 
@@ -109,11 +114,21 @@ class Recording:
             end = (position + BLOCK) / RATE
             while self._changes and self._changes[0][0] <= end:
                 self._layout.people(self._changes.popleft()[1])
+            self._show(end)
             if self._floor.heard(end, _loudness(heard)):
                 self._layout.speaking(self._floor.speaker)
             self._layout.sound(position, heard)
             self._layout.advance(end, until - end)
             self._seconds = end
+
+    def _show(self, until: float) -> None:
+        """Hands on the pictures whose time has come, in the order in which they came."""
+        for _ in range(len(self._pictures)):
+            source, at, frame = self._pictures.popleft()
+            if at <= until:
+                self._layout.picture(source, at, frame)
+            else:
+                self._pictures.append((source, at, frame))
 
     def close(self, now: float) -> None:
         """Writes all that has come, and ends the file."""

@@ -27,6 +27,7 @@ _DISCS: tuple[Colour, ...] = (
     (150, 140, 72),
 )
 _RING = 4
+_LONGEST = 100  # letters: more don't fit anyway
 _NOBODY = "Nobody else is here"
 
 
@@ -129,7 +130,7 @@ class Scene:
     def _draw_text(self, text: str, box: Box, size: int, colour: Colour) -> None:
         image = Image.new("RGB", (box.width, box.height), _BACKGROUND)
         pen, font = ImageDraw.Draw(image), _font(size)
-        shown = text
+        shown = "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST])
         while shown and pen.textlength(shown, font) > box.width - 8:
             shown = shown[:-2].rstrip() + "…" if len(shown) > 2 else ""
         pen.text((box.width / 2, box.height / 2), shown, colour, font, anchor="mm")

@@ -3,10 +3,10 @@
 It joins as an Endpoint that sends nothing, and says what happens in objects fit for JSON, each with
 an ``event``:
 
-- ``joined`` {at, ms, ssrcs}, ``recording`` {path, layout}
+- ``joined`` {at, ms, ssrcs}, ``recording`` {path, layout, at}
 - ``track`` {name, kind, ssrc}, ``terminated`` {reason, at}
 - ``progress``, every second: the counters of `halfkey.recorder.recording.Progress`
-- ``warning`` {text}, ``recorded`` {path, bytes, chapters, and the counters}
+- ``recorded`` {path, overflow, chapters, and the counters}
 
 It takes the command ``stop``; ``leave`` is the same. Every ``at`` is in seconds of the system's
 monotonic clock.
@@ -134,7 +134,8 @@ class Recorder:
             self._loop.call_soon_threadsafe(self._stop.set)
 
         worker = Worker(lambda: Recording(layout, start, title), failed)
-        self._report({"event": "recording", "path": str(options.out), "layout": options.layout})
+        what = {"path": str(options.out), "layout": options.layout, "at": start}
+        self._report({"event": "recording", **what})
         return worker
 
     async def _end(
