@@ -96,6 +96,7 @@ class Tracks:
             claim(out, overwrite=False)
         _make_folder(self._folder, overwrite=overwrite)
         self._written: list[_Written] = []
+        self._present: set[str] = set()
         self._sounds: dict[int, _Sound] = {}
         self._videos: dict[int, tuple[str, _Video]] = {}
         self.skipped = 0
@@ -106,6 +107,7 @@ class Tracks:
     def people(self, people: Sequence[Person]) -> None:
         """Ends the pictures of those who left, and notes new names."""
         names = {person.participant_id: person.name for person in people}
+        self._present = set(names)
         for written in self._written:
             written.name = names.get(written.participant_id, written.name)
         for ssrc, (who, video) in list(self._videos.items()):
@@ -132,7 +134,7 @@ class Tracks:
 
     def picture(self, source: Source, at: float, frame: VideoFrame) -> None:
         """Writes a picture."""
-        if at < 0:
+        if at < 0 or source.participant_id not in self._present:
             return
         _, video = self._videos.get(source.ssrc, (None, None))
         if video is None:
