@@ -15,7 +15,7 @@ from halfkey.endpoint import Endpoint, EndpointOptions
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, tone_of
 from halfkey.focus.service import FocusOptions
 from halfkey.focus.service import run as run_focus
-from halfkey.key_distributor.service import KeyDistributorOptions
+from halfkey.key_distributor.options import KeyDistributorOptions
 from halfkey.key_distributor.service import serve as serve_key_distributor
 from halfkey.media_distributor.service import MediaDistributorOptions
 from halfkey.media_distributor.service import serve as serve_media_distributor
@@ -104,6 +104,7 @@ def _key_distributor_options(folder: Path, focuses: Path) -> KeyDistributorOptio
         key=folder / "kd.key",
         trusted_media_distributors=folder / "md.crt",
         trusted_focuses=focuses,
+        believe_focus=True,
     )
 
 

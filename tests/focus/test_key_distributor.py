@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from halfkey.focus.core import Limits
-from halfkey.key_distributor.service import KeyDistributorOptions, serve
+from halfkey.key_distributor.options import KeyDistributorOptions
+from halfkey.key_distributor.service import serve
 from halfkey.sdp import Setup, read_answer
 from halfkey.tls import client_context
 from tests.focus.distributors import MediaDistributor, Stage, options_for, running
@@ -39,6 +40,7 @@ async def stage(credentials: Path) -> AsyncIterator[RealStage]:
         key=credentials / "kd.key",
         trusted_media_distributors=credentials / "md.crt",
         trusted_focuses=credentials / "focus-client.crt",
+        believe_focus=True,
     )
     own = (credentials / "focus-client.crt", credentials / "focus-client.key")
     tls = client_context(credentials / "kd.crt", *own)

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from halfkey.key_distributor.events import Event
-from halfkey.key_distributor.service import KeyDistributorOptions
+from halfkey.key_distributor.options import KeyDistributorOptions
 from halfkey.serving import Address
 from halfkey.tls import client_context, server_context
 
@@ -38,7 +38,7 @@ class Certificates:
             key=self.kd[1],
             trusted_media_distributors=self.md[0],
             trusted_focuses=self.focus[0],
-            **changes,  # type: ignore[arg-type]
+            **{"believe_focus": True, **changes},  # type: ignore[arg-type]
         )
 
 

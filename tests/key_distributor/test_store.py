@@ -10,26 +10,29 @@ from pathlib import Path
 
 import pytest
 
+from halfkey.dtls import Fingerprint
 from halfkey.errors import ConfigurationError
 from halfkey.identity.claims import Person
 from halfkey.identity.invite import Invite, InviteSecret
+from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.policy import ConferencePolicy
-from halfkey.key_distributor.store import AdmissionRecord, Store
+from halfkey.key_distributor.store import Store
 
 SECRET = InviteSecret.make("board")
 INVITE = Invite("a1b2", "board", "Alice Ölander", "host", SECRET.thumbprint, 2_000_000_000, 3)
 RECORD = AdmissionRecord(
-    conference="board",
-    participant="p1",
-    fingerprint="sha-256 AB",
-    tls_id="t" * 20,
-    own_tls_id="u" * 20,
-    person=Person("invite:a1b2", "Alice", "host", "invite", SECRET.thumbprint),
-    ssrcs=(1, 0xFFFFFFFF),
-    nonce="n" * 22,
-    assertion="YXNzZXJ0aW9u",
-    own_assertion="b3du",
-    admitted_at=1_790_000_000.5,
+    "board",
+    "p1",
+    Fingerprint.of(b"certificate"),
+    "t" * 20,
+    "u" * 20,
+    VerifiedIdentity(
+        Person("invite:a1b2", "Alice", "host", "invite", SECRET.thumbprint),
+        (1, 0xFFFFFFFF),
+        "n" * 22,
+        "YXNzZXJ0aW9u",
+    ),
+    "b3du",
 )
 
 
@@ -80,7 +83,7 @@ def test_a_policy_stands_until_another_is_set(store: Store, path: Path) -> None:
 
 
 def test_admissions_come_back_in_their_order(store: Store, path: Path) -> None:
-    unsigned = replace(RECORD, participant="p0", person=None, assertion=None, own_assertion=None)
+    unsigned = replace(RECORD, participant="p0", identity=None, own_assertion=None)
     store.save_admission(RECORD)
     store.save_admission(unsigned)
     store = reopened(store, path)
@@ -100,6 +103,18 @@ def test_a_nonce_is_good_once_also_after_a_restart(store: Store, path: Path) -> 
     assert not store.use_nonce("key", "nonce", until=1090, now=1090)
     # By now its age alone refuses the assertion, so the memory is freed.
     assert store.use_nonce("key", "nonce", until=1200, now=1092)
+    store.close()
+
+
+def test_the_last_spi_of_a_conference(store: Store, path: Path) -> None:
+    assert store.last_spi("board") is None
+    store.note_spi("board", 7)
+    store.note_spi("board", 65535)
+    store = reopened(store, path)
+    assert store.last_spi("board") == 65535
+    assert store.last_spi("other") is None
+    store.forget_spi("board")
+    assert store.last_spi("board") is None
     store.close()
 
 

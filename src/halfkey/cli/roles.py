@@ -46,11 +46,18 @@ def key_distributor(
     rekey_interval: Annotated[
         float | None, typer.Option(help="Seconds between rekeys; none leaves it to the life.")
     ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for invites and admissions; else they end with it.")
+    ] = None,
+    believe_focus: Annotated[
+        bool, typer.Option("--believe-focus", help="Admit by the Focus's word, without assertions.")
+    ] = False,
     supervised: Supervised = False,
 ) -> None:
     """Run a Key Distributor: admits participants, ends their DTLS, hands out EKT keys."""
+    from halfkey.key_distributor.options import KeyDistributorOptions
     from halfkey.key_distributor.policy import Policy
-    from halfkey.key_distributor.service import KeyDistributorOptions, run
+    from halfkey.key_distributor.service import run
 
     options = KeyDistributorOptions(
         certificate=certificate,
@@ -61,6 +68,8 @@ def key_distributor(
         dial=tuple(address(target, "--dial") for target in dial or ()),
         admission=address(admission_listen, "--admission-listen"),
         policy=Policy(ttl=ekt_ttl, rekey_interval=rekey_interval),
+        state=state,
+        believe_focus=believe_focus,
     )
 
     async def serve(supervision: Supervision) -> None:

@@ -1,28 +1,31 @@
-"""The admission API: HTTPS with client certificates, JSON (for Focuses and operators).
+"""The admission API: HTTPS with client certificates, JSON, for Focuses.
 
-    PUT    /conferences/{conference}/participants/{participant}   admit        201, 200 if repeated
-    DELETE /conferences/{conference}/participants/{participant}   evict        204
+    PUT    /conferences/{conference}/participants/{participant}   admit        201, 200 if repeated,
+                                                                  202 while it has to wait
+    DELETE /conferences/{conference}/participants/{participant}   take out     204
     POST   /conferences/{conference}/rekey                        new EKTKey   202
     GET    /statistics                                            counters
     GET    /events                                                server-sent events
 
 Faults are one line of JSON, ``{"error": "..."}``. Whoever may connect may do all of it: the
-trusted bundle decides. A signed assertion has its place in the request, and is not verified yet.
+trusted bundle decides. None of it gives anybody a key: who is admitted is the assertions' matter,
+and what a Focus can do alone is to keep people out.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from aiohttp import web
 
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
 from halfkey.followers import Followers
+from halfkey.identity.claims import AssertionRefused
 from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.driver import Driver
 from halfkey.key_distributor.events import Event, event_as_dict
+from halfkey.key_distributor.gatekeeper import AdmissionRequest, Gatekeeper, MustWait
 from halfkey.key_distributor.registry import AdmissionRefused
 
 MAXIMUM_BODY = 256 * 1024
@@ -30,52 +33,41 @@ MAXIMUM_BODY = 256 * 1024
 _PARTICIPANT = "/conferences/{conference}/participants/{participant}"
 
 
-@dataclass(frozen=True, slots=True)
-class AdmissionRequest:
-    """The body of an admission.
+def parse_request(conference: str, participant: str, body: bytes) -> AdmissionRequest:
+    """Reads the body of an admission.
 
-    Attributes:
-        fingerprint: of the Endpoint's certificate.
-        tls_id: the Endpoint's.
-        offer: the SDP offer verbatim, if given; not read yet.
-        assertion: the identity assertion verbatim, if given; not verified yet.
+    Args:
+        conference: from the path.
+        participant: from the path.
+        body: ``{"fingerprint", "tls_id", "offer", "assertion"}``, the latter two may be null.
+
+    Raises:
+        CodecError: it isn't the JSON that is wanted; the message is one line.
     """
-
-    fingerprint: Fingerprint
-    tls_id: str
-    offer: str | None
-    assertion: str | None
-
-    @classmethod
-    def parse(cls, body: bytes) -> AdmissionRequest:
-        """Reads a body.
-
-        Raises:
-            CodecError: it isn't the JSON that is wanted; the message is one line.
-        """
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError):
-            raise CodecError("the body is not JSON") from None
-        if not isinstance(value, dict):
-            raise CodecError("the body must be a JSON object")
-        fingerprint, tls_id = value.get("fingerprint"), value.get("tls_id")
-        if not isinstance(fingerprint, str):
-            raise CodecError("fingerprint: give a string such as 'sha-256 AB:CD:...'")
-        if not isinstance(tls_id, str):
-            raise CodecError("tls_id: give a string")
-        texts = [value.get(name) for name in ("offer", "assertion")]
-        for name, text in zip(("offer", "assertion"), texts, strict=True):
-            if text is not None and not isinstance(text, str):
-                raise CodecError(f"{name}: give a string or null")
-        try:
-            parsed = Fingerprint.parse(fingerprint)
-        except CodecError as fault:
-            raise CodecError(f"fingerprint: {fault}") from None
-        return cls(parsed, tls_id, *texts)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise CodecError("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise CodecError("the body must be a JSON object")
+    fingerprint, tls_id = value.get("fingerprint"), value.get("tls_id")
+    if not isinstance(fingerprint, str):
+        raise CodecError("fingerprint: give a string such as 'sha-256 AB:CD:...'")
+    if not isinstance(tls_id, str):
+        raise CodecError("tls_id: give a string")
+    texts = [value.get(name) for name in ("offer", "assertion")]
+    for name, text in zip(("offer", "assertion"), texts, strict=True):
+        if text is not None and not isinstance(text, str):
+            raise CodecError(f"{name}: give a string or null")
+    try:
+        parsed = Fingerprint.parse(fingerprint)
+    except CodecError as fault:
+        raise CodecError(f"fingerprint: {fault}") from None
+    return AdmissionRequest(conference, participant, parsed, tls_id, *texts)
 
 
 _FAULTS = answer_faults(AdmissionRefused, lambda refused: 400 if refused.malformed else 409)
+_FORBIDDEN = answer_faults(AssertionRefused, lambda _: 403)
 
 
 class AdmissionAPI:
@@ -83,15 +75,19 @@ class AdmissionAPI:
 
     Args:
         driver: runs the core.
+        gatekeeper: decides on admissions.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, gatekeeper: Gatekeeper) -> None:
         self._driver = driver
+        self._gatekeeper = gatekeeper
         self._followers = Followers()
 
     def application(self) -> web.Application:
         """The web application."""
-        application = web.Application(middlewares=[_FAULTS], client_max_size=MAXIMUM_BODY)
+        application = web.Application(
+            middlewares=[_FAULTS, _FORBIDDEN], client_max_size=MAXIMUM_BODY
+        )
         application.add_routes(
             [
                 web.put(_PARTICIPANT, self._admit),
@@ -112,17 +108,19 @@ class AdmissionAPI:
         self._followers.close()
 
     async def _admit(self, request: web.Request) -> web.Response:
-        body = AdmissionRequest.parse(await request.read())
         names = request.match_info
-        admission = self._driver.core.admit(
-            names["conference"], names["participant"], body.fingerprint, body.tls_id
-        )
-        self._driver.settle()
+        body = parse_request(names["conference"], names["participant"], await request.read())
+        try:
+            admission = self._gatekeeper.admit(body, self._driver.now)
+        except MustWait:
+            return web.json_response({"waiting": True}, status=202)
+        finally:
+            self._driver.settle()
         return web.json_response(
             {
                 "fingerprint": admission.fingerprint,
                 "tls_id": admission.tls_id,
-                "assertion": None,
+                "assertion": admission.assertion,
                 "setup": "passive",
             },
             status=201 if admission.is_new else 200,

@@ -123,6 +123,7 @@ class Conference:
         name: its id.
         random: the source of keys, salts and the first SPI.
         policy: what holds for it besides.
+        last_spi: the SPI that it gave out last, if it is one that goes on after a restart.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Conference:
         name: str,
         random: Callable[[int], bytes],
         policy: ConferencePolicy | None = None,
+        last_spi: int | None = None,
     ) -> None:
         self.name = name
         self.policy = policy or ConferencePolicy()
@@ -139,7 +141,8 @@ class Conference:
         self.rekey_at: float | None = None
         self.rekey_reason = ""
         self._random = random
-        self._next_spi = int.from_bytes(random(2), "big")
+        first = int.from_bytes(random(2), "big") if last_spi is None else last_spi + 1
+        self._next_spi = first % _SPIS
         self._live: set[int] = set()
         self._expiries: deque[tuple[float, int]] = deque()  # of those, oldest first
         self._rekeys: deque[Rekey] = deque()

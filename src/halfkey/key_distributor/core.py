@@ -22,7 +22,7 @@ from uuid import UUID
 from halfkey import dtls
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
 from halfkey.key_distributor.conference import Conference, Participant, SPIsExhausted
-from halfkey.key_distributor.credentials import VerifiedIdentity
+from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.events import (
     Admitted,
     Associated,
@@ -146,6 +146,10 @@ class KeyDistributor:
         self._events.append(Removed(conference, participant, reason))
         self._settle(now)
         return True
+
+    def restore(self, record: AdmissionRecord, last_spi: int | None) -> None:
+        """Puts an admission back that stood before a restart; see `Registry.restore`."""
+        self._registry.restore(record, last_spi)
 
     def find(self, conference: str, participant: str) -> Participant | None:
         """The participant of that id, if it is admitted."""

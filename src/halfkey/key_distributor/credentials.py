@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from halfkey.identity.claims import Person
+from halfkey.dtls import Fingerprint
+from halfkey.identity.claims import Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +23,26 @@ class VerifiedIdentity:
     ssrcs: tuple[int, ...]
     nonce: str
     assertion: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRecord:
+    """An admission as it is kept for a restart.
+
+    Attributes:
+        conference: its conference.
+        participant: its id there.
+        fingerprint: of its certificate.
+        tls_id: its own.
+        own_tls_id: ours towards it.
+        identity: who it has shown to be; None where the Focus's word was enough.
+        own_assertion: our a=identity value, or None.
+    """
+
+    conference: str
+    participant: str
+    fingerprint: Fingerprint
+    tls_id: str
+    own_tls_id: str
+    identity: VerifiedIdentity | None
+    own_assertion: str | None = field(repr=False)

@@ -24,11 +24,19 @@ class Driver:
     Args:
         core: the Key Distributor.
         on_event: called with each of its events.
+        commit: called when all events were told and before anything is sent: what must be on the
+            disk before a key leaves is written there.
     """
 
-    def __init__(self, core: KeyDistributor, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        core: KeyDistributor,
+        on_event: Callable[[Event], None],
+        commit: Callable[[], None] = lambda: None,
+    ) -> None:
         self.core = core
         self._on_event = on_event
+        self._commit = commit
         self._loop = asyncio.get_running_loop()
         self._timer = EngineTimer(self._handle_timer)
         self._protocols: dict[int, TunnelProtocol] = {}
@@ -40,13 +48,14 @@ class Driver:
         return self._loop.time()
 
     def settle(self) -> None:
-        """Sends what is to be sent, tells what happened, and arms the timer."""
+        """Tells what happened, sends what is to be sent, and arms the timer."""
+        while (event := self.core.next_event()) is not None:
+            self._on_event(event)
+        self._commit()
         for tunnel_id in self.core.tunnels_to_send():
             protocol = self._protocols.get(tunnel_id)
             if protocol is not None:
                 protocol.flush()
-        while (event := self.core.next_event()) is not None:
-            self._on_event(event)
         self._timer.arm(self.core.next_timer())
 
     def open(self, protocol: TunnelProtocol, media_distributor: bytes) -> int | None:

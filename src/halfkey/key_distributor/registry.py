@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from halfkey.dtls import Fingerprint
 from halfkey.errors import HalfkeyError
 from halfkey.key_distributor.conference import Conference, Participant
-from halfkey.key_distributor.credentials import VerifiedIdentity
+from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.policy import ConferencePolicy, Policy
 
 _TLS_ID = re.compile(r"[A-Za-z0-9+/_-]{20,255}")  # RFC 8842 section 4
@@ -119,6 +119,30 @@ class Registry:
         place.participants[participant] = admitted
         self._by_tls_id[tls_id.encode()] = admitted
         return admitted
+
+    def restore(self, record: AdmissionRecord, last_spi: int | None) -> None:
+        """Puts an admission back that stood before a restart.
+
+        Args:
+            record: of it.
+            last_spi: the SPI that its conference gave out last.
+        """
+        place = self.conferences.get(record.conference)
+        if place is None:
+            policy = self._policy_of(record.conference)
+            place = Conference(record.conference, self._random, policy, last_spi)
+            self.conferences[place.name] = place
+        admitted = Participant(
+            place,
+            record.participant,
+            record.fingerprint,
+            record.tls_id,
+            record.own_tls_id,
+            record.identity,
+            record.own_assertion,
+        )
+        place.participants[admitted.id] = admitted
+        self._by_tls_id[admitted.tls_id.encode()] = admitted
 
     def remove(self, participant: Participant) -> None:
         """Ends an admission; a conference without any is forgotten."""

@@ -4,46 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from halfkey.dtls import Certificate
 from halfkey.errors import ConfigurationError
+from halfkey.identity.invite import InviteVerifier
+from halfkey.identity.verifier import Verifiers
 from halfkey.key_distributor.admission import AdmissionAPI
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.driver import Driver, TunnelProtocol
 from halfkey.key_distributor.events import Event
-from halfkey.key_distributor.policy import Policy
+from halfkey.key_distributor.gatekeeper import Gatekeeper
+from halfkey.key_distributor.options import KeyDistributorOptions
+from halfkey.key_distributor.persistence import Persistence
+from halfkey.key_distributor.store import Store
+from halfkey.pki import make_certificate
 from halfkey.serving import Address, Ready, dialling, listening, serving
 from halfkey.tls import client_context, server_context
 
+STATE_FILE = "kd.sqlite"
+"""In the state folder: see `halfkey.key_distributor.store`."""
 
-@dataclass(frozen=True, slots=True)
-class KeyDistributorOptions:
-    """How to run a Key Distributor.
-
-    Attributes:
-        certificate: PEM, for the tunnels and the admission API.
-        key: PEM, its private key.
-        trusted_media_distributors: PEM bundle: who may have tunnels.
-        trusted_focuses: PEM bundle: who may use the admission API.
-        tunnel: the address to wait at for Media Distributors; None not to; port 0 for any.
-        dial: the addresses of Media Distributors to dial.
-        admission: the address of the admission API; port 0 for any.
-        policy: what is granted.
-    """
-
-    certificate: Path
-    key: Path
-    trusted_media_distributors: Path
-    trusted_focuses: Path
-    tunnel: Address | None = ("127.0.0.1", 0)
-    dial: tuple[Address, ...] = ()
-    admission: Address = ("127.0.0.1", 0)
-    policy: Policy = field(default_factory=Policy)
+DTLS_NAME = "dtls"
+"""In the state folder: the certificate and key of the DTLS associations."""
 
 
 def _ignore(_: Event) -> None:
@@ -84,31 +71,67 @@ async def serve(
     Raises:
         ConfigurationError: an option can't be followed.
     """
-    options.policy.check()
-    if options.tunnel is None and not options.dial:
-        raise ConfigurationError("no way to a Media Distributor: listen for tunnels, or dial one")
-    own = options.certificate, options.key
+    options.check()
     async with AsyncExitStack() as stack:
+        store = Store(None if options.state is None else options.state / STATE_FILE)
+        stack.callback(store.close)
+        core = KeyDistributor(options.policy, _certificate(options.state), policy_of=store.policy)
+        persistence = Persistence(core, store)
+        persistence.restore()
 
         def publish(event: Event) -> None:
+            persistence.on_event(event)
             admission.publish(event)
             on_event(event)
 
-        core = KeyDistributor(options.policy, Certificate.generate("halfkey-kd"))
         driver = Driver(core, publish)
         stack.callback(driver.close)
-        admission = AdmissionAPI(driver)
+        gatekeeper = Gatekeeper(
+            core,
+            store,
+            Verifiers([InviteVerifier(store.invite_by_thumbprint)]),
+            None,
+            believe_focus=options.believe_focus,
+            clock=time.time,
+        )
+        admission = AdmissionAPI(driver, gatekeeper)
         addresses = {"admission": await _serve_admission(options, admission, stack)}
-        tunnel = partial(TunnelProtocol, driver)
-        if options.tunnel is not None:
-            tls = server_context(*own, options.trusted_media_distributors)
-            addresses["tunnel"] = await stack.enter_async_context(
-                listening(tunnel, "tunnel address", options.tunnel, tls)
-            )
-        for target in options.dial:
-            tls = client_context(options.trusted_media_distributors, *own)
-            await stack.enter_async_context(dialling(tunnel, target, tls))
+        await _serve_tunnels(options, driver, addresses, stack)
         yield addresses
+
+
+def _certificate(state: Path | None) -> Certificate:
+    """Our end of all associations; kept, since Endpoints hold us to it also after a restart."""
+    if state is None:
+        return Certificate.generate(DTLS_NAME)
+    paths = state / f"{DTLS_NAME}.crt", state / f"{DTLS_NAME}.key"
+    if not all(path.exists() for path in paths):
+        make_certificate(state, DTLS_NAME)
+    try:
+        return Certificate.from_pem(*(path.read_bytes() for path in paths))
+    except OSError as fault:
+        raise ConfigurationError(
+            f"{fault.filename}: can't be read ({fault.strerror}); make it readable, or remove it "
+            "to have another made"
+        ) from None
+
+
+async def _serve_tunnels(
+    options: KeyDistributorOptions,
+    driver: Driver,
+    addresses: dict[str, Address],
+    stack: AsyncExitStack,
+) -> None:
+    own = options.certificate, options.key
+    tunnel = partial(TunnelProtocol, driver)
+    if options.tunnel is not None:
+        tls = server_context(*own, options.trusted_media_distributors)
+        addresses["tunnel"] = await stack.enter_async_context(
+            listening(tunnel, "tunnel address", options.tunnel, tls)
+        )
+    for target in options.dial:
+        tls = client_context(options.trusted_media_distributors, *own)
+        await stack.enter_async_context(dialling(tunnel, target, tls))
 
 
 async def _serve_admission(

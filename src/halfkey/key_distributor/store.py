@@ -14,13 +14,15 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from halfkey.dtls import Fingerprint
 from halfkey.errors import ConfigurationError
 from halfkey.identity.claims import Person
 from halfkey.identity.invite import Invite
+from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.policy import ConferencePolicy
 
 VERSION = 1
@@ -54,38 +56,8 @@ CREATE TABLE nonces (
 ) STRICT;
 CREATE INDEX nonces_by_time ON nonces (until);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+CREATE TABLE spis (conference TEXT PRIMARY KEY, spi INTEGER NOT NULL) STRICT;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class AdmissionRecord:
-    """An admission as it is kept.
-
-    Attributes:
-        conference: its conference.
-        participant: its id there.
-        fingerprint: of its certificate, as in SDP.
-        tls_id: its tls-id.
-        own_tls_id: ours towards it.
-        person: who it is; None where the Focus's word was enough.
-        ssrcs: that its assertion binds.
-        nonce: of its assertion.
-        assertion: its a=identity value, or None.
-        own_assertion: ours, or None.
-        admitted_at: Unix time, seconds.
-    """
-
-    conference: str
-    participant: str
-    fingerprint: str
-    tls_id: str
-    own_tls_id: str
-    person: Person | None
-    ssrcs: tuple[int, ...]
-    nonce: str
-    assertion: str | None = field(repr=False)
-    own_assertion: str | None = field(repr=False)
-    admitted_at: float
 
 
 class Store:
@@ -205,14 +177,17 @@ class Store:
 
     def save_admission(self, record: AdmissionRecord) -> None:
         """Notes an admission."""
-        fields = {name: getattr(record, name) for name in AdmissionRecord.__slots__}
-        person = record.person
-        fields["person"] = None if person is None else _person_as_dict(person)
-        key = fields.pop("conference"), fields.pop("participant")
+        identity = record.identity
+        content = {
+            "fingerprint": str(record.fingerprint),
+            "tls_id": record.tls_id,
+            "own_tls_id": record.own_tls_id,
+            "own_assertion": record.own_assertion,
+            "identity": None if identity is None else asdict(identity),
+        }
+        values = record.conference, record.participant, json.dumps(content)
         with self._changing() as database:
-            database.execute(
-                "INSERT OR REPLACE INTO admissions VALUES (?, ?, ?)", (*key, json.dumps(fields))
-            )
+            database.execute("INSERT OR REPLACE INTO admissions VALUES (?, ?, ?)", values)
 
     def delete_admission(self, conference: str, participant: str) -> None:
         """Notes that an admission has ended."""
@@ -227,6 +202,24 @@ class Store:
             _admission(conference, participant, json.loads(record))
             for conference, participant, record in self._database.execute(query)
         ]
+
+    # SPIs
+
+    def note_spi(self, conference: str, spi: int) -> None:
+        """Notes the SPI that was given out last, so that none is used again after a restart."""
+        with self._changing() as database:
+            database.execute("INSERT OR REPLACE INTO spis VALUES (?, ?)", (conference, spi))
+
+    def last_spi(self, conference: str) -> int | None:
+        """The SPI that was given out last; None if none was, or the conference has ended."""
+        query = "SELECT spi FROM spis WHERE conference = ?"
+        row = self._database.execute(query, (conference,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def forget_spi(self, conference: str) -> None:
+        """Forgets it: nobody is left who could hold a key."""
+        with self._changing() as database:
+            database.execute("DELETE FROM spis WHERE conference = ?", (conference,))
 
     # Assertions
 
@@ -286,20 +279,23 @@ class Store:
             ) from None
 
 
-def _person_as_dict(person: Person) -> dict[str, str]:
-    return {name: getattr(person, name) for name in Person.__slots__}
-
-
-def _admission(conference: str, participant: str, record: dict[str, Any]) -> AdmissionRecord:
-    person = record.pop("person")
-    ssrcs = tuple(record.pop("ssrcs"))
+def _admission(conference: str, participant: str, content: dict[str, Any]) -> AdmissionRecord:
     return AdmissionRecord(
-        conference=conference,
-        participant=participant,
-        person=None if person is None else Person(**person),
-        ssrcs=ssrcs,
-        **record,
+        conference,
+        participant,
+        Fingerprint.parse(content["fingerprint"]),
+        content["tls_id"],
+        content["own_tls_id"],
+        _identity(content["identity"]),
+        content["own_assertion"],
     )
+
+
+def _identity(content: dict[str, Any] | None) -> VerifiedIdentity | None:
+    if content is None:
+        return None
+    person, ssrcs = Person(**content["person"]), tuple(content["ssrcs"])
+    return VerifiedIdentity(person, ssrcs, content["nonce"], content["assertion"])
 
 
 def _policy_as_dict(policy: ConferencePolicy) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Servers:
             "the Key Distributor",
             "kd",
             [
-                *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK),
+                *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK, "--believe-focus"),
                 *self._own("kd"),
                 *self._trust("--trust-media-distributors", "md"),
                 *self._trust("--trust-focuses", "focus", "observer"),
