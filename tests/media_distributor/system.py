@@ -190,12 +190,15 @@ class Endpoint(asyncio.DatagramProtocol):
         """A connectivity check, and its answer."""
         assert self._credentials is not None
         if self._socket is None:
+            host = "::1" if ":" in self._target[0] else "127.0.0.1"
             self._socket, _ = await self._loop.create_datagram_endpoint(
-                lambda: self, local_addr=("127.0.0.1", 0)
+                lambda: self, local_addr=(host, 0)
             )
         self._socket.sendto(binding_request(self._credentials), self._target)
         answer = stun.parse_message(await asyncio.wait_for(self._answers.get(), TIMEOUT))
         assert answer.message_class is stun.Class.RESPONSE
+        own = self._socket.get_extra_info("sockname")[:2]
+        assert answer.attributes["XOR-MAPPED-ADDRESS"] == own
 
     def start(self) -> None:
         """Begins the DTLS handshake."""

@@ -99,6 +99,26 @@ async def test_a_conference_through_the_tunnel(
         assert b"word" not in kept
 
 
+@pytest.mark.parametrize(
+    ("bound", "advertise"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::", "::1"), ("::1", None)],
+)
+async def test_endpoints_send_to_what_is_advertised(
+    certificates: Certificates, bound: str, advertise: str | None
+) -> None:
+    """Also over IPv4 to an IPv6 socket, where STUN must tell the IPv4 address."""
+    async with (
+        key_distributor(certificates) as kd,
+        media_distributor(
+            certificates, dial=kd.addresses["tunnel"], media=(bound, 0), advertise=advertise
+        ) as md,
+    ):
+        await md.tunnel()
+        async with joined(kd, md, 1, 2) as (alice, bob):
+            alice.send(1, b"by that way")
+            assert (await bob.received()).endswith(b"by that way")
+
+
 async def test_the_key_distributor_learns_who_left(
     both: tuple[KeyDistributor, MediaDistributor],
 ) -> None:

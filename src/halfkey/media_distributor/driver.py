@@ -47,8 +47,8 @@ class Driver:
     """
 
     def __init__(self, switch: Switch, is_hostile: bool, on_event: Callable[[Event], None]) -> None:
-        self.core = MediaDistributor(SwitchPath(switch), is_hostile)
-        self._switch = switch
+        self._switch, self._path = switch, SwitchPath(switch)
+        self.core = MediaDistributor(self._path, is_hostile)
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
         self._timer = EngineTimer(self._handle_timer)
@@ -72,7 +72,7 @@ class Driver:
         if self._is_closed:
             return
         for (host, port), data in self.core.datagrams_to_send():
-            self._switch.send(host, port, data)
+            self._path.send(host, port, data)
         for message in self.core.tunnel_messages_to_send():
             self._tunnels[-1].send(message)
         for tunnel in list(self._tunnels):
@@ -153,7 +153,7 @@ class Driver:
 
     def _receive(self) -> None:
         now = self.now
-        for host, port, data in self._switch.drain():
+        for host, port, data in self._path.drain():
             self.core.receive_datagram(data, (host, port), now)
         self.settle()
 

@@ -1,4 +1,8 @@
-"""The core's `MediaPath` over the switch."""
+"""The core's `MediaPath` over the switch, and the way of all that isn't media.
+
+An IPv6 socket sees IPv4 peers at mapped addresses (RFC 4291 section 2.5.5.2). Outside of here they
+have their IPv4 addresses, which is what STUN has to tell them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from halfkey._media import Switch
 from halfkey.media_distributor.conference import Allocation
 from halfkey.tunnel.messages import MediaKeys
 
+_MAPPED = "::ffff:"
 _CNAME_BYTES = 12  # RFC 7022 section 4.2: 96 random bits
 
 
@@ -21,6 +26,18 @@ class SwitchPath:
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
         self._cname = secrets.token_urlsafe(_CNAME_BYTES)
+        self._is_ipv6 = ":" in switch.local_address[0]
+
+    def drain(self) -> list[tuple[str, int, bytes]]:
+        """Takes STUN and DTLS that arrived: (host, port, data)."""
+        drained = self._switch.drain()
+        if self._is_ipv6:
+            return [(_unmapped(host), port, data) for host, port, data in drained]
+        return drained
+
+    def send(self, host: str, port: int, data: bytes) -> None:
+        """Sends a STUN or DTLS datagram, unless too much is waiting already."""
+        self._switch.send(self._mapped(host), port, data)
 
     def add_participant(self, number: int, allocation: Allocation) -> None:
         """Makes a participant known; our own RTCP to it gets an SSRC that isn't one of its own."""
@@ -43,7 +60,8 @@ class SwitchPath:
 
     def set_address(self, number: int, address: tuple[str, int]) -> None:
         """Takes packets from, and sends them to, this address and no other."""
-        self._switch.set_address(number, *address)
+        host, port = address
+        self._switch.set_address(number, self._mapped(host), port)
 
     def set_keys(self, number: int, keys: MediaKeys) -> None:
         """Uses these keys for the hop; raises ValueError if they don't fit their profile."""
@@ -67,3 +85,10 @@ class SwitchPath:
     def clear_slot(self, receiver: int, mid: str) -> None:
         """Stops forwarding into this slot."""
         self._switch.clear_slot(receiver, mid)
+
+    def _mapped(self, host: str) -> str:
+        return _MAPPED + host if self._is_ipv6 and ":" not in host else host
+
+
+def _unmapped(host: str) -> str:
+    return host.removeprefix(_MAPPED) if "." in host else host
