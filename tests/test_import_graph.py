@@ -43,6 +43,7 @@ LAYERS = {
     "halfkey.ice": ENGINE,
     "halfkey.identity": ENGINE,
     "halfkey.identity.jwks": SERVICE,
+    "halfkey.vouching": ENGINE,
     "halfkey.key_distributor": SERVICE,
     "halfkey.key_distributor.core": CORE,
     "halfkey.key_distributor.association": CORE,
