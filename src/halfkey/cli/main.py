@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from halfkey import __version__
-from halfkey.cli import demonstration, record, roles
+from halfkey.cli import audit, demonstration, record, roles
 from halfkey.errors import ConfigurationError, HalfkeyError
 
 EXIT_FAILED = 1
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 demonstration.register(app)
 roles.register(app)
+audit.register(app)
 record.register(app)
 
 
