@@ -84,8 +84,9 @@ def issue(
     sign: bool = True,
     until: datetime.datetime = AT_NOW + DAY,
     critical: type[x509.ExtensionType] | None = None,
+    instead: x509.ObjectIdentifier | None = None,
 ) -> Holder:
-    """Issues a certificate; self-signed without an issuer."""
+    """Issues a certificate: self-signed without an issuer, and without the extension `instead`."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer = issuer.key if issuer else key
@@ -97,14 +98,16 @@ def issue(
         .serial_number(x509.random_serial_number())
         .not_valid_before(AT_NOW - DAY)
         .not_valid_after(until)
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(key_usage(sign, authority), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
-            critical=False,
-        )
     )
+    usual: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=authority, path_length=None), True),
+        (key_usage(sign, authority), True),
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False),
+    ]
+    for extension, is_critical in usual:
+        if extension.oid != instead:
+            builder = builder.add_extension(extension, critical=is_critical)
     for extension in extensions:
         is_critical = critical is not None and isinstance(extension, critical)
         builder = builder.add_extension(extension, critical=is_critical)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -137,12 +138,13 @@ FAULTS: list[tuple[dict[str, Any], dict[str, tuple[int, bytes, dict[str, str]]]]
     ({"jwks_uri": "http://keys.example/jwks"}, {}),
     ({"jwks_uri": "file:///etc/passwd"}, {}),
     ({"jwks_uri": "http://127.0.0.1:1/jwks"}, {}),
+    ({"padding": "a" * MAXIMUM_KEY_SET}, {}),
     ({}, {CONFIGURATION: (404, b"", {})}),
     ({}, {CONFIGURATION: (200, b"not JSON", {})}),
     ({}, {CONFIGURATION: (200, b"[]", {})}),
     ({}, {CONFIGURATION: (302, b"", {"Location": "/elsewhere"})}),
     ({}, {"/jwks": (302, b"", {"Location": "/elsewhere"})}),
-    ({}, {"/jwks": (500, b"", {})}),
+    ({}, {"/jwks": (500, json.dumps({"keys": [KEY.as_dict(private=False)]}).encode(), {})}),
     ({}, {"/jwks": (200, b'{"keys":[]}', {})}),
     ({}, {"/jwks": (200, b'{"keys":[],"keys":[]}', {})}),
     ({}, {"/jwks": (200, b'{"keys":[]}' + b" " * MAXIMUM_KEY_SET, {})}),

@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from halfkey.errors import CodecError
 from halfkey.identity.keyset import MAXIMUM_KEY_SET, MAXIMUM_KEYS, KeySet
+from tests.identity.helpers import decode, encode
 
 
 def public(key: RSAKey | ECKey | OKPKey, **more: Any) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def test_one_of_two_is_nobodys() -> None:
         (RSA | {"n": "_" * 1368}, "RS256"),
         (public(ECKey.generate_key("P-384"), kid="e"), "ES256"),
         (EC | {"y": EC["x"]}, "ES256"),
+        (EC | {"x": encode(b"\0" + decode(EC["x"]))}, "ES256"),
         (EC | {"crv": ["P-256"]}, "ES256"),
         (public(OKPKey.generate_key("X25519"), kid="o"), "EdDSA"),
         (OKP | {"x": OKP["x"][:-2]}, "Ed25519"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +118,44 @@ def test_the_fault_and_the_fix_are_named(text: str, fault: str) -> None:
         Link.parse(text)
     assert "; " in str(caught.value)
     assert str(LINK)[60:] not in str(caught.value)
+
+
+def made_by_hand(body: bytes) -> str:
+    """A link with any body and the right checksum."""
+    start = "https://focus.example.org:8443/join/board#1"
+    data = body + hashlib.sha256(start.encode() + body).digest()[:6]
+    return start + base64.b32encode(data).decode().rstrip("=").lower()
+
+
+BODY = bytes(16) + bytes(32) + b"\0" + b"\1r" + b"\0\1n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BODY + b"\0",
+        BODY[:-1],
+        b"",
+        BODY[:-1] + b"\xff",
+        BODY.replace(b"\0\1r", b"\5short\1r"),
+        BODY.replace(b"\1n", b"\0"),
+        BODY.replace(b"\1n", b"\1\n"),
+        BODY.replace(b"\1r", b"\1/"),
+    ],
+)
+def test_a_body_that_halfkey_would_not_write_is_refused(body: bytes) -> None:
+    assert Link.parse(made_by_hand(BODY)).name == "n"
+    with pytest.raises(ConfigurationError):
+        Link.parse(made_by_hand(body))
+
+
+def test_base32_has_one_spelling() -> None:
+    before, _, fragment = made_by_hand(BODY).partition("#")
+    assert Link.parse(f"{before}#{fragment}").role == "r"
+    spare = fragment[:-1] + chr(ord(fragment[-1]) + 1)  # the last character's spare bits
+    for other in (fragment.upper(), fragment + "======", spare):
+        with pytest.raises(ConfigurationError, match="cut or changed"):
+            Link.parse(f"{before}#{other}")
 
 
 @pytest.mark.parametrize(

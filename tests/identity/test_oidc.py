@@ -188,6 +188,7 @@ HEADERS: list[tuple[dict[str, Any], Reason]] = [
     (HEADER | {"kid": 7}, "key"),
     (HEADER | {"crit": ["kid"]}, "malformed"),
     (HEADER | {"b64": True}, "malformed"),
+    (HEADER | {"x5c": ["a" * 2048]}, "malformed"),
     ({"kid": "r"}, "algorithm"),
 ]
 

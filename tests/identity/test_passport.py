@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -270,6 +271,7 @@ SPEAKS_NOT: list[tuple[Holder, str, Sequence[str]]] = [
     (TELEPHONE, "tel:+49302000", ()),
     (TELEPHONE, "tel:+4930999", ("SPC2",)),
     (issue("R", BETWEEN, numbers(number_range("4930111", 1))), "tel:+4930111", ()),
+    (issue("R", BETWEEN, numbers(number_range("9999990", 99))), "tel:+10000000", ()),
     (issue("R", BETWEEN, numbers(number_range("493011x", 9))), "tel:+4930111", ()),
     (issue("R", BETWEEN, numbers(b"\x05\x00")), "tel:+4930111", ("SPC1",)),
     (issue("R", BETWEEN, numbers(one("4930111")[:-1])), "tel:+4930111", ("SPC1",)),
@@ -397,3 +399,36 @@ def test_any_telephone_list_is_read_or_lists_nothing(encoded: bytes) -> None:
     extension = x509.UnrecognizedExtension(TN_AUTHORIZATION_LIST, encoded)
     holder = issue("T", BETWEEN, extension)
     assert not AUTHORITIES.may_speak_for(holder.certificate, "tel:+4930111")
+
+
+EXTENSIONS = [
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.NAME_CONSTRAINTS,
+    TN_AUTHORIZATION_LIST,
+]
+NAMES_OF_A_KIND_UNKNOWN = bytes.fromhex("3004a302 3000")  # an x400Address
+
+
+@given(
+    st.sampled_from(EXTENSIONS),
+    st.binary(max_size=40) | st.just(NAMES_OF_A_KIND_UNKNOWN),
+)
+def test_any_extension_of_a_believed_authority_is_refused_and_nothing_else(
+    oid: x509.ObjectIdentifier, value: bytes
+) -> None:
+    extension = x509.UnrecognizedExtension(oid, value)
+    holder = issue("Ada", BETWEEN, extension, instead=oid)
+    signer = PassportSigner(holder.jose, URL, "sip:ada@example.org", "conf.example")
+    with pytest.raises(AssertionRefused):
+        verifier(holder, BETWEEN).verify(signer.sign(CLAIMS), BINDING, NOW)
+
+
+def test_no_name_of_a_kind_unknown_stands_in_the_way_of_a_refusal() -> None:
+    san = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
+    holder = issue("Ada", BETWEEN, x509.UnrecognizedExtension(san, NAMES_OF_A_KIND_UNKNOWN))
+    assert not AUTHORITIES.may_speak_for(holder.certificate, "sip:ada@example.org")
+    assert AUTHORITIES.may_speak_for(ADA.certificate, "sip:ada@example.org")

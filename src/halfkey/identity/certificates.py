@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -28,6 +29,15 @@ MAXIMUM_CHAIN = 6
 TN_AUTHORIZATION_LIST = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.26")
 
 _MAXIMUM_NUMBERS = 64 * 1024  # bytes of a TNAuthList
+# What the library raises, once asked for it, over a part of a certificate that it can't read.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 _NUMBER = re.compile(r"tel:\+([1-9][0-9]{2,14})")
 _SIP = re.compile(r"(sips?):([A-Za-z0-9_.!~*'()&=+$,;?/%-]{1,128})@([A-Za-z0-9.-]{1,253})")
 
@@ -95,7 +105,7 @@ class SigningCertificates:
             )
             verifier.verify(leaf, list(chain[1:]))
             key = leaf.public_key()
-        except (verification.VerificationError, ValueError, TypeError):
+        except (verification.VerificationError, *_UNREADABLE):
             raise AssertionRefused("certificate") from None
         if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
             raise AssertionRefused("certificate")
@@ -115,7 +125,7 @@ class SigningCertificates:
             number = _NUMBER.fullmatch(identity)
             if number is not None:
                 return self._lists(certificate, number[1])
-        except ValueError:
+        except _UNREADABLE:
             return False
         domain = identity.rpartition("@")[2]
         return domain in {name.lower() for name in names.get_values_for_type(x509.DNSName)}
