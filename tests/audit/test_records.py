@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, make_dataclass
+from enum import IntEnum
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -16,6 +17,7 @@ from halfkey.audit.records import (
     MAXIMUM_TEXT,
     PARTICIPANTS_PER_RECORD,
     Admitted,
+    Associated,
     Record,
     Started,
     bounded,
@@ -25,6 +27,7 @@ from halfkey.audit.records import (
     record_from,
 )
 from halfkey.errors import CodecError, UsageError
+from halfkey.profiles import DOUBLE_128
 from tests.audit.helpers import KEY
 
 ALLOWED = {str, int, type(None)}
@@ -83,6 +86,12 @@ def test_texts_are_bounded_and_lines_are_one_line_of_ascii(text: str) -> None:
     assert line.count(b"\n") == 1
     assert all(0x20 <= byte < 0x7F for byte in line[:-1])
     assert open_line(line, KEY.public_key()).fields["name"] == bounded(text)
+
+
+def test_a_number_with_a_name_is_told_as_a_number() -> None:
+    values = fields_of(Associated("c", "p", "uuid", DOUBLE_128.value))
+    assert json.dumps(values["profile"]) == "9"
+    assert fields_of(Associated("c", "p", "uuid", IntEnum("Profile", {"X": 9}).X)) == values
 
 
 def test_long_texts_that_differ_at_the_end_stay_different() -> None:

@@ -409,8 +409,10 @@ def record_from(event: str, values: dict[str, Value]) -> Record | None:
 def _plain(value: object) -> Value:
     if isinstance(value, str):
         return bounded(value)
-    if value is None or type(value) is int:
-        return value
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)  # an enum's too
     if isinstance(value, tuple) and len(value) <= MAXIMUM_ITEMS:
         return [_plain(item) for item in value]
     raise UsageError(f"a record can't hold a {type(value).__name__}")
