@@ -20,10 +20,10 @@ AT_NOW = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
 
 
 def der(tag: int, *content: bytes) -> bytes:
-    """One DER element, up to 127 bytes of content."""
+    """One DER element."""
     whole = b"".join(content)
-    assert len(whole) < 128
-    return bytes([tag, len(whole)]) + whole
+    size = len(whole).to_bytes((len(whole).bit_length() + 7) // 8 or 1, "big")
+    return bytes([tag]) + (size if len(whole) < 128 else bytes([0x80 | len(size)]) + size) + whole
 
 
 def one(number: str) -> bytes:
@@ -112,3 +112,10 @@ def issue(
         is_critical = critical is not None and isinstance(extension, critical)
         builder = builder.add_extension(extension, critical=is_critical)
     return Holder(builder.sign(signer, hashes.SHA256()), key)
+
+
+def signed_again(tbs: bytes, issuer: Holder) -> bytes:
+    """A certificate (DER) of any content at all, rightly signed."""
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+    signature = issuer.key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    return der(0x30, tbs, algorithm, der(0x03, b"\0", signature))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,7 @@ from tests.identity.certificates import (
     numbers,
     one,
     provider,
+    signed_again,
     uris,
 )
 from tests.identity.helpers import (
@@ -432,3 +434,56 @@ def test_no_name_of_a_kind_unknown_stands_in_the_way_of_a_refusal() -> None:
     holder = issue("Ada", BETWEEN, x509.UnrecognizedExtension(san, NAMES_OF_A_KIND_UNKNOWN))
     assert not AUTHORITIES.may_speak_for(holder.certificate, "sip:ada@example.org")
     assert AUTHORITIES.may_speak_for(ADA.certificate, "sip:ada@example.org")
+
+
+TBS = ADA.certificate.tbs_certificate_bytes
+
+
+def judge(certificate: x509.Certificate) -> None:
+    AUTHORITIES.verified([certificate, BETWEEN.certificate], NOW)
+    assert AUTHORITIES.may_speak_for(certificate, "sip:ada@example.org")
+
+
+def test_a_certificate_signed_again_is_as_good() -> None:
+    """The control of the two below."""
+    judge(x509.load_der_x509_certificate(signed_again(TBS, BETWEEN)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # The curve's name becomes one that nobody knows, the key's algorithm likewise.
+        ("06082a8648ce3d030107", "06082a8648ce3d03017f"),
+        ("06072a8648ce3d0201", "06072a8648ce3d027f"),
+        # subjectKeyIdentifier becomes a second authorityKeyIdentifier, and a second keyUsage.
+        ("0603551d0e", "0603551d23"),
+        ("0603551d0e", "0603551d0f"),
+    ],
+)
+def test_a_certificate_that_cannot_be_read_is_refused(old: str, new: str) -> None:
+    assert TBS.count(bytes.fromhex(old)) == 1
+    changed = TBS.replace(bytes.fromhex(old), bytes.fromhex(new))
+    certificate = x509.load_der_x509_certificate(signed_again(changed, BETWEEN))
+    with refuses("certificate"):
+        judge(certificate)
+
+
+def test_a_certificate_with_an_extension_twice_speaks_for_nobody() -> None:
+    twice = TBS.replace(bytes.fromhex("0603551d0e"), bytes.fromhex("0603551d11"))
+    certificate = x509.load_der_x509_certificate(signed_again(twice, BETWEEN))
+    assert not AUTHORITIES.may_speak_for(certificate, "sip:ada@example.org")
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+@given(st.integers(0, len(TBS) - 1), st.integers(0, 255))
+def test_any_byte_changed_by_a_believed_authority_raises_nothing_else(
+    place: int, value: int
+) -> None:
+    changed = TBS[:place] + bytes([value]) + TBS[place + 1 :]
+    try:
+        certificate = x509.load_der_x509_certificate(signed_again(changed, BETWEEN))
+    except (ValueError, x509.InvalidVersion):
+        return  # whoever supplies certificates can't load it
+    with contextlib.suppress(AssertionRefused):
+        AUTHORITIES.verified([certificate, BETWEEN.certificate], NOW)
+    assert AUTHORITIES.may_speak_for(certificate, "sip:ada@example.org") in (True, False)
