@@ -1,0 +1,52 @@
+"""Which events of a role go into its log, and which of their fields."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from halfkey.operations.journal import Journal
+from halfkey.operations.metrics import Metrics
+
+
+class Event(Protocol):
+    """An event of a Key or Media Distributor."""
+
+    @property
+    def name(self) -> str:
+        """What happened."""
+
+
+_TOLD = {
+    "tunnel-opened": ("tunnel up", ()),
+    "tunnel-closed": ("tunnel down", ()),
+    "removed": ("participant removed", ("reason",)),
+    "associated": ("participant associated", ()),
+    "disassociated": ("association ended", ("reason",)),
+    "refused": ("association refused", ("reason",)),
+    "rekeyed": ("rekeyed", ("reason", "ms", "participants")),
+    "participant-keyed": ("participant keyed", ()),
+    "participant-disconnected": ("participant disconnected", ("reason",)),
+}
+
+
+class Telling:
+    """Takes a role's events for its operator.
+
+    Args:
+        journal: the log.
+        metrics: where durations are noted.
+    """
+
+    def __init__(self, journal: Journal, metrics: Metrics) -> None:
+        self._journal = journal
+        self._metrics = metrics
+
+    def on_event(self, event: Event) -> None:
+        """Takes an event; those that an operator needn't know are passed over."""
+        if event.name not in _TOLD:
+            return
+        message, names = _TOLD[event.name]
+        fields = {name: getattr(event, name) for name in names}
+        self._journal.tell(message, **fields)
+        if event.name == "rekeyed":
+            self._metrics.rekeyed(fields["ms"] / 1000, fields["reason"])
