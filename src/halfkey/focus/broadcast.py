@@ -41,6 +41,10 @@ class Broadcast:
         if not followers:
             self._followers.pop(conference, None)
 
+    def count(self) -> int:
+        """How many readers there are."""
+        return sum(len(followers) for followers in self._followers.values())
+
     def drain(self) -> None:
         """Hands out all that `Conferences` has to tell; call it after each change."""
         while (event := self._conferences.next_event()) is not None:

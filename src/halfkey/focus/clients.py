@@ -116,6 +116,15 @@ class Client:
     ) -> None:
         await self._session.close()
 
+    async def probe(self) -> None:
+        """Asks for as much as shows that it is there.
+
+        Raises:
+            Unavailable: it isn't, or answers what it must not.
+            Refused: it won't answer us.
+        """
+        await self._request("GET", "/statistics")
+
     async def remove(self, conference: str, participant: str) -> None:
         """Takes a participant out; one that isn't there is as good as taken out.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -235,6 +235,19 @@ class Conferences:
     def everybody_present(self) -> list[Participant]:
         """Everybody who is in any conference."""
         return [p for conference in self._conferences for p in self.present(conference)]
+
+    def statistics(self) -> dict[str, Any]:
+        """Figures of the moment: conferences, and participants by how far they have come."""
+        states = Counter(
+            participant.state.name.lower()
+            for participants in self._conferences.values()
+            for participant in participants.values()
+        )
+        living = [state for state in ParticipantState if state is not ParticipantState.GONE]
+        return {
+            "conferences": len(self._conferences),
+            "participants": {state.name.lower(): states[state.name.lower()] for state in living},
+        }
 
     def roster(self, conference: str) -> dict[str, Any]:
         """The data of a ``roster`` event."""

@@ -7,7 +7,9 @@ import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from aiohttp import web
 from yarl import URL
 
 from halfkey.errors import ConfigurationError
@@ -16,8 +18,11 @@ from halfkey.focus.clients import KeyDistributorClient, MediaDistributorClient
 from halfkey.focus.core import Conferences, Limits
 from halfkey.focus.joining import Joining
 from halfkey.focus.media_events import MediaEvents
+from halfkey.focus.problems import unavailable
+from halfkey.focus.reachability import Reachability
 from halfkey.focus.removal import Removals
 from halfkey.focus.signalling import Signalling
+from halfkey.operations.role import Operated, Running
 from halfkey.serving import Ready, serving
 from halfkey.tls import client_context, server_context
 
@@ -55,8 +60,13 @@ class FocusOptions:
     media_distributor_trust: Path
     limits: Limits = field(default_factory=Limits)
 
+    def check(self) -> None:
+        """Raises `ConfigurationError`, in one line, for what can't be followed."""
+        _checked("Key Distributor", self.key_distributor_url)
+        _checked("Media Distributor", self.media_distributor_url)
 
-async def run(options: FocusOptions, on_ready: Ready) -> None:
+
+async def run(options: FocusOptions, on_ready: Ready, operated: Operated | None = None) -> None:
     """Runs a Focus until it is cancelled.
 
     Conferences outlive it: their media and keys are the Distributors' business.
@@ -65,30 +75,33 @@ async def run(options: FocusOptions, on_ready: Ready) -> None:
         options: what to start it with.
         on_ready: called with ``{"focus": (host, port)}`` once it listens. The Distributors need not
             be up by then; until they are, joins are answered with 503.
+        operated: what its operator sees it through.
 
     Raises:
         ConfigurationError: a file is wrong, or the port can't be had.
     """
+    options.check()
     own = server_context(options.certificate, options.key)
-    key_distributor_url = _checked("Key Distributor", options.key_distributor_url)
-    media_distributor_url = _checked("Media Distributor", options.media_distributor_url)
     pair = options.client_certificate, options.client_key
     key_distributor_tls = client_context(options.key_distributor_trust, *pair)
     media_distributor_tls = client_context(options.media_distributor_trust, *pair)
     async with AsyncExitStack() as stack:
         key_distributor = await stack.enter_async_context(
-            KeyDistributorClient("the Key Distributor", key_distributor_url, key_distributor_tls)
+            KeyDistributorClient(
+                "the Key Distributor", options.key_distributor_url, key_distributor_tls
+            )
         )
         media_distributor = await stack.enter_async_context(
             MediaDistributorClient(
-                "the Media Distributor", media_distributor_url, media_distributor_tls
+                "the Media Distributor", options.media_distributor_url, media_distributor_tls
             )
         )
-        await _serve(options, own, key_distributor, media_distributor, on_ready)
+        distributors = key_distributor, media_distributor
+        await _serve(options, own, distributors, on_ready, operated)
 
 
-def _checked(name: str, url: str) -> str:
-    """The URL, if it is one that a client can use."""
+def _checked(name: str, url: str) -> None:
+    """Raises `ConfigurationError` for a URL that no client can use."""
     try:
         parsed = URL(url)
         usable = parsed.scheme == "https" and parsed.host is not None and parsed.port is not None
@@ -96,24 +109,28 @@ def _checked(name: str, url: str) -> str:
         usable = False
     if not usable:
         raise ConfigurationError(f"{url!r} is no URL of a {name}; give https://host:port")
-    return url
 
 
 async def _serve(
     options: FocusOptions,
     tls: ssl.SSLContext,
-    key_distributor: KeyDistributorClient,
-    media_distributor: MediaDistributorClient,
+    distributors: tuple[KeyDistributorClient, MediaDistributorClient],
     on_ready: Ready,
+    operated: Operated | None,
 ) -> None:
+    key_distributor, media_distributor = distributors
     conferences = Conferences(options.limits)
     broadcast = Broadcast(conferences)
-    removals = Removals(conferences, broadcast, (key_distributor, media_distributor))
+    removals = Removals(conferences, broadcast, distributors)
     joining = Joining(conferences, broadcast, key_distributor, media_distributor, removals)
     media_events = MediaEvents(conferences, broadcast, removals, media_distributor)
     signalling = Signalling(conferences, broadcast, joining, removals)
+    application = signalling.application()
+    reachability = Reachability({"kd": key_distributor, "md": media_distributor})
+    if operated is not None:
+        _show(operated, conferences, broadcast, reachability, application)
     async with serving(
-        signalling.application(),
+        application,
         "listening address",
         (options.host, options.port),
         tls,
@@ -123,3 +140,31 @@ async def _serve(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(removals.run())
             tasks.create_task(media_events.run())
+            if operated is not None:
+                tasks.create_task(reachability.run())
+
+
+def _show(
+    operated: Operated,
+    conferences: Conferences,
+    broadcast: Broadcast,
+    reachability: Reachability,
+    application: web.Application,
+) -> None:
+    """Shows the operator the figures, and keeps who is new away during a drain."""
+
+    def statistics() -> dict[str, Any]:
+        return {
+            **conferences.statistics(),
+            "followers": broadcast.count(),
+            "reachable": reachability.by_name(),
+        }
+
+    def turned_away() -> web.Response:
+        return unavailable("this Focus is about to end; ask again").response()
+
+    def is_new(request: web.Request) -> bool:
+        return request.method == "POST"
+
+    application.middlewares.insert(0, operated.middleware(is_new, turned_away))
+    operated.watch(Running(statistics, reachability.faults))

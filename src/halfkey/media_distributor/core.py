@@ -176,6 +176,15 @@ class MediaDistributor:
         self._place(key[0])
         return True
 
+    def disconnect_everybody(self) -> None:
+        """Takes everybody out, and says so to both sides: this Media Distributor is about to end.
+
+        The Key Distributor then needn't wait for associations that won't come back (RFC 9185
+        section 6.6).
+        """
+        for key in list(self._participants):
+            self.remove(key)
+
     # What arrives
 
     def receive_datagram(self, data: bytes, source: Address, now: float) -> None:

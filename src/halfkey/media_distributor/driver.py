@@ -106,6 +106,8 @@ class Driver:
         """
         if self._is_closed or len(self._tunnels) >= MAXIMUM_TUNNELS:
             return False
+        if not self._tunnels:
+            _logger.info("tunnel up")
         self._tunnels.append(tunnel)
         self.core.tunnel_connected(True)
         self.settle()
@@ -116,6 +118,7 @@ class Driver:
         if tunnel in self._tunnels:
             self._tunnels.remove(tunnel)
             if not self._tunnels:
+                _logger.info("tunnel down")
                 self.core.tunnel_connected(False)
             self.settle()
 

@@ -8,6 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from aiohttp import web
 
 from halfkey._media import Switch
 from halfkey.errors import ConfigurationError
@@ -15,6 +18,7 @@ from halfkey.media_distributor.advertising import advertised_host
 from halfkey.media_distributor.control import ControlAPI
 from halfkey.media_distributor.driver import Driver, TunnelProtocol
 from halfkey.media_distributor.events import Event
+from halfkey.operations.role import Operated, Running
 from halfkey.serving import Address, Ready, binding, dialling, listening, serving
 from halfkey.tls import client_context, server_context
 
@@ -52,13 +56,21 @@ class MediaDistributorOptions:
     capture_bytes: int = 0
     keep_forwarding_after_disconnect: bool = False
 
+    def check(self) -> None:
+        """Raises `ConfigurationError`, in one line, for what can't be followed."""
+        if self.dial is None and self.tunnel is None:
+            raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
+
 
 def _ignore(_: Event) -> None:
     pass
 
 
 async def run(
-    options: MediaDistributorOptions, on_ready: Ready, on_event: Callable[[Event], None] = _ignore
+    options: MediaDistributorOptions,
+    on_ready: Ready,
+    on_event: Callable[[Event], None] = _ignore,
+    operated: Operated | None = None,
 ) -> None:
     """Runs a Media Distributor until cancelled.
 
@@ -67,26 +79,28 @@ async def run(
         on_ready: called once with the bound addresses: ``"media"``, ``"control"`` and, where it
             waits for one, ``"tunnel"``.
         on_event: called with every event.
+        operated: what its operator sees it through.
 
     Raises:
         ConfigurationError: an option can't be followed.
     """
-    async with serve(options, on_event) as addresses:
+    async with serve(options, on_event, operated) as addresses:
         on_ready(addresses)
         await asyncio.Event().wait()
 
 
 @asynccontextmanager
 async def serve(
-    options: MediaDistributorOptions, on_event: Callable[[Event], None] = _ignore
+    options: MediaDistributorOptions,
+    on_event: Callable[[Event], None] = _ignore,
+    operated: Operated | None = None,
 ) -> AsyncIterator[dict[str, Address]]:
     """A running Media Distributor as a context; gives the bound addresses.
 
     Raises:
         ConfigurationError: an option can't be followed.
     """
-    if options.dial is None and options.tunnel is None:
-        raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
+    options.check()
     own = options.certificate, options.key
     control_tls = server_context(*own, options.trusted_focuses)
     async with AsyncExitStack() as stack:
@@ -101,10 +115,13 @@ async def serve(
         stack.callback(driver.close)
         advertised = advertised_host(driver.media_address[0], options.advertise)
         control = ControlAPI(driver, advertised)
+        application = control.application()
+        if operated is not None:
+            _show(operated, driver, application)
         addresses = {
             "media": driver.media_address,
             "control": await stack.enter_async_context(
-                serving(control.application(), "control address", options.control, control_tls)
+                serving(application, "control address", options.control, control_tls)
             ),
         }
         stack.callback(control.close)
@@ -118,3 +135,33 @@ async def serve(
             tls = client_context(options.trusted_key_distributors, *own)
             await stack.enter_async_context(dialling(tunnel, options.dial, tls))
         yield addresses
+
+
+def _show(operated: Operated, driver: Driver, application: web.Application) -> None:
+    """Shows the operator the figures, and keeps who is new away during a drain."""
+
+    def is_new(request: web.Request) -> bool:
+        names = request.match_info
+        key = names.get("conference", ""), names.get("participant", "")
+        return request.method == "PUT" and not driver.core.has(key)
+
+    def faults() -> list[str]:
+        return [] if driver.core.is_tunnel_connected else ["no tunnel to a Key Distributor"]
+
+    def last_act() -> None:
+        driver.core.disconnect_everybody()
+        driver.settle()
+
+    def unfinished() -> int:
+        return driver.core.statistics()["participants"]
+
+    application.middlewares.insert(0, operated.middleware(is_new))
+    operated.watch(Running(partial(_figures, driver), faults, unfinished, last_act))
+
+
+def _figures(driver: Driver) -> dict[str, Any]:
+    """The statistics, with what they have of each source summed up."""
+    statistics = driver.statistics()
+    sources = statistics["sources"].values()
+    lost = sum(source["lost"] for source in sources)
+    return {**statistics, "sources_now": len(sources), "sources_lost": lost}
