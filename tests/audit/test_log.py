@@ -225,6 +225,28 @@ def test_a_disk_that_hangs_fails_the_log_before_memory_is_full(
     assert records_of(tmp_path) == [STORY[0]]
 
 
+def test_a_log_is_verified_while_it_is_written(tmp_path: Path) -> None:
+    log = AuditLog.open(tmp_path, KEY, maximum_size=20_000)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for _ in range(10):
+                log.append(STORY[1])
+            log.append_durably(STORY[1])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        counts = [verify(tmp_path, PUBLIC).records for _ in range(15)]
+    finally:
+        stop.set()
+        writer.join()
+        log.close()
+    assert counts == sorted(counts)
+    assert verify(tmp_path, PUBLIC).records > counts[0]
+
+
 def test_a_closed_log(tmp_path: Path) -> None:
     log = AuditLog.open(tmp_path, KEY)
     log.append(STORY[0])

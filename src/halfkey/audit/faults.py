@@ -28,3 +28,7 @@ class AuditLogBroken(HalfkeyError):  # noqa: N818 (a state)
         self.file = file
         self.line = line
         self.fault = fault
+
+
+class UnfinishedLine(AuditLogBroken):
+    """The last line of a file has no end: it is being written, or was torn, or cut."""

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from halfkey.audit.chain import Checkpoint, Line
 from halfkey.audit.disk import log_files
-from halfkey.audit.faults import AuditLogBroken
+from halfkey.audit.faults import AuditLogBroken, UnfinishedLine
 from halfkey.audit.records import Record, Recovered, Started, Stopped, record_from
 from halfkey.audit.walk import Entry, read_checkpoint, walk
 from halfkey.errors import CodecError, ConfigurationError
@@ -90,7 +90,7 @@ class LogReader:
         self._key = key
         self._head = head
         self._notes: list[str] = []
-        self._unfinished: AuditLogBroken | None = None
+        self._unfinished: UnfinishedLine | None = None
 
     def records(self) -> Iterator[tuple[Line, Record | None]]:
         """Yields each line and its record; None for a kind that is not known here.
@@ -139,8 +139,8 @@ class LogReader:
         """As `walk`; an unfinished last line ends it, to be judged with the checkpoint."""
         try:
             yield from walk(paths, self._key, Checkpoint())
-        except AuditLogBroken as fault:
-            if fault.file != paths[-1].name or not _ends_amid_line(paths[-1], fault.line):
+        except UnfinishedLine as fault:
+            if fault.file != paths[-1].name:
                 raise
             self._unfinished = fault
 
@@ -219,14 +219,3 @@ def _record(entry: Entry) -> Record | None:
 def _hold(is_right: bool, place: Checkpoint, fault: str) -> None:
     if not is_right:
         raise AuditLogBroken(place.file, place.number, fault)
-
-
-def _ends_amid_line(path: Path, number: int | None) -> bool:
-    """Whether the line of that number is the last, and has no end."""
-    if number is None:
-        return False
-    with path.open("rb") as file:
-        for index, line in enumerate(file, 1):
-            if index == number:
-                return not line.endswith(b"\n")
-    return False

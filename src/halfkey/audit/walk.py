@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from halfkey.audit.chain import MAXIMUM_LINE, Checkpoint, Line, open_checkpoint, open_line
 from halfkey.audit.disk import CHECKPOINT_FILE, log_file
-from halfkey.audit.faults import AuditLogBroken
+from halfkey.audit.faults import AuditLogBroken, UnfinishedLine
 from halfkey.errors import CodecError
+
+_READS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,17 @@ def read_checkpoint(directory: Path, key: Ed25519PublicKey) -> Checkpoint:
         AuditLogBroken: it is missing or damaged.
         OSError: it can't be read.
     """
-    try:
-        with (directory / CHECKPOINT_FILE).open("rb") as file:
-            data = file.read(MAXIMUM_LINE)
-        return open_checkpoint(data, key)
-    except FileNotFoundError:
-        raise AuditLogBroken(CHECKPOINT_FILE, None, "is missing") from None
-    except CodecError as fault:
-        raise AuditLogBroken(CHECKPOINT_FILE, None, str(fault)) from None
+    fault = ""
+    # Read again, since a read may fall into a write of the Key Distributor.
+    for _ in range(_READS):
+        try:
+            with (directory / CHECKPOINT_FILE).open("rb") as file:
+                return open_checkpoint(file.read(MAXIMUM_LINE), key)
+        except FileNotFoundError:
+            raise AuditLogBroken(CHECKPOINT_FILE, None, "is missing") from None
+        except CodecError as found:
+            fault = str(found)
+    raise AuditLogBroken(CHECKPOINT_FILE, None, fault)
 
 
 def walk(paths: list[Path], key: Ed25519PublicKey, start: Checkpoint) -> Iterator[Entry]:
@@ -53,8 +58,8 @@ def walk(paths: list[Path], key: Ed25519PublicKey, start: Checkpoint) -> Iterato
         start: the position to begin behind.
 
     Raises:
-        AuditLogBroken: at the first line that isn't as it was written; a last line without an end
-            is one (see `is_unfinished`).
+        AuditLogBroken: at the first line that isn't as it was written; `UnfinishedLine` if it has
+            no end.
         OSError: a file can't be read.
     """
     place = start
@@ -73,6 +78,8 @@ def walk(paths: list[Path], key: Ed25519PublicKey, start: Checkpoint) -> Iterato
 
 def _next(data: bytes, key: Ed25519PublicKey, before: Checkpoint) -> tuple[Line, Checkpoint]:
     number = before.number + 1
+    if not data.endswith(b"\n") and len(data) <= MAXIMUM_LINE:
+        raise UnfinishedLine(before.file, number, "the line is unfinished")
     try:
         line = open_line(data, key)
         _check_order(line, before)
