@@ -6,7 +6,6 @@ new file beside the first, which then takes its place at once. If that fails, th
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 from collections.abc import Iterator, Sequence
@@ -52,8 +51,8 @@ def finish(parts: Sequence[Part], out: Path, chapters: Sequence[NamedChapter], t
         ConfigurationError: likewise.
     """
     beside = out.with_name(f".{out.name}.finishing")
-    with contextlib.suppress(FileNotFoundError):
-        beside.unlink()  # left behind by one that was killed here
+    with writing(beside):
+        beside.unlink(missing_ok=True)  # left behind by one that was killed here
     file = claim(beside, overwrite=False)
     try:
         with file, writing(out):

@@ -123,8 +123,8 @@ class Recorder:
                     await self._stop.wait()
         finally:
             await self._end(endpoint, worker, tasks)
-        if self._cut_short is not None:
-            raise RecordingEndedError(f"{self._cut_short}; what was recorded is kept")
+            if self._cut_short is not None:
+                raise RecordingEndedError(f"{self._cut_short}; what was recorded is kept")
 
     def _start(self, layout: Layout) -> Worker:
         options, start = self._options, time.monotonic()
