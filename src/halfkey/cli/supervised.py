@@ -1,6 +1,7 @@
 """Running one role as a process: ready line, stop signals, and commands from whoever started it.
 
-Alone, a role says on stderr where it listens and runs until SIGINT or SIGTERM. Started with
+Alone, a role says on stderr where it listens and runs until SIGINT or SIGTERM. The first of them
+lets a role that can drain do so; the second ends it at once. Started with
 ``--supervised`` it speaks JSON lines: ``{"ready": ...}`` and reports on stdout, commands on stdin,
 and it stops when stdin closes.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import resource
 import signal
 import sys
@@ -19,9 +19,13 @@ from typing import Any
 
 from halfkey.cli import attendance
 from halfkey.cli.arguments import Address, shown
+from halfkey.operations import logs
 
 Message = dict[str, Any]
 CommandHandler = Callable[[Message], Awaitable[None]]
+
+Drain = Callable[[], Coroutine[Any, Any, object]]
+"""Finishes what is in progress; cancelled if that is not to be waited for."""
 
 
 class Supervision:
@@ -30,12 +34,17 @@ class Supervision:
     Args:
         role: its name, for the person who reads stderr.
         supervised: whether JSON lines are spoken.
+
+    Attributes:
+        on_command: takes commands from whoever started the role.
+        drain: what to do before ending when told to stop.
     """
 
     def __init__(self, role: str, supervised: bool) -> None:
         self._role = role
         self._supervised = supervised
         self.on_command: CommandHandler | None = None
+        self.drain: Drain | None = None
 
     def ready(self, addresses: Mapping[str, Address]) -> None:
         """Says that the role is of use, and where it listens for what."""
@@ -73,18 +82,27 @@ class Supervision:
 
 
 def run_role(
-    role: str, supervised: bool, main: Callable[[Supervision], Coroutine[Any, Any, None]]
+    role: str,
+    supervised: bool,
+    main: Callable[[Supervision], Coroutine[Any, Any, None]],
+    log_format: logs.Format = "text",
+    log_level: logs.Level = "warning",
 ) -> None:
     """Runs a role until it ends by itself, is told to stop, or its supervisor goes away.
+
+    Args:
+        role: its name.
+        supervised: whether JSON lines are spoken.
+        main: runs it.
+        log_format: how log lines on stderr look.
+        log_level: which of them there are.
 
     Raises:
         ConfigurationError: whatever the role found wrong with its options.
     """
     # Keys are in memory: a crash must not write them to disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(log_format, log_level)
     asyncio.run(_run(Supervision(role, supervised), supervised, main))
 
 
@@ -95,16 +113,27 @@ async def _run(
 ) -> None:
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(main(supervision))
-    stopped = asyncio.Event()
+    stop, stop_at_once = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        (stop_at_once if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    waiting: list[asyncio.Task[Any]] = [work, asyncio.create_task(stopped.wait())]
+        loop.add_signal_handler(number, told)
+    stopping = [_drained(supervision, stop), stop_at_once.wait()]
+    waiting: list[asyncio.Task[Any]] = [work, *map(asyncio.create_task, stopping)]
     if supervised:
         waiting.append(asyncio.create_task(supervision.read_commands()))
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    failed = work.done()
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    if failed:
-        work.result()
+    if not work.cancelled():
+        work.result()  # what went wrong, be it on the way out
+
+
+async def _drained(supervision: Supervision, stop: asyncio.Event) -> None:
+    """Returns once a stop was asked for and the role, if it can, has drained."""
+    await stop.wait()
+    if supervision.drain is not None:
+        await supervision.drain()
