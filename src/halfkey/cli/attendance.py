@@ -32,6 +32,11 @@ def _terminated(message: Mapping[str, Any]) -> str:
     return f"the Key Distributor ended the association: {message['reason']}"
 
 
+def _recorded(message: Mapping[str, Any]) -> str:
+    chapters = len(message["chapters"])
+    return f"{message.get('seconds', 0):.0f} s, {chapters} chapters: {message['path']}"
+
+
 def _final(message: Mapping[str, Any]) -> str:
     received = [
         f"{figures['audio_frames']} audio and {figures['video_frames']} video frames of {name}"
@@ -47,5 +52,7 @@ _TELLERS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "stopped": _stopped,
     "terminated": _terminated,
     "final": _final,
+    "recording": lambda message: f"recording to {message['path']}",
+    "recorded": _recorded,
     "warning": lambda message: str(message["text"]),
 }
