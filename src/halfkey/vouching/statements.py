@@ -1,0 +1,92 @@
+"""The order of roster statements: which is the newest, and how old it is.
+
+A statement is whole, so one may be missed; none may come again. Within an instance the version
+decides. Between instances the time of issue does: it must be later than all that was seen, and an
+instance that another has followed is over for good.
+
+The Key Distributor's clock is its own. Its answer to our offer shows how far it is ahead of ours,
+too little by as long as that was under way, and any later statement that came faster shows it
+better. So a Focus that delays a statement makes it old, unless it has delayed everything by as
+much since the offer; and when our clock stood still in a machine that slept, the next statement
+shows that too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from halfkey.vouching.authority import Trust
+from halfkey.vouching.refusal import VouchRefused
+from halfkey.vouching.roster import RosterVouch
+
+STALE_AFTER = 30.0
+"""Seconds after its time of issue for which a statement stands; three of them are due in it."""
+
+_REMEMBERED_INSTANCES = 64
+
+
+class Statements:
+    """Takes the statements of one conference.
+
+    Args:
+        trust: from the link.
+        conference: its name.
+        admitted_at: when the Key Distributor issued its answer to us, by its clock.
+        now: when that came, by ours; Unix time in seconds that never steps back.
+    """
+
+    def __init__(self, trust: Trust, conference: str, admitted_at: int, now: float) -> None:
+        self._trust = trust
+        self._conference = conference
+        self._admitted_at = admitted_at
+        self._ahead = admitted_at - now
+        self._newest: RosterVouch | None = None
+        self._newest_text = ""
+        # Only the Key Distributor makes instances, and one that fell out of here is still too old.
+        self._over: deque[str] = deque(maxlen=_REMEMBERED_INSTANCES)
+
+    @property
+    def newest(self) -> RosterVouch | None:
+        """The newest statement, fresh or not."""
+        return self._newest
+
+    @property
+    def stale_at(self) -> float | None:
+        """When the newest becomes too old, by our clock; None if there is none."""
+        newest = self._newest
+        return None if newest is None else newest.issued_at - self._ahead + STALE_AFTER
+
+    def receive(self, text: str, now: float) -> RosterVouch | None:
+        """Takes a statement.
+
+        Returns:
+            It, if it is the newest now; None if it is the newest once more.
+
+        Raises:
+            VouchRefused: it doesn't hold, or is for another conference, or was followed by a newer.
+        """
+        # A Focus repeats the newest to whoever subscribes again.
+        if text == self._newest_text:
+            return None
+        statement = RosterVouch.verify(text, self._trust, now)
+        self._check(statement)
+        newest = self._newest
+        if newest is not None and newest.instance != statement.instance:
+            self._over.append(newest.instance)
+        self._newest, self._newest_text = statement, text
+        self._ahead = max(self._ahead, statement.issued_at - now)
+        return statement
+
+    def _check(self, statement: RosterVouch) -> None:
+        if statement.conference != self._conference:
+            raise VouchRefused("conference")
+        if statement.issued_at < self._admitted_at:
+            raise VouchRefused("before_admission")
+        newest = self._newest
+        if newest is None:
+            return
+        if statement.instance == newest.instance:
+            if statement.version <= newest.version:
+                raise VouchRefused("version")
+        elif statement.instance in self._over or statement.issued_at <= newest.issued_at:
+            raise VouchRefused("instance")
