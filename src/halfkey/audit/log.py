@@ -102,6 +102,7 @@ class AuditLog:
         lock = None
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            disk.sync_directory(directory.parent)
             lock = _lock(directory)
             _settle_public_key(directory, key, disk)
             found = recover(directory, key.public_key(), disk)
