@@ -67,15 +67,15 @@ async def running_system(folder: Path, *, hostile: bool = False) -> AsyncIterato
     key_events: list[Any] = []
     media_events: list[Any] = []
     async with AsyncExitStack() as stack:
-        key_addresses = await stack.enter_async_context(
+        kd = await stack.enter_async_context(
             serve_key_distributor(_key_distributor_options(folder, focuses), key_events.append)
         )
-        options = _media_distributor_options(folder, focuses, key_addresses["tunnel"], hostile)
+        options = _media_distributor_options(folder, focuses, kd.addresses["tunnel"], hostile)
         media_addresses = await stack.enter_async_context(
             serve_media_distributor(options, media_events.append)
         )
         focus_url = await stack.enter_async_context(
-            _focus(folder, _url(key_addresses["admission"]), _url(media_addresses["control"]))
+            _focus(folder, _url(kd.addresses["admission"]), _url(media_addresses["control"]))
         )
         observer = client_context(
             _bundle(folder, "kd", "md"), folder / "observer.crt", folder / "observer.key"

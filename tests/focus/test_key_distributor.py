@@ -45,10 +45,10 @@ async def stage(credentials: Path) -> AsyncIterator[RealStage]:
     own = (credentials / "focus-client.crt", credentials / "focus-client.key")
     tls = client_context(credentials / "kd.crt", *own)
     async with (
-        serve(options) as addresses,
+        serve(options) as kd,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as observer,
     ):
-        url = "https://{}:{}".format(*addresses["admission"])
+        url = "https://{}:{}".format(*kd.addresses["admission"])
         focus_options = options_for(credentials, url, media_distributor.url, Limits())
         made = RealStage(focus_options, None, media_distributor, log=log)  # type: ignore[arg-type]
         made.admission_url, made.observer = url, observer

@@ -26,7 +26,7 @@ async def running(certificates: Certificates) -> AsyncIterator[Running]:
     context = certificates.dialling(certificates.focus)
     options = certificates.options(policy=Policy(participants=3))
     async with (
-        serve(options, events.append) as addresses,
+        serve(options, events.append) as kd,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
     ):
-        yield Running(addresses, session, events)
+        yield Running(kd.addresses, session, events)

@@ -32,10 +32,10 @@ async def started(
     events: list[Event] = []
     context = certificates.dialling(certificates.focus)
     async with (
-        serve(options, events.append) as addresses,
+        serve(options, events.append) as kd,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
     ):
-        yield Running(addresses, session, events)
+        yield Running(kd.addresses, session, events)
 
 
 async def associate(running: Running, certificates: Certificates, endpoint: RealEndpoint) -> None:
@@ -82,7 +82,7 @@ async def test_no_key_of_the_conference_is_in_the_folder(
     async with started(certificates, options) as running:
         alice = await admit(running, "alice")
         await associate(running, certificates, alice)
-        content = b"".join(path.read_bytes() for path in options.state.iterdir())
+        content = b"".join(path.read_bytes() for path in options.state.rglob("*") if path.is_file())
     (key,) = alice.ekt_keys
     assert alice.tls_id.encode() in content
     for form in (key.ekt_key_value, key.ekt_key_value.hex().encode()):

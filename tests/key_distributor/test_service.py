@@ -136,8 +136,8 @@ async def test_the_key_distributor_dials_and_dials_again(certificates: Certifica
         ssl=certificates.waiting(certificates.md),
     )
     target = server.sockets[0].getsockname()[:2]
-    async with server, serve(certificates.options(tunnel=None, dial=(target,))) as addresses:
-        assert "tunnel" not in addresses
+    async with server, serve(certificates.options(tunnel=None, dial=(target,))) as kd:
+        assert "tunnel" not in kd.addresses
         for _ in range(2):
             reader, writer = await asyncio.wait_for(accepted.get(), TIMEOUT)
             writer.write(MediaDistributorTunnel([9], version=3).data_to_send())
@@ -190,10 +190,10 @@ async def test_the_timer_runs_on_the_real_clock(certificates: Certificates) -> N
     options = certificates.options(policy=Policy(rekey_interval=1.0))
     context = certificates.dialling(certificates.focus)
     async with (
-        serve(options, events.append) as addresses,
+        serve(options, events.append) as kd,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
     ):
-        running = Running(addresses, session, events)
+        running = Running(kd.addresses, session, events)
         alice = await admit(running, "alice")
         streams = await dial(running, certificates.dialling(certificates.md))
         carrying = asyncio.create_task(carry(streams, MediaDistributorTunnel([9]), alice))

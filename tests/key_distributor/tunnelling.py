@@ -90,7 +90,10 @@ async def carry(streams: Streams, end: MediaDistributorTunnel, *endpoints: RealE
         for endpoint in endpoints:
             endpoint.drain(end)
         writer.write(end.data_to_send())
-        end.receive_data(await reader.read(65536), loop.time())
+        data = await reader.read(65536)
+        if not data:
+            return
+        end.receive_data(data, loop.time())
         while (event := end.next_event()) is not None:
             if isinstance(event, TunneledDtls):
                 connection = by_id[event.association_id].connection

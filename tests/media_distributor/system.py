@@ -132,10 +132,10 @@ async def key_distributor(
     """Runs one as long as the context is open."""
     events: list[Any] = []
     async with (
-        serve_key_distributor(certificates.options(**changes), events.append) as addresses,
+        serve_key_distributor(certificates.options(**changes), events.append) as kd,
         session(certificates.dialling(certificates.focus)) as focus,
     ):
-        yield KeyDistributor(addresses, focus, events)
+        yield KeyDistributor(kd.addresses, focus, events)
 
 
 def participant(name: str) -> str:

@@ -15,6 +15,7 @@ and what a Focus can do alone is to keep people out.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -76,11 +77,18 @@ class AdmissionAPI:
     Args:
         driver: runs the core.
         gatekeeper: decides on admissions.
+        refused: told of refusals: reason, conference and participant.
     """
 
-    def __init__(self, driver: Driver, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        gatekeeper: Gatekeeper,
+        refused: Callable[[str, str, str], None] | None = None,
+    ) -> None:
         self._driver = driver
         self._gatekeeper = gatekeeper
+        self._refused = refused
         self._followers = Followers()
 
     def application(self) -> web.Application:
@@ -103,6 +111,11 @@ class AdmissionAPI:
         """Tells everybody who follows."""
         self._followers.publish(event.name, event_as_dict(event))
 
+    def publish_roster(self, conference: str, statement: str) -> None:
+        """Gives everybody who follows a vouched roster, to be passed on verbatim."""
+        data = {"conference": conference, "statement": statement}
+        self._followers.publish("roster", data)
+
     def close(self) -> None:
         """Lets everybody go who follows."""
         self._followers.close()
@@ -114,6 +127,11 @@ class AdmissionAPI:
             admission = self._gatekeeper.admit(body, self._driver.now)
         except MustWait:
             return web.json_response({"waiting": True}, status=202)
+        except (AdmissionRefused, AssertionRefused) as fault:
+            if self._refused is not None:
+                reason = fault.reason if isinstance(fault, AssertionRefused) else "admission"
+                self._refused(reason, body.conference, body.participant)
+            raise
         finally:
             self._driver.settle()
         return web.json_response(

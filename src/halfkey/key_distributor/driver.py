@@ -26,6 +26,10 @@ class Driver:
         on_event: called with each of its events.
         commit: called when all events were told and before anything is sent: what must be on the
             disk before a key leaves is written there.
+
+    Attributes:
+        failed: done with the exception if an event or `commit` raised one. Then nothing more is
+            sent, and every connection is closed: media goes on, and no key leaves.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Driver:
         self.core = core
         self._on_event = on_event
         self._commit = commit
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._timer = EngineTimer(self._handle_timer)
         self._protocols: dict[int, TunnelProtocol] = {}
@@ -49,9 +54,17 @@ class Driver:
 
     def settle(self) -> None:
         """Tells what happened, sends what is to be sent, and arms the timer."""
-        while (event := self.core.next_event()) is not None:
-            self._on_event(event)
-        self._commit()
+        if self.failed.done():
+            return
+        try:
+            while (event := self.core.next_event()) is not None:
+                self._on_event(event)
+            self._commit()
+        except Exception as fault:
+            # Fails closed whatever it is: what waits to be sent may hold keys nobody knows of.
+            self.failed.set_exception(fault)
+            self._abort()
+            return
         for tunnel_id in self.core.tunnels_to_send():
             protocol = self._protocols.get(tunnel_id)
             if protocol is not None:
@@ -79,6 +92,12 @@ class Driver:
         self._timer.close()
         for protocol in list(self._protocols.values()):
             protocol.close()
+
+    def _abort(self) -> None:
+        """Ends every connection at once, without what waits to be written."""
+        self._timer.close()
+        for protocol in list(self._protocols.values()):
+            protocol.abort()
 
     def _handle_timer(self) -> None:
         self.core.handle_timer(self.now)
@@ -118,9 +137,14 @@ class TunnelProtocol(Connection):
             self._tunnel_id = None
         super().connection_lost(fault)
 
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def flush(self) -> None:
         """Writes what waits, unless the peer reads too slowly; closes what is over."""
-        if self._transport is None or self._tunnel_id is None:
+        if self._transport is None or self._tunnel_id is None or self._driver.failed.done():
             return
         is_over = self._driver.core.is_over(self._tunnel_id)
         if (not self._is_paused or is_over) and not self._transport.is_closing():

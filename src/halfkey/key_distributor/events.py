@@ -91,6 +91,7 @@ class EKTKeyIssued:
         conference: the participant's conference.
         participant: its id within the conference.
         spi: which EKTKey.
+        ttl: seconds of its life that are left.
     """
 
     name: ClassVar[str] = "ekt-key-issued"
@@ -98,6 +99,7 @@ class EKTKeyIssued:
     conference: str
     participant: str
     spi: int
+    ttl: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,23 @@ class EKTKeyAcknowledged:
     conference: str
     participant: str
     spi: int
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyDecided:
+    """A conference has a new EKTKey, which is about to go to its participants.
+
+    Attributes:
+        conference: which conference.
+        spi: the new EKTKey's SPI.
+        reason: as in `Rekeyed`.
+    """
+
+    name: ClassVar[str] = "rekey-decided"
+
+    conference: str
+    spi: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +208,7 @@ Event = (
     | Disassociated
     | EKTKeyIssued
     | EKTKeyAcknowledged
+    | RekeyDecided
     | Rekeyed
     | Refused
     | TunnelOpened

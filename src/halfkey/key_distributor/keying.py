@@ -12,7 +12,13 @@ from collections.abc import Callable
 
 from halfkey.key_distributor.association import Association
 from halfkey.key_distributor.conference import Conference, Participant, Rekey, SPIsExhausted
-from halfkey.key_distributor.events import EKTKeyAcknowledged, EKTKeyIssued, Event, Rekeyed
+from halfkey.key_distributor.events import (
+    EKTKeyAcknowledged,
+    EKTKeyIssued,
+    Event,
+    RekeyDecided,
+    Rekeyed,
+)
 from halfkey.key_distributor.policy import Policy, Suite
 from halfkey.key_distributor.statistics import Statistics
 
@@ -126,6 +132,7 @@ class Keying:
         current = conference.new_parameter_set(suite.cipher, self._policy, now)
         self._statistics.rekeys += 1
         conference.begin_rekey(current.spi, reason, now)
+        self._events.append(RekeyDecided(conference.name, current.spi, reason))
         associations = [one.association for one in associated if one.association is not None]
         for association in associations:
             self._offer(association, conference, now)
@@ -137,13 +144,14 @@ class Keying:
         if current is None or current.spi == association.sent_spi:
             return
         if association.sent_spi is None or association.is_acknowledged:
-            association.connection.send_ekt_key(current.message(now), now)
+            message = current.message(now)
+            association.connection.send_ekt_key(message, now)
             association.sent_spi = current.spi
             association.is_acknowledged = False
             self._statistics.ekt_keys_issued += 1
             if association.participant is not None:
-                issued = EKTKeyIssued(conference.name, association.participant.id, current.spi)
-                self._events.append(issued)
+                issued = conference.name, association.participant.id, current.spi, message.ekt_ttl
+                self._events.append(EKTKeyIssued(*issued))
 
     def _tell(self, conference: Conference, completed: list[Rekey], now: float) -> None:
         for rekey in completed:

@@ -24,6 +24,8 @@ class KeyDistributorOptions:
         admission: the address of the admission API; port 0 for any.
         policy: what is granted.
         state: a folder for what survives a restart; None to begin anew each time.
+        vouching: PEM files: the vouching certificate with its authority's, and its key; None to
+            vouch for nothing, which no Endpoint that joins with a link puts up with.
         believe_focus: whether a participant without identity assertion is admitted by the Focus's
             word alone. Then whoever runs the Focus can let anybody in.
     """
@@ -37,6 +39,7 @@ class KeyDistributorOptions:
     admission: Address = ("127.0.0.1", 0)
     policy: Policy = field(default_factory=Policy)
     state: Path | None = None
+    vouching: tuple[Path, Path] | None = None
     believe_focus: bool = False
 
     def check(self) -> None:

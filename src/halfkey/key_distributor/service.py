@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from halfkey.audit.keys import load_key, make_key
+from halfkey.audit.log import AuditLog
 from halfkey.dtls import Certificate
+from halfkey.engine_timer import EngineTimer
 from halfkey.errors import ConfigurationError
 from halfkey.identity.invite import InviteVerifier
 from halfkey.identity.verifier import Verifiers
 from halfkey.key_distributor.admission import AdmissionAPI
+from halfkey.key_distributor.auditing import Auditing
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.driver import Driver, TunnelProtocol
 from halfkey.key_distributor.events import Event
 from halfkey.key_distributor.gatekeeper import Gatekeeper
+from halfkey.key_distributor.operating import show
 from halfkey.key_distributor.options import KeyDistributorOptions
 from halfkey.key_distributor.persistence import Persistence
+from halfkey.key_distributor.statements import Statements
 from halfkey.key_distributor.store import Store
+from halfkey.operations.role import Operated
 from halfkey.pki import make_certificate
 from halfkey.serving import Address, Ready, dialling, listening, serving
 from halfkey.tls import client_context, server_context
+from halfkey.vouching.authority import Authority
 
 STATE_FILE = "kd.sqlite"
 """In the state folder: see `halfkey.key_distributor.store`."""
@@ -32,13 +40,21 @@ STATE_FILE = "kd.sqlite"
 DTLS_NAME = "dtls"
 """In the state folder: the certificate and key of the DTLS associations."""
 
+AUDIT_FOLDER, AUDIT_KEY = "audit", "audit.key"
+"""In the state folder: the audit log, and the key that signs it."""
+
+_INSTANCE_BYTES = 16
+
 
 def _ignore(_: Event) -> None:
     pass
 
 
 async def run(
-    options: KeyDistributorOptions, on_ready: Ready, on_event: Callable[[Event], None] = _ignore
+    options: KeyDistributorOptions,
+    on_ready: Ready,
+    on_event: Callable[[Event], None] = _ignore,
+    operated: Operated | None = None,
 ) -> None:
     """Runs a Key Distributor until cancelled.
 
@@ -46,14 +62,16 @@ async def run(
         options: see there.
         on_ready: called once with the bound addresses, ``"tunnel"`` and ``"admission"``.
         on_event: called with every event.
+        operated: what its operator sees it through.
 
     Raises:
         ConfigurationError: an option can't be followed.
+        AuditUnavailable: the audit log can't be written any more; no key left since.
     """
     _forbid_core_dumps()
-    async with serve(options, on_event) as addresses:
-        on_ready(addresses)
-        await asyncio.Event().wait()
+    async with serve(options, on_event, operated) as running:
+        on_ready(running.addresses)
+        await running.driver.failed
 
 
 def _forbid_core_dumps() -> None:
@@ -62,42 +80,114 @@ def _forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
+class RunningKeyDistributor:
+    """The parts of a Key Distributor, wired; they live as long as the stack.
+
+    Attributes:
+        addresses: where it listens, by name.
+        core: decides.
+        driver: runs the core.
+        gatekeeper: decides on admissions.
+        store: what survives a restart.
+        auditing: writes the audit log; None without a state folder.
+
+    Args:
+        options: checked.
+        on_event: called with every event.
+        stack: closes what was opened.
+    """
+
+    def __init__(
+        self,
+        options: KeyDistributorOptions,
+        on_event: Callable[[Event], None],
+        stack: AsyncExitStack,
+    ) -> None:
+        instance = secrets.token_urlsafe(_INSTANCE_BYTES)
+        self.addresses: dict[str, Address] = {}
+        self._on_event = on_event
+        state = options.state
+        self.store = Store(None if state is None else state / STATE_FILE)
+        stack.callback(self.store.close)
+        self.auditing = None if state is None else _auditing(state, instance, options, stack)
+        certificate = _certificate(state)
+        self.core = KeyDistributor(options.policy, certificate, policy_of=self.store.policy)
+        self._persistence = Persistence(self.core, self.store)
+        self._persistence.restore()
+        self._statements: Statements | None = None
+        self._statements_timer = EngineTimer(self._state)
+        if options.vouching is not None:
+            authority = Authority.load(*options.vouching, time.time())
+            self._statements = Statements(
+                self.core, authority, instance, time.time, self._publish_roster
+            )
+        self.driver = Driver(self.core, self._handle, self._commit)
+        stack.callback(self._statements_timer.close)
+        stack.callback(self.driver.close)
+        self.gatekeeper = Gatekeeper(
+            self.core,
+            self.store,
+            Verifiers([InviteVerifier(self.store.invite_by_thumbprint)]),
+            None if self._statements is None else self._statements.answer,
+            believe_focus=options.believe_focus,
+            clock=time.time,
+        )
+        refused = None if self.auditing is None else self.auditing.refused
+        self.admission = AdmissionAPI(self.driver, self.gatekeeper, refused)
+
+    def _handle(self, event: Event) -> None:
+        if self.auditing is not None:
+            self.auditing.on_event(event)
+        self._persistence.on_event(event)
+        if self._statements is not None:
+            self._statements.on_event(event, self.driver.now)
+        self.admission.publish(event)
+        self._on_event(event)
+
+    def _commit(self) -> None:
+        if self.auditing is not None:
+            self.auditing.commit()
+        self._state()
+
+    def _state(self) -> None:
+        """Signs the rosters that are due."""
+        if self._statements is not None:
+            self._statements.handle_timer(self.driver.now)
+            self._statements_timer.arm(self._statements.next_timer())
+
+    def _publish_roster(self, conference: str, statement: str) -> None:
+        self.admission.publish_roster(conference, statement)
+
+
 @asynccontextmanager
 async def serve(
-    options: KeyDistributorOptions, on_event: Callable[[Event], None] = _ignore
-) -> AsyncIterator[dict[str, Address]]:
-    """A running Key Distributor as a context; gives the bound addresses.
+    options: KeyDistributorOptions,
+    on_event: Callable[[Event], None] = _ignore,
+    operated: Operated | None = None,
+) -> AsyncIterator[RunningKeyDistributor]:
+    """A running Key Distributor as a context.
 
     Raises:
         ConfigurationError: an option can't be followed.
     """
     options.check()
     async with AsyncExitStack() as stack:
-        store = Store(None if options.state is None else options.state / STATE_FILE)
-        stack.callback(store.close)
-        core = KeyDistributor(options.policy, _certificate(options.state), policy_of=store.policy)
-        persistence = Persistence(core, store)
-        persistence.restore()
+        running = RunningKeyDistributor(options, on_event, stack)
+        await _serve_admission(options, running, operated, stack)
+        await _serve_tunnels(options, running, stack)
+        yield running
 
-        def publish(event: Event) -> None:
-            persistence.on_event(event)
-            admission.publish(event)
-            on_event(event)
 
-        driver = Driver(core, publish)
-        stack.callback(driver.close)
-        gatekeeper = Gatekeeper(
-            core,
-            store,
-            Verifiers([InviteVerifier(store.invite_by_thumbprint)]),
-            None,
-            believe_focus=options.believe_focus,
-            clock=time.time,
-        )
-        admission = AdmissionAPI(driver, gatekeeper)
-        addresses = {"admission": await _serve_admission(options, admission, stack)}
-        await _serve_tunnels(options, driver, addresses, stack)
-        yield addresses
+def _auditing(
+    state: Path, instance: str, options: KeyDistributorOptions, stack: AsyncExitStack
+) -> Auditing:
+    """The audit log of the state folder; the first start makes its key."""
+    path = state / AUDIT_KEY
+    key = load_key(path) if path.exists() else make_key(path)
+    auditing = Auditing(AuditLog.open(state / AUDIT_FOLDER, key), instance)
+    stack.callback(auditing.close)
+    auditing.start(repr(options))
+    return auditing
 
 
 def _certificate(state: Path | None) -> Certificate:
@@ -116,30 +206,32 @@ def _certificate(state: Path | None) -> Certificate:
         ) from None
 
 
-async def _serve_tunnels(
+async def _serve_admission(
     options: KeyDistributorOptions,
-    driver: Driver,
-    addresses: dict[str, Address],
+    running: RunningKeyDistributor,
+    operated: Operated | None,
     stack: AsyncExitStack,
 ) -> None:
+    tls = server_context(options.certificate, options.key, options.trusted_focuses)
+    application = running.admission.application()
+    if operated is not None:
+        show(operated, running.driver, running.store, application)
+    running.addresses["admission"] = await stack.enter_async_context(
+        serving(application, "admission address", options.admission, tls)
+    )
+    stack.callback(running.admission.close)
+
+
+async def _serve_tunnels(
+    options: KeyDistributorOptions, running: RunningKeyDistributor, stack: AsyncExitStack
+) -> None:
     own = options.certificate, options.key
-    tunnel = partial(TunnelProtocol, driver)
+    tunnel = partial(TunnelProtocol, running.driver)
     if options.tunnel is not None:
         tls = server_context(*own, options.trusted_media_distributors)
-        addresses["tunnel"] = await stack.enter_async_context(
+        running.addresses["tunnel"] = await stack.enter_async_context(
             listening(tunnel, "tunnel address", options.tunnel, tls)
         )
     for target in options.dial:
         tls = client_context(options.trusted_media_distributors, *own)
         await stack.enter_async_context(dialling(tunnel, target, tls))
-
-
-async def _serve_admission(
-    options: KeyDistributorOptions, api: AdmissionAPI, stack: AsyncExitStack
-) -> Address:
-    tls = server_context(options.certificate, options.key, options.trusted_focuses)
-    address = await stack.enter_async_context(
-        serving(api.application(), "admission address", options.admission, tls)
-    )
-    stack.callback(api.close)
-    return address

@@ -89,6 +89,18 @@ class Store:
         """Closes the file."""
         self._database.close()
 
+    def is_usable(self) -> bool:
+        """Whether a change gets onto the disk at the moment."""
+        try:
+            with self._changing() as database:
+                database.execute(
+                    "INSERT INTO counters VALUES ('checks', 1) "
+                    "ON CONFLICT (name) DO UPDATE SET value = value + 1"
+                )
+        except sqlite3.Error:
+            return False
+        return True
+
     def next_instance(self) -> int:
         """A number that grows with every start."""
         with self._changing() as database:

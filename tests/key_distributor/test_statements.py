@@ -1,0 +1,199 @@
+"""What the Key Distributor vouches for, read as an Endpoint reads it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from halfkey import dtls
+from halfkey.dtls import Fingerprint
+from halfkey.identity.claims import Person
+from halfkey.key_distributor.credentials import VerifiedIdentity
+from halfkey.key_distributor.statements import SPACING_PER_ENTRY, Statements
+from halfkey.pki import make_authority, make_vouching_certificate
+from halfkey.sdp.identity import external_id_hash
+from halfkey.vouching.answer import AnswerVouch, DTLSIdentity, ExpectedAnswer
+from halfkey.vouching.authority import Authority, Trust
+from halfkey.vouching.refusal import VouchRefused
+from halfkey.vouching.roster import ROSTER_INTERVAL, RosterVouch
+from tests.key_distributor.world import Endpoint, World
+
+UNIX = time.time()  # certificates are valid around now
+INSTANCE = "instance-of-this-run"
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder: Path = tmp_path_factory.mktemp("authority")
+    made = make_authority(folder, "authority")
+    return Authority.load(*make_vouching_certificate(folder, made, "vouching"))
+
+
+def identity(name: str) -> VerifiedIdentity:
+    person = Person(f"invite:{name}", name.title(), "participant", "invite", "A" * 43)
+    assertion = base64.b64encode(f"{name}'s assertion".encode()).decode()
+    return VerifiedIdentity(person, (len(name), 77), "n" * 22, assertion)
+
+
+@dataclass
+class Vouching:
+    """A world whose Key Distributor vouches; statements are taken after each step."""
+
+    authority: Authority
+    world: World = field(default_factory=World)
+    published: list[tuple[str, str]] = field(default_factory=list)
+    seen: int = 0
+
+    def __post_init__(self) -> None:
+        self.md = self.world.media_distributor()
+        self.statements = Statements(
+            self.world.core,
+            self.authority,
+            INSTANCE,
+            lambda: UNIX + self.world.now,
+            lambda conference, statement: self.published.append((conference, statement)),
+        )
+
+    def join(self, name: str, conference: str = "c") -> Endpoint:
+        who = identity(name)
+        return self.world.join(
+            self.md,
+            name,
+            conference,
+            identity=who,
+            external_id_hash=external_id_hash(who.assertion),
+        )
+
+    def settle(self) -> list[RosterVouch]:
+        """Takes what happened; gives the rosters that were stated since."""
+        for event in self.world.events[self.seen :]:
+            self.statements.on_event(event, self.world.now)
+        self.seen = len(self.world.events)
+        self.statements.handle_timer(self.world.now)
+        taken, self.published[:] = list(self.published), []
+        trust = Trust(self.authority.ca_sha256)
+        rosters = [RosterVouch.verify(text, trust, UNIX + self.world.now) for _, text in taken]
+        assert [roster.conference for roster in rosters] == [name for name, _ in taken]
+        return rosters
+
+
+@pytest.fixture
+def vouching(authority: Authority) -> Vouching:
+    return Vouching(authority)
+
+
+def test_the_roster_names_who_holds_a_key(vouching: Vouching) -> None:
+    alice = vouching.join("alice")
+    (roster,) = vouching.settle()
+    (entry,) = roster.entries
+    assert (roster.instance, roster.spi) == (INSTANCE, alice.spis[-1])
+    assert (entry.id, entry.name, entry.identity) == ("alice", "Alice", "invite:alice")
+    assert entry.ssrcs == (5, 77)
+    assert entry.fingerprint == alice.certificate.fingerprint()
+    assert entry.assertion_sha256 == external_id_hash(identity("alice").assertion)
+    vouching.world.advance(1.0)
+    vouching.join("bob")
+    (later,) = vouching.settle()
+    assert [one.id for one in later.entries] == ["alice", "bob"]
+    assert later.version > roster.version
+
+
+def test_who_is_admitted_but_has_no_key_is_not_in_it(vouching: Vouching) -> None:
+    vouching.join("alice")
+    vouching.world.endpoint(vouching.md, "bob", identity=identity("bob"))
+    (roster,) = vouching.settle()
+    assert [one.id for one in roster.entries] == ["alice"]
+
+
+def test_who_leaves_is_gone_with_the_new_key(vouching: Vouching) -> None:
+    alice = vouching.join("alice")
+    vouching.join("bob")
+    vouching.settle()
+    vouching.world.advance(1.0)
+    vouching.world.core.remove("c", "bob", vouching.world.now)
+    vouching.world.pump()
+    (roster,) = vouching.settle()
+    assert [one.id for one in roster.entries] == ["alice"]
+    assert roster.spi == alice.spis[-1] != alice.spis[0]
+
+
+def test_a_rekey_is_stated(vouching: Vouching) -> None:
+    alice = vouching.join("alice")
+    vouching.settle()
+    vouching.world.advance(5.0)
+    vouching.world.core.rekey("c", vouching.world.now)
+    vouching.world.pump()
+    (roster,) = vouching.settle()
+    assert roster.spi == alice.spis[-1] != alice.spis[0]
+
+
+def test_it_is_repeated_while_nothing_happens(vouching: Vouching) -> None:
+    vouching.join("alice")
+    (first,) = vouching.settle()
+    assert vouching.statements.next_timer() == vouching.world.now + ROSTER_INTERVAL
+    vouching.world.advance(ROSTER_INTERVAL / 2)
+    assert vouching.settle() == []
+    vouching.world.advance(ROSTER_INTERVAL / 2)
+    (second,) = vouching.settle()
+    assert second.entries == first.entries
+    assert second.issued_at == first.issued_at + ROSTER_INTERVAL
+
+
+def test_changes_that_come_fast_are_gathered(vouching: Vouching) -> None:
+    vouching.join("alice")
+    vouching.settle()
+    vouching.join("bob")
+    assert vouching.settle() == []
+    vouching.join("carol")
+    vouching.world.advance(SPACING_PER_ENTRY)
+    (roster,) = vouching.settle()
+    assert len(roster.entries) == 3
+
+
+def test_conferences_are_stated_apart_and_end(vouching: Vouching) -> None:
+    vouching.join("alice", "c")
+    vouching.join("bob", "d")
+    rosters = vouching.settle()
+    assert [(one.conference, one.entries[0].id) for one in rosters] == [
+        ("c", "alice"),
+        ("d", "bob"),
+    ]
+    vouching.world.advance(1.0)
+    vouching.world.core.remove("c", "alice", vouching.world.now)
+    vouching.world.pump()
+    vouching.settle()
+    vouching.world.advance(ROSTER_INTERVAL)
+    assert [one.conference for one in vouching.settle()] == ["d"]
+    again = vouching.join("alice", "c")
+    (roster,) = vouching.settle()
+    assert roster.version > rosters[0].version  # a statement from before can't pass for a newer
+    assert roster.spi == again.spis[-1]
+
+
+def test_the_answer_binds_both_ends(vouching: Vouching) -> None:
+    certificate = dtls.Certificate.generate("alice")
+    who = identity("alice")
+    core = vouching.world.core
+    tls_id = "t" * 24
+    admission = core.admit(
+        "c", "p1", certificate.fingerprint(), tls_id, who, vouching.statements.answer
+    )
+    assert admission.assertion is not None
+    expected = ExpectedAnswer(
+        "c",
+        DTLSIdentity(certificate.fingerprint(), tls_id),
+        who.nonce,
+        DTLSIdentity(Fingerprint.parse(admission.fingerprint), admission.tls_id),
+    )
+    trust, now = Trust(vouching.authority.ca_sha256), UNIX + vouching.world.now
+    vouch = AnswerVouch.verify(admission.assertion, trust, expected, now)
+    assert (vouch.participant, vouch.name) == ("p1", "Alice")
+    another = DTLSIdentity(Fingerprint.of(os.urandom(8)), admission.tls_id)
+    wrong = replace(expected, key_distributor=another)
+    with pytest.raises(VouchRefused):
+        AnswerVouch.verify(admission.assertion, trust, wrong, now)
