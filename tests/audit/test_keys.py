@@ -27,6 +27,7 @@ def test_a_key_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="File exists"):
         make_key(path)
     assert load_key(path).private_bytes_raw() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("reads", [load_key, load_public_key])
