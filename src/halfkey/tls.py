@@ -86,7 +86,16 @@ def _read(path: Path, what: str) -> bytes:
         ) from None
 
 
-def _certificates(path: Path, what: str) -> list[x509.Certificate]:
+def read_certificates(path: Path, what: str) -> list[x509.Certificate]:
+    """The certificates of a PEM file, one or more.
+
+    Args:
+        path: the file.
+        what: what it is for, such as ``"certificate"``.
+
+    Raises:
+        ConfigurationError: it can't be read, or holds none.
+    """
     try:
         certificates = x509.load_pem_x509_certificates(_read(path, what))
     except ValueError:
@@ -97,7 +106,7 @@ def _certificates(path: Path, what: str) -> list[x509.Certificate]:
 
 
 def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    own = _certificates(certificate, "certificate")[0]
+    own = read_certificates(certificate, "certificate")[0]
     expiry = own.not_valid_after_utc
     if expiry < datetime.datetime.now(datetime.UTC):
         raise ConfigurationError(
@@ -118,7 +127,7 @@ def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 
 def _load_trusted(context: ssl.SSLContext, trusted: Path) -> None:
-    _certificates(trusted, "bundle of trusted certificates")
+    read_certificates(trusted, "bundle of trusted certificates")
     try:
         context.load_verify_locations(trusted)
     except ssl.SSLError:

@@ -13,7 +13,19 @@ import typer
 
 from halfkey.cli.arguments import Certificate, Key, Supervised, address, disclosure, within
 from halfkey.cli.arguments import profile as read_profile
+from halfkey.cli.configured import CheckConfig, Config, as_written
+from halfkey.cli.operating import (
+    DrainSeconds,
+    LogFormat,
+    LogLevel,
+    MetricsListen,
+    Operation,
+)
 from halfkey.cli.supervised import Supervision, run_role
+from halfkey.operations.certificates import check_files
+from halfkey.operations.role import DRAIN_SECONDS, Operated
+from halfkey.operations.telling import Telling
+from halfkey.serving import Ready
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def key_distributor(
+    context: typer.Context,
     certificate: Certificate,
     key: Key,
     trust_media_distributors: Annotated[
@@ -52,33 +65,50 @@ def key_distributor(
     believe_focus: Annotated[
         bool, typer.Option("--believe-focus", help="Admit by the Focus's word, without assertions.")
     ] = False,
+    metrics_listen: MetricsListen = None,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "warning",
+    drain_seconds: DrainSeconds = DRAIN_SECONDS,
+    config: Config = None,
+    check_config: CheckConfig = False,
     supervised: Supervised = False,
 ) -> None:
     """Run a Key Distributor: admits participants, ends their DTLS, hands out EKT keys."""
     from halfkey.key_distributor.options import KeyDistributorOptions
-    from halfkey.key_distributor.policy import Policy
+    from halfkey.key_distributor.policy import MAXIMUM_TTL, MINIMUM_REKEY_INTERVAL, Policy
     from halfkey.key_distributor.service import run
 
-    options = KeyDistributorOptions(
-        certificate=certificate,
-        key=key,
-        trusted_media_distributors=trust_media_distributors,
-        trusted_focuses=trust_focuses,
-        tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
-        dial=tuple(address(target, "--dial") for target in dial or ()),
-        admission=address(admission_listen, "--admission-listen"),
-        policy=Policy(ttl=ekt_ttl, rekey_interval=rekey_interval),
-        state=state,
-        believe_focus=believe_focus,
-    )
+    logs = log_format, log_level
+    with as_written(context):
+        operation = Operation.of("kd", certificate, metrics_listen, logs, drain_seconds, supervised)
+        if rekey_interval is not None:
+            within("--rekey-interval", rekey_interval, MINIMUM_REKEY_INTERVAL, MAXIMUM_TTL)
+        options = KeyDistributorOptions(
+            certificate=certificate,
+            key=key,
+            trusted_media_distributors=trust_media_distributors,
+            trusted_focuses=trust_focuses,
+            tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
+            dial=tuple(address(target, "--dial") for target in dial or ()),
+            admission=address(admission_listen, "--admission-listen"),
+            policy=Policy(ttl=ekt_ttl, rekey_interval=rekey_interval),
+            state=state,
+            believe_focus=believe_focus,
+        )
+        options.check()
+        check_files(certificate, key, trust_media_distributors, trust_focuses)
+    if check_config:
+        operation.approve()
+        return
 
-    async def serve(supervision: Supervision) -> None:
-        await run(options, supervision.ready)
+    async def serve(ready: Ready, telling: Telling, operated: Operated) -> None:
+        await run(options, ready, telling.on_event, operated)
 
-    run_role("kd", supervised, serve)
+    operation.run(serve)
 
 
 def media_distributor(
+    context: typer.Context,
     certificate: Certificate,
     key: Key,
     trust_key_distributors: Annotated[
@@ -112,32 +142,47 @@ def media_distributor(
     hostile: Annotated[
         bool, typer.Option("--hostile", hidden=True, help="Go on forwarding to who left.")
     ] = False,
+    metrics_listen: MetricsListen = None,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "warning",
+    drain_seconds: DrainSeconds = DRAIN_SECONDS,
+    config: Config = None,
+    check_config: CheckConfig = False,
     supervised: Supervised = False,
 ) -> None:
     """Run a Media Distributor: forwards media it can't open, carries DTLS it can't read."""
     from halfkey.media_distributor.service import MediaDistributorOptions, run
 
-    options = MediaDistributorOptions(
-        certificate=certificate,
-        key=key,
-        trusted_key_distributors=trust_key_distributors,
-        trusted_focuses=trust_focuses,
-        media=address(media_listen, "--media-listen"),
-        advertise=advertise,
-        control=address(control_listen, "--control-listen"),
-        dial=None if key_distributor is None else address(key_distributor, "--key-distributor"),
-        tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
-        capture_bytes=capture_bytes,
-        keep_forwarding_after_disconnect=hostile,
-    )
+    logs = log_format, log_level
+    with as_written(context):
+        operation = Operation.of("md", certificate, metrics_listen, logs, drain_seconds, supervised)
+        options = MediaDistributorOptions(
+            certificate=certificate,
+            key=key,
+            trusted_key_distributors=trust_key_distributors,
+            trusted_focuses=trust_focuses,
+            media=address(media_listen, "--media-listen"),
+            advertise=advertise,
+            control=address(control_listen, "--control-listen"),
+            dial=None if key_distributor is None else address(key_distributor, "--key-distributor"),
+            tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
+            capture_bytes=capture_bytes,
+            keep_forwarding_after_disconnect=hostile,
+        )
+        options.check()
+        check_files(certificate, key, trust_key_distributors, trust_focuses)
+    if check_config:
+        operation.approve()
+        return
 
-    async def serve(supervision: Supervision) -> None:
-        await run(options, supervision.ready)
+    async def serve(ready: Ready, telling: Telling, operated: Operated) -> None:
+        await run(options, ready, telling.on_event, operated)
 
-    run_role("md", supervised, serve)
+    operation.run(serve)
 
 
 def focus(
+    context: typer.Context,
     certificate: Certificate,
     key: Key,
     key_distributor: Annotated[str, typer.Option(help="https://HOST:PORT of its admission API.")],
@@ -149,29 +194,45 @@ def focus(
         Path, typer.Option(help="PEM bundle: the Media Distributor that is believed.")
     ],
     listen: Annotated[str, typer.Option(help="HOST:PORT for Endpoints.")] = "127.0.0.1:7000",
+    metrics_listen: MetricsListen = None,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "warning",
+    drain_seconds: DrainSeconds = DRAIN_SECONDS,
+    config: Config = None,
+    check_config: CheckConfig = False,
     supervised: Supervised = False,
 ) -> None:
     """Run a Focus: takes offers, gives answers, keeps the roster. It holds no media key."""
     from halfkey.focus.service import FocusOptions, run
 
-    host, port = address(listen, "--listen")
-    options = FocusOptions(
-        host=host,
-        port=port,
-        certificate=certificate,
-        key=key,
-        key_distributor_url=key_distributor,
-        media_distributor_url=media_distributor,
-        client_certificate=certificate,
-        client_key=key,
-        key_distributor_trust=trust_key_distributors,
-        media_distributor_trust=trust_media_distributors,
-    )
+    logs = log_format, log_level
+    with as_written(context):
+        operation = Operation.of(
+            "focus", certificate, metrics_listen, logs, drain_seconds, supervised
+        )
+        host, port = address(listen, "--listen")
+        options = FocusOptions(
+            host=host,
+            port=port,
+            certificate=certificate,
+            key=key,
+            key_distributor_url=key_distributor,
+            media_distributor_url=media_distributor,
+            client_certificate=certificate,
+            client_key=key,
+            key_distributor_trust=trust_key_distributors,
+            media_distributor_trust=trust_media_distributors,
+        )
+        options.check()
+        check_files(certificate, key, trust_key_distributors, trust_media_distributors)
+    if check_config:
+        operation.approve()
+        return
 
-    async def serve(supervision: Supervision) -> None:
-        await run(options, supervision.ready)
+    async def serve(ready: Ready, telling: Telling, operated: Operated) -> None:
+        await run(options, ready, operated)
 
-    run_role("focus", supervised, serve)
+    operation.run(serve)
 
 
 def join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,8 @@ class MediaDistributorOptions:
         """Raises `ConfigurationError`, in one line, for what can't be followed."""
         if self.dial is None and self.tunnel is None:
             raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
+        with suppress(ValueError):  # a host name, whose address is known when it is bound
+            advertised_host(self.media[0], self.advertise)
 
 
 def _ignore(_: Event) -> None:
