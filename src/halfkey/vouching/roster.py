@@ -34,7 +34,8 @@ ROSTER_INTERVAL = 10.0
 
 MAXIMUM_ENTRIES = 1000
 
-MAXIMUM_IDENTITY = 1024
+MAXIMUM_IDENTITY = 1536
+"""ASCII characters: an OpenID issuer's address, and a subject of it."""
 
 Kind = Literal["invite", "passport", "oidc"]
 
@@ -80,6 +81,8 @@ class RosterEntry:
         check_name("a name", self.name)
         check_name("a role", self.role)
         check_name("an identity", self.identity, MAXIMUM_IDENTITY)
+        if not self.identity.isascii():
+            raise CodecError("an identity is in ASCII")
         check_tls_id(self.tls_id)
         check_range("the time of joining", self.joined_at, MAXIMUM_TIME)
         if len(self.ssrcs) > MAXIMUM_SSRCS:
