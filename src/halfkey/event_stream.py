@@ -14,8 +14,8 @@ CONTENT_TYPE = "text/event-stream"
 COMMENT = b":\n\n"
 """What keeps a quiet stream alive; readers ignore it."""
 
-MAXIMUM_EVENT = 256 * 1024
-"""The longest event that is read, in bytes."""
+MAXIMUM_EVENT = 8 * 1024 * 1024
+"""The longest event that is read, in bytes: room for the vouched roster of a large conference."""
 
 
 @dataclass(frozen=True, slots=True)

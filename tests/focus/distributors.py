@@ -42,6 +42,7 @@ class Distributor:
         self.hold = asyncio.Event()
         self.hold.set()
         self.url = ""
+        self.followers: list[web.StreamResponse] = []
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -49,6 +50,7 @@ class Distributor:
         application = web.Application()
         application.router.add_put(PARTICIPANT, self._put)
         application.router.add_delete(PARTICIPANT, self._delete)
+        application.router.add_get("/events", self._events)
         return application
 
     async def start(self, credentials: Path) -> None:
@@ -90,6 +92,24 @@ class Distributor:
         await self._note(f"{self.name} removed", key)
         return web.Response(status=204)
 
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": following\n\n")
+        async with self.changed:
+            self.followers.append(response)
+            self.changed.notify_all()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.followers.remove(response)
+        return response
+
+    async def tell(self, name: str, data: object) -> None:
+        """Sends an event to the Focus, once it follows."""
+        await self.until(lambda: bool(self.followers))
+        await self.followers[-1].write(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
+
     async def _note(self, what: str, _: tuple[str, str]) -> None:
         async with self.changed:
             self.log.append(what)
@@ -122,13 +142,7 @@ class MediaDistributor(Distributor):
 
     def __init__(self, log: list[str]) -> None:
         super().__init__(log)
-        self.followers: list[web.StreamResponse] = []
         self.allocations = 0
-
-    def application(self) -> web.Application:
-        application = super().application()
-        application.router.add_get("/events", self._events)
-        return application
 
     def answer(self) -> dict[str, Any]:
         self.allocations += 1
@@ -137,24 +151,6 @@ class MediaDistributor(Distributor):
             "ice_pwd": "uzjYhagZgasd88fgpdd777",
             "candidates": [{"address": "127.0.0.1", "port": 40000}],
         }
-
-    async def _events(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b": following\n\n")
-        async with self.changed:
-            self.followers.append(response)
-            self.changed.notify_all()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.followers.remove(response)
-        return response
-
-    async def tell(self, name: str, data: object) -> None:
-        """Sends an event to the Focus, once it follows."""
-        await self.until(lambda: bool(self.followers))
-        await self.followers[-1].write(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
 
 
 @dataclass

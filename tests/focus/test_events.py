@@ -9,10 +9,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from halfkey import followers
 from halfkey.event_stream import ServerSentEvent, read_events
 from halfkey.focus.core import Limits
+from halfkey.focus.problems import WAITING, WAITING_RETRY
 from tests.focus.distributors import Stage, running, staged
 from tests.sdp.samples import OFFER, offer
 
@@ -126,6 +128,58 @@ async def test_media_events_are_followed_again_after_they_broke_off(stage: Stage
         await stage.md.until(lambda: bool(stage.md.followers) and stage.md.followers[-1] is not old)
         await stage.md.tell("slot", {"conference": "plenary", "receiver": "again"})
         assert (await anext(events)).data["receiver"] == "again"
+
+
+async def test_vouched_rosters_are_carried_verbatim_also_to_who_comes_later(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        await stage.join(OFFER)
+        await anext(events)
+        vouched = {"conference": "plenary", "statement": "not.ours.to-read"}
+        await stage.kd.tell("roster", {"conference": "another", "statement": "x"})
+        await stage.kd.tell("roster", {"conference": "plenary", "statement": 5})
+        await stage.kd.tell("roster", vouched)
+        expected = ServerSentEvent("vouched-roster", {"statement": vouched["statement"]})
+        assert await anext(events) == expected
+        async with following(stage) as late:
+            assert (await anext(late)).name == "roster"
+            assert await anext(late) == expected
+        async with following(stage, "another") as other:
+            assert (await anext(other)).name == "roster"
+
+
+async def test_an_assertion_is_shown_to_the_others_verbatim(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        await stage.join(offer("a").text)
+        assert "assertion" not in (await anext(events)).data
+        await stage.join(offer("b", 3333, 4444, identity="YXNzZXJ0aW9u").text)
+        assert (await anext(events)).data["assertion"] == "YXNzZXJ0aW9u"
+
+
+async def test_whom_the_key_distributor_takes_out_has_left(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        await stage.join(OFFER)
+        await anext(events)
+        gone = {"conference": "plenary", "participant": public_id(stage)}
+        identifier = gone["participant"]
+        # That one was asked for here, and is under way already.
+        await stage.kd.tell("removed", gone | {"reason": "left"})
+        await stage.kd.tell("removed", gone | {"reason": "evicted"})
+        assert await anext(events) == ServerSentEvent("left", {"id": identifier})
+        await stage.md.until(lambda: "md removed" in stage.log)
+
+
+async def test_who_must_wait_is_told_so_and_leaves_nothing_behind(stage: Stage) -> None:
+    stage.kd.faults["PUT"] = lambda _: web.json_response({"waiting": True}, status=202)
+    response = await stage.join(OFFER)
+    assert response.status == 503
+    assert response.headers["Retry-After"] == str(WAITING_RETRY)
+    assert json.loads(await response.read())["type"] == WAITING
+    assert stage.log == ["kd PUT"]
+    del stage.kd.faults["PUT"]
+    assert (await stage.join(OFFER)).status == 201
 
 
 async def test_subscribers_are_limited(credentials: Path) -> None:

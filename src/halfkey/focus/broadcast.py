@@ -18,7 +18,7 @@ class Broadcast:
         self._followers: dict[str, set[Follower]] = {}
 
     def add(self, conference: str, cut_off: Callable[[], None]) -> Follower:
-        """Adds a reader, whose first event is the roster as it is.
+        """Adds a reader, whose first events are the roster as it is, ours and the vouched one.
 
         Raises:
             Problem: there are too many.
@@ -32,6 +32,9 @@ class Broadcast:
         follower = Follower(limits.queued_events, cut_off)
         self._followers.setdefault(conference, set()).add(follower)
         follower.put(ServerSentEvent("roster", self._conferences.roster(conference)).encode())
+        statement = self._conferences.statement(conference)
+        if statement is not None:
+            follower.put(ServerSentEvent("vouched-roster", statement).encode())
         return follower
 
     def remove(self, conference: str, follower: Follower) -> None:

@@ -57,6 +57,10 @@ class Refused(HalfkeyError):  # noqa: N818 (an outcome, not a fault of ours)
         self.status = status
 
 
+class MustWait(HalfkeyError):  # noqa: N818 (an outcome, not a fault of ours)
+    """The Key Distributor admits the participant once an operator has let it in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What the Key Distributor puts into an answer.
@@ -137,6 +141,25 @@ class Client:
             if refusal.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
                 raise Unavailable(f"{self.name} won't remove a participant: {refusal}") from refusal
 
+    async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
+        """Follows what happens there, until it breaks off.
+
+        Raises:
+            Unavailable: it broke off, or never began.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT)
+        try:
+            async with self._session.get(
+                f"{self._url}/events", timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != HTTPStatus.OK:
+                    raise Unavailable(f"{self.name} answers with status {response.status}")
+                async for event in read_events(response.content.iter_any()):
+                    yield event
+        except (TimeoutError, aiohttp.ClientError, OSError, CodecError) as error:
+            fault = type(error).__name__
+            raise Unavailable(f"{self.name}'s events can't be followed: {fault}") from error
+
     async def _request(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Sends a request; returns the JSON object of a 2xx answer, empty where there is none."""
         try:
@@ -197,6 +220,7 @@ class KeyDistributorClient(Client):
 
         Raises:
             Refused: the participant may not join.
+            MustWait: an operator has to let it in first.
             Unavailable: no usable answer; the participant may be admitted all the same.
         """
         body = {
@@ -206,6 +230,8 @@ class KeyDistributorClient(Client):
             "assertion": offer.identity,
         }
         answer = await self._request("PUT", _path(conference, participant), body)
+        if answer.get("waiting") is True:
+            raise MustWait
         try:
             assertion = answer.get("assertion")
             return Admission(
@@ -244,25 +270,6 @@ class MediaDistributorClient(Client):
             )
         except CodecError as error:
             raise Unavailable(f"{self.name} gives no usable answer: {error}") from error
-
-    async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
-        """Follows what happens there, until it breaks off.
-
-        Raises:
-            Unavailable: it broke off, or never began.
-        """
-        timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT)
-        try:
-            async with self._session.get(
-                f"{self._url}/events", timeout=timeout, allow_redirects=False
-            ) as response:
-                if response.status != HTTPStatus.OK:
-                    raise Unavailable(f"{self.name} answers with status {response.status}")
-                async for event in read_events(response.content.iter_any()):
-                    yield event
-        except (TimeoutError, aiohttp.ClientError, OSError, CodecError) as error:
-            fault = type(error).__name__
-            raise Unavailable(f"{self.name}'s events can't be followed: {fault}") from error
 
 
 def _candidates(value: object) -> tuple[tuple[str, int], ...]:

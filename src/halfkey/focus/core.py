@@ -107,7 +107,10 @@ class Participant:
             {"ssrc": source.ssrc, "kind": source.kind, "mid": source.mid}
             for source in self.offer.sources
         ]
-        return {"id": self.id, "name": self.offer.name, "sources": sources}
+        entry: dict[str, Any] = {"id": self.id, "name": self.offer.name, "sources": sources}
+        if self.offer.identity is not None:
+            entry["assertion"] = self.offer.identity  # verbatim: whoever doubts us can check it
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class ConferenceEvent:
 
     Attributes:
         conference: which conference.
-        name: ``"joined"``, ``"left"``, ``"renamed"`` or ``"slot"``.
+        name: ``"joined"``, ``"left"``, ``"renamed"``, ``"slot"`` or ``"vouched-roster"``.
         data: what is told, ready for JSON.
     """
 
@@ -145,6 +148,7 @@ class Conferences:
         self._random = random
         self._conferences: dict[str, dict[str, Participant]] = {}
         self._by_token: dict[bytes, Participant] = {}
+        self._statements: dict[str, str] = {}
         self._events: deque[ConferenceEvent] = deque()
 
     def next_event(self) -> ConferenceEvent | None:
@@ -214,6 +218,7 @@ class Conferences:
         del participants[participant.id]
         if not participants:
             del self._conferences[participant.conference]
+            self._statements.pop(participant.conference, None)
 
     def by_token(self, conference: str, token: str) -> Participant | None:
         """The participant whose token this is, if it is in that conference."""
@@ -269,6 +274,17 @@ class Conferences:
         if renamed:
             entry = {"id": participant.id, "name": offer.name}
             self._tell(participant.conference, "renamed", entry)
+
+    def vouched(self, conference: str, statement: str) -> None:
+        """The Key Distributor has stated the roster; we carry it, and are not asked to read it."""
+        if conference in self._conferences:
+            self._statements[conference] = statement
+            self._tell(conference, "vouched-roster", {"statement": statement})
+
+    def statement(self, conference: str) -> dict[str, Any] | None:
+        """The data of the latest ``vouched-roster`` event; None where there was none."""
+        statement = self._statements.get(conference)
+        return None if statement is None else {"statement": statement}
 
     def slot(self, conference: str, data: dict[str, Any]) -> None:
         """The Media Distributor put a source into a receiver's slot."""

@@ -15,6 +15,7 @@ from halfkey.focus.clients import (
     Client,
     KeyDistributorClient,
     MediaDistributorClient,
+    MustWait,
     Refused,
     Unavailable,
 )
@@ -26,7 +27,7 @@ from halfkey.focus.core import (
     UpdateKind,
     check_update,
 )
-from halfkey.focus.problems import Problem, unavailable
+from halfkey.focus.problems import Problem, unavailable, waiting
 from halfkey.focus.removal import Removals
 from halfkey.sdp import Answer, Offer, build_answer
 
@@ -92,6 +93,8 @@ class Joining:
             admission = await _ask(kd, kd.admit(conference, identifier, offer), owed)
         except Refused as refusal:
             raise Problem(HTTPStatus.FORBIDDEN, f"not admitted: {refusal}") from refusal
+        except MustWait:
+            raise waiting() from None
         allocation = await _ask(md, _served(md.allocate(conference, identifier, offer)), owed)
         return _answer(participant, offer, admission, allocation)
 
@@ -147,7 +150,7 @@ async def _ask(client: Client, answer: Awaitable[T], owed: list[Client]) -> T:
     owed.append(client)
     try:
         return await answer
-    except (Refused, Problem):
+    except (Refused, MustWait, Problem):
         owed.remove(client)
         raise
     except Unavailable as fault:

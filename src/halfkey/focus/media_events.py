@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-
-from halfkey.backoff import Backoff
 from halfkey.event_stream import ServerSentEvent
 from halfkey.focus.broadcast import Broadcast
-from halfkey.focus.clients import MediaDistributorClient, Unavailable
+from halfkey.focus.clients import MediaDistributorClient
 from halfkey.focus.core import Conferences
+from halfkey.focus.following import follow
 from halfkey.focus.removal import Removals
-
-_LOGGER = logging.getLogger(__name__)
-
-FIRST_DELAY = 0.25
-"""Seconds before the events are asked for again; they double up to `LONGEST_DELAY`."""
-
-LONGEST_DELAY = 10.0
 
 
 class MediaEvents:
@@ -38,24 +27,7 @@ class MediaEvents:
 
     async def run(self) -> None:
         """Follows the events, again and again, for as long as it isn't cancelled."""
-        backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
-        while True:
-            started = asyncio.get_running_loop().time()
-            try:
-                await self._follow()
-            except Unavailable as fault:
-                if backoff.is_fresh:
-                    _LOGGER.warning("%s; trying again", fault)
-            # One that was followed for a while is likely to be back soon.
-            if asyncio.get_running_loop().time() - started > LONGEST_DELAY:
-                backoff.reset()
-            await asyncio.sleep(backoff.next_pause())
-
-    async def _follow(self) -> None:
-        """Follows the events once."""
-        async with contextlib.aclosing(self._client.events()) as events:
-            async for event in events:
-                self.receive(event)
+        await follow(self._client, self.receive)
 
     def receive(self, event: ServerSentEvent) -> None:
         """Takes one event; those that mean nothing here are passed over."""

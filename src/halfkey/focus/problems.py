@@ -13,6 +13,12 @@ _LOGGER = logging.getLogger(__name__)
 
 _MAXIMUM_DETAIL = 300
 
+WAITING = "urn:halfkey:problem:waiting"
+"""The type of the problem that somebody in the waiting room is answered with."""
+
+WAITING_RETRY = 2
+"""Seconds after which somebody in the waiting room may ask again."""
+
 RETRY_AFTER = 5
 """Seconds after which what is unavailable now may be asked for again."""
 
@@ -24,17 +30,27 @@ class Problem(Exception):  # noqa: N818 (an answer to a peer, not a fault of our
         status: the HTTP status.
         detail: one line for whoever asked; no secret, nothing about third parties.
         retry_after: seconds, for statuses that pass.
+        kind: a URI for a problem that a program may want to know from others of its status.
     """
 
-    def __init__(self, status: HTTPStatus, detail: str, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        retry_after: int | None = None,
+        kind: str | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = " ".join(detail.split())[:_MAXIMUM_DETAIL]
         self.retry_after = retry_after
+        self.kind = kind
 
     def response(self) -> web.Response:
         """The response to send."""
         body = {"title": self.status.phrase, "status": self.status.value, "detail": self.detail}
+        if self.kind is not None:
+            body["type"] = self.kind
         headers = {"Cache-Control": "no-store"}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
@@ -49,6 +65,12 @@ class Problem(Exception):  # noqa: N818 (an answer to a peer, not a fault of our
 def unavailable(detail: str) -> Problem:
     """503, with the advice to come back."""
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
+
+
+def waiting() -> Problem:
+    """503 for a participant in the waiting room: the same offer may be sent again."""
+    detail = "wait until you are let in"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, WAITING_RETRY, WAITING)
 
 
 @web.middleware

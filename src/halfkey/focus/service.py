@@ -17,6 +17,7 @@ from halfkey.focus.broadcast import Broadcast
 from halfkey.focus.clients import KeyDistributorClient, MediaDistributorClient
 from halfkey.focus.core import Conferences, Limits
 from halfkey.focus.joining import Joining
+from halfkey.focus.key_events import KeyEvents
 from halfkey.focus.media_events import MediaEvents
 from halfkey.focus.problems import unavailable
 from halfkey.focus.reachability import Reachability
@@ -124,6 +125,7 @@ async def _serve(
     removals = Removals(conferences, broadcast, distributors)
     joining = Joining(conferences, broadcast, key_distributor, media_distributor, removals)
     media_events = MediaEvents(conferences, broadcast, removals, media_distributor)
+    key_events = KeyEvents(conferences, broadcast, removals, key_distributor)
     signalling = Signalling(conferences, broadcast, joining, removals)
     application = signalling.application()
     reachability = Reachability({"kd": key_distributor, "md": media_distributor})
@@ -139,6 +141,7 @@ async def _serve(
         on_ready({"focus": address})
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(removals.run())
+            tasks.create_task(key_events.run())
             tasks.create_task(media_events.run())
             if operated is not None:
                 tasks.create_task(reachability.run())

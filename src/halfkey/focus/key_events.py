@@ -1,0 +1,50 @@
+"""Following the Key Distributor's events: its statements, carried on verbatim, and who is out."""
+
+from __future__ import annotations
+
+from halfkey.event_stream import ServerSentEvent
+from halfkey.focus.broadcast import Broadcast
+from halfkey.focus.clients import KeyDistributorClient
+from halfkey.focus.core import Conferences
+from halfkey.focus.following import follow
+from halfkey.focus.removal import Removals
+
+_ALREADY_KNOWN = "left"
+"""The reason of removals that were asked for here."""
+
+
+class KeyEvents:
+    """Carries vouched rosters to Endpoints, and takes out whom the Key Distributor took out."""
+
+    def __init__(
+        self,
+        conferences: Conferences,
+        broadcast: Broadcast,
+        removals: Removals,
+        client: KeyDistributorClient,
+    ) -> None:
+        self._conferences = conferences
+        self._broadcast = broadcast
+        self._removals = removals
+        self._client = client
+
+    async def run(self) -> None:
+        """Follows the events, again and again, for as long as it isn't cancelled."""
+        await follow(self._client, self.receive)
+
+    def receive(self, event: ServerSentEvent) -> None:
+        """Takes one event; those that mean nothing here are passed over."""
+        conference = event.data.get("conference")
+        if not isinstance(conference, str):
+            return
+        if event.name == "roster":
+            statement = event.data.get("statement")
+            if isinstance(statement, str):
+                self._conferences.vouched(conference, statement)
+                self._broadcast.drain()
+        elif event.name == "removed" and event.data.get("reason") != _ALREADY_KNOWN:
+            identifier = event.data.get("participant")
+            if isinstance(identifier, str):
+                participant = self._conferences.by_id(conference, identifier)
+                if participant is not None and participant.answer is not None:
+                    self._removals.schedule(participant)
