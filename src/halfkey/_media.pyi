@@ -31,6 +31,13 @@ class DoubleSender:
     def __new__(
         cls, profile: int, hop_master_key: bytes, hop_master_salt: bytes
     ) -> DoubleSender: ...
+    def replace_hop_keys(self, hop_master_key: bytes, hop_master_salt: bytes) -> None:
+        """Seals for the hop under other keys from the next packet on; inner keys and indices stay.
+
+        Raises:
+            UsageError: the keys are or were this hop's, or serve end to end.
+        """
+
     def set_inner_key(self, ssrc: int, master_key: bytes, master_salt: bytes) -> None:
         """Sets an SSRC's end-to-end key from its next packet on; the rollover counter goes on."""
 
@@ -64,6 +71,13 @@ class DoubleReceiver:
     def __new__(
         cls, profile: int, hop_master_key: bytes, hop_master_salt: bytes
     ) -> DoubleReceiver: ...
+    def replace_hop_keys(self, hop_master_key: bytes, hop_master_salt: bytes) -> None:
+        """Opens the hop's layer with other keys from now on; all that is known end to end stays.
+
+        Raises:
+            UsageError: the keys are or were this hop's.
+        """
+
     def add_ekt_parameter_set(self, spi: int, ekt_key: bytes, srtp_master_salt: bytes) -> None:
         """Adds an EKTKey of 16 or 32 bytes, and the salt, whose first 12 bytes are used.
 

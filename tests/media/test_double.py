@@ -227,3 +227,32 @@ def test_no_index_is_protected_twice(suite: Suite) -> None:
     sender.set_inner_key(SSRC, suite.key("B"), suite.salt("ekt"))
     with pytest.raises(UsageError, match="before"):
         sender.protect(rtp(5))  # the outer key is the same
+
+
+@suites
+def test_other_hop_keys_leave_what_is_end_to_end_as_it_is(suite: Suite) -> None:
+    sender, receiver = suite.sender(), suite.receiver()
+    receiver.unprotect(sender.protect(rtp(1), suite.field()))
+    under_old_keys = sender.protect(rtp(2))
+    _, key, salt = suite.hop("next")
+    sender.replace_hop_keys(key, salt)
+    receiver.replace_hop_keys(key, salt)
+    assert receiver.unprotect(sender.protect(rtp(3))).packet == rtp(3)
+    assert receiver.unprotect_rtcp(sender.protect_rtcp(bytes.fromhex("80c9000100000001")))
+    with pytest.raises(PacketRejected, match="hop_authentication"):
+        receiver.unprotect(under_old_keys)
+    with pytest.raises(UsageError):
+        sender.protect(rtp(3))  # an index is sealed once, whatever the hop's keys are
+
+
+@suites
+def test_hop_keys_that_served_before_are_refused(suite: Suite) -> None:
+    sender, receiver = suite.sender(), suite.receiver()
+    _, key, salt = suite.hop("next")
+    for end in (sender, receiver):
+        end.replace_hop_keys(key, salt)
+        for label in ("hop", "next"):
+            with pytest.raises(UsageError):
+                end.replace_hop_keys(*suite.hop(label)[1:])
+        with pytest.raises(ValueError, match="key"):
+            end.replace_hop_keys(key[1:], salt)

@@ -1,5 +1,6 @@
 //! Double (RFC 8723): an end-to-end layer of AES-GCM inside the hop-by-hop one. Endpoints only.
 
+mod hop_keys;
 mod inner;
 mod keys;
 mod receiver;
@@ -17,6 +18,9 @@ pub const MAX_KEYS_PER_SSRC: usize = 4;
 
 /// The most EKT parameter sets kept.
 pub const MAX_PARAMETER_SETS: usize = 64;
+
+/// The most replaced hop keys that are remembered, so that none is taken into use again.
+pub const MAX_RETIRED_HOP_KEYS: usize = 64;
 
 /// Runs `write`; what it leaves behind when it fails is no packet, and may be a plain one.
 fn or_empty<T, E>(

@@ -33,6 +33,16 @@ impl DoubleSender {
         })
     }
 
+    fn replace_hop_keys(
+        &mut self,
+        hop_master_key: &[u8],
+        hop_master_salt: &[u8],
+    ) -> Result<(), Error> {
+        Ok(self
+            .context
+            .replace_hop_keys(hop_master_key, hop_master_salt)?)
+    }
+
     fn set_inner_key(
         &mut self,
         ssrc: u32,
@@ -108,6 +118,16 @@ impl DoubleReceiver {
             context,
             output: Vec::new(),
         })
+    }
+
+    fn replace_hop_keys(
+        &mut self,
+        hop_master_key: &[u8],
+        hop_master_salt: &[u8],
+    ) -> Result<(), Error> {
+        Ok(self
+            .context
+            .replace_hop_keys(hop_master_key, hop_master_salt)?)
     }
 
     fn add_ekt_parameter_set(

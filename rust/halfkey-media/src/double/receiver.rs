@@ -1,5 +1,6 @@
 //! The receiving half of an Endpoint's association.
 
+use super::hop_keys::RetiredHopKeys;
 use super::inner::SyntheticHeader;
 use super::keys::{FieldNews, KeyName, KeyRing, ReceivedKey, SourceKeys};
 use super::or_empty;
@@ -15,7 +16,9 @@ use crate::srtp::{HopReceiveContext, TAG_LENGTH};
 /// layer.
 #[derive(Debug)]
 pub struct DoubleReceiver {
+    profile: DoubleProfile,
     hop: HopReceiveContext,
+    retired: RetiredHopKeys,
     key_ring: KeyRing,
     /// The outer SRTP packet that is being opened.
     outer: Vec<u8>,
@@ -76,10 +79,30 @@ impl DoubleReceiver {
         hop_master_salt: &[u8],
     ) -> Result<Self, KeyError> {
         Ok(Self {
+            profile,
             hop: HopReceiveContext::new(profile.half(), hop_master_key, hop_master_salt)?,
+            retired: RetiredHopKeys::default(),
             key_ring: KeyRing::new(profile.half()),
             outer: Vec::new(),
         })
+    }
+
+    /// Opens the hop's layer with other keys from the next packet on, as after a second DTLS
+    /// handshake. EKT parameter sets, end-to-end keys and their replay windows stay as they are.
+    ///
+    /// # Errors
+    /// A length doesn't fit the profile, or the keys are or were this hop's: what was received
+    /// under them would be taken a second time. The keys in use stay then.
+    pub fn replace_hop_keys(
+        &mut self,
+        hop_master_key: &[u8],
+        hop_master_salt: &[u8],
+    ) -> Result<(), KeyError> {
+        let hop = HopReceiveContext::new(self.profile.half(), hop_master_key, hop_master_salt)?;
+        self.retired
+            .retire(self.hop.fingerprints(), &hop.fingerprints())?;
+        self.hop = hop;
+        Ok(())
     }
 
     /// Adds an EKT parameter set; the same one again changes nothing.

@@ -1,5 +1,6 @@
 //! The sending half of an Endpoint's association.
 
+use super::hop_keys::RetiredHopKeys;
 use super::inner::{InnerMasterKey, InnerSealingKey, SyntheticHeader};
 use super::{MAX_INNER_SSRCS, or_empty};
 use crate::ekt_field::ekt_field_length;
@@ -18,6 +19,7 @@ const EMPTY_OHB: u8 = 0;
 pub struct DoubleSender {
     profile: DoubleProfile,
     hop: HopSendContext,
+    retired: RetiredHopKeys,
     sources: SsrcTable<Source>,
 }
 
@@ -40,8 +42,32 @@ impl DoubleSender {
         Ok(Self {
             profile,
             hop: HopSendContext::new(profile.half(), hop_master_key, hop_master_salt)?,
+            retired: RetiredHopKeys::default(),
             sources: SsrcTable::new(MAX_INNER_SSRCS),
         })
+    }
+
+    /// Seals for the hop under other keys from the next packet on, as after a second DTLS handshake.
+    /// End-to-end keys stay as they are, and so do their indices: none is used a second time.
+    ///
+    /// # Errors
+    /// A length doesn't fit the profile, the keys are or were this hop's, or one of them serves end
+    /// to end. The keys in use stay then.
+    pub fn replace_hop_keys(
+        &mut self,
+        hop_master_key: &[u8],
+        hop_master_salt: &[u8],
+    ) -> Result<(), KeyError> {
+        let hop = HopSendContext::new(self.profile.half(), hop_master_key, hop_master_salt)?;
+        let fingerprints = hop.fingerprints();
+        let mut sources = self.sources.iter();
+        if sources.any(|(_, source)| fingerprints.contains(&source.key.fingerprint())) {
+            return Err(KeyError::KeyReused);
+        }
+        self.retired
+            .retire(self.hop.fingerprints(), &fingerprints)?;
+        self.hop = hop;
+        Ok(())
     }
 
     /// Sets the end-to-end key of an SSRC from its next packet on. The one before is wiped; the

@@ -476,3 +476,85 @@ fn a_key_that_made_room_does_not_come_back() {
     sender.set_inner_key(SSRC, &B, &SALT).expect("lengths fit");
     assert!(open(&protect(&mut sender, 102, SHORT)).is_ok());
 }
+
+#[test]
+fn other_hop_keys_leave_what_is_end_to_end_as_it_is() {
+    let (mut sender, mut receiver) = (sender(&A), receiver(&UPSTREAM));
+    let first = protect(&mut sender, 65_535, &field(&A, 1, 0, 0));
+    assert!(unprotect(&mut receiver, &first).is_ok());
+    let late = protect(&mut sender, 0, SHORT);
+    sender.replace_hop_keys(&DOWNSTREAM, &SALT).expect("new");
+    receiver.replace_hop_keys(&DOWNSTREAM, &SALT).expect("new");
+
+    // The inner index goes on: no SEQ is sealed twice, and the rollover counter doesn't fall back.
+    let mut output = Vec::new();
+    let again = sender.protect(&packet(0), SHORT, &mut output);
+    assert_eq!(again, Err(SealError::AlreadySealed));
+    assert_eq!(sender.rollover_counter(SSRC, 1), 1);
+    // The key that came under the old hop keys opens, and what it opened stays shut.
+    let next = protect(&mut sender, 1, SHORT);
+    assert!(unprotect(&mut receiver, &next).is_ok());
+    assert_eq!(reason(&mut receiver, &next), Some(Rejection::Replayed));
+    // Under the old keys nothing is taken any more.
+    assert_eq!(
+        reason(&mut receiver, &late),
+        Some(Rejection::HopAuthentication)
+    );
+    assert!(unprotect(&mut receiver, &protect(&mut sender, 2, SHORT)).is_ok());
+}
+
+#[test]
+fn an_inner_packet_that_was_opened_stays_shut_under_other_hop_keys() {
+    let (mut sender, mut receiver) = (sender(&A), receiver(&DOWNSTREAM));
+    let profile = HopProfile::AeadAes128Gcm;
+    let same = ChangeableFields {
+        payload_type: 96,
+        sequence_number: 1,
+        marker: true,
+    };
+    let sealed = protect(&mut sender, 1, SHORT);
+    let relayed = |key: &[u8; 16]| {
+        let mut receive = HopReceiveContext::new(profile, &UPSTREAM, &SALT).expect("lengths fit");
+        let mut send = HopSendContext::new(profile, key, &SALT).expect("lengths fit");
+        let mut packet = relay(&mut receive, &mut send, &sealed, same);
+        packet.pop();
+        packet.extend(field(&A, 1, 0, 0));
+        packet
+    };
+    assert!(unprotect(&mut receiver, &relayed(&DOWNSTREAM)).is_ok());
+    receiver.replace_hop_keys(&B, &SALT).expect("new");
+    let replayed = relayed(&B);
+    assert_eq!(
+        reason(&mut receiver, &replayed),
+        Some(Rejection::InnerReplayed)
+    );
+}
+
+#[test]
+fn hop_keys_that_served_before_are_refused_and_leave_those_in_use() {
+    let (mut sender, mut receiver) = (sender(&A), receiver(&UPSTREAM));
+    for key in [&UPSTREAM, &A] {
+        let refused = sender.replace_hop_keys(key, &SALT);
+        assert_eq!(refused, Err(KeyError::KeyReused));
+    }
+    let refused = receiver.replace_hop_keys(&UPSTREAM, &SALT);
+    assert_eq!(refused, Err(KeyError::KeyReused));
+    let short = sender.replace_hop_keys(&DOWNSTREAM[1..], &SALT);
+    assert_eq!(short, Err(KeyError::KeyLength));
+    let first = protect(&mut sender, 1, &field(&A, 1, 0, 0));
+    assert!(unprotect(&mut receiver, &first).is_ok());
+
+    sender.replace_hop_keys(&DOWNSTREAM, &SALT).expect("new");
+    receiver.replace_hop_keys(&DOWNSTREAM, &SALT).expect("new");
+    for key in [&UPSTREAM, &DOWNSTREAM] {
+        let sending = sender.replace_hop_keys(key, &SALT);
+        let receiving = receiver.replace_hop_keys(key, &SALT);
+        assert_eq!(
+            (sending, receiving),
+            (Err(KeyError::KeyReused), Err(KeyError::KeyReused))
+        );
+    }
+    // And an inner key can't be the hop's of now.
+    let inner = sender.set_inner_key(SSRC, &DOWNSTREAM, &SALT);
+    assert_eq!(inner, Err(KeyError::KeyReused));
+}
