@@ -10,6 +10,9 @@ from aiohttp.typedefs import Handler, Middleware
 
 from halfkey.errors import CodecError, HalfkeyError
 
+WAITING = "urn:halfkey:problem:waiting"
+"""The type (RFC 9457) of the problem that somebody in the waiting room is answered with."""
+
 Refusal = TypeVar("Refusal", bound=HalfkeyError)
 
 

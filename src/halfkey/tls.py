@@ -70,6 +70,13 @@ def client_context(
     return context
 
 
+def system_context() -> ssl.SSLContext:
+    """The client's side where the system's authorities say who a server is; names are checked."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
 def _restrict(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # A pinned certificate is a trust anchor although it is no CA and may have an issuer.

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from halfkey.endpoint.client import FocusClient, FocusError, Participation
 from halfkey.errors import CodecError
+from halfkey.event_stream import MAXIMUM_EVENT
 from halfkey.tls import server_context
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -96,7 +97,7 @@ async def test_leaving_what_is_over_is_fine_and_a_failure_is_told(credentials: P
             await client.leave(Participation(b"", client._conference))
 
 
-@pytest.mark.parametrize("stream", ["event: joined\ndata: {\n\n", "data: " + "x" * 300_000])
+@pytest.mark.parametrize("stream", ["event: joined\ndata: {\n\n", "data: " + "x" * (MAXIMUM_EVENT + 1000)])
 async def test_a_malformed_event_stream_is_told_apart(credentials: Path, stream: str) -> None:
     async with focus(credentials, respond(200, stream)) as client:
         with pytest.raises(CodecError):

@@ -14,7 +14,8 @@ from aiohttp import web
 from halfkey import followers
 from halfkey.event_stream import ServerSentEvent, read_events
 from halfkey.focus.core import Limits
-from halfkey.focus.problems import WAITING, WAITING_RETRY
+from halfkey.focus.problems import WAITING_RETRY
+from halfkey.json_api import WAITING
 from tests.focus.distributors import Stage, running, staged
 from tests.sdp.samples import OFFER, offer
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
+from aiohttp import Fingerprint
 
 from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.event_stream import ServerSentEvent, read_events
-from halfkey.tls import client_context
+from halfkey.json_api import WAITING
+from halfkey.tls import client_context, system_context
 
 _REQUEST_TIMEOUT = 30.0
 _LEAVE_TIMEOUT = 5.0
@@ -24,10 +28,23 @@ _SILENCE_TIMEOUT = 60.0
 
 _LARGEST_ANSWER = 256 * 1024
 _LONGEST_DETAIL = 200
+_LONGEST_RETRY = 30
 
 
 class FocusError(HalfkeyError):
     """The Focus can't be reached, or refused; the message is one line that says why."""
+
+
+class MustWaitError(FocusError):
+    """The participant is in the waiting room, and may send the same offer again.
+
+    Attributes:
+        retry_after: seconds to wait before that.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("waiting to be let in")
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +66,8 @@ class FocusClient:
     Args:
         url: of the Focus, ``https://host:port``.
         conference: the conference's name.
-        trusted: PEM, the certificates believed for the Focus.
+        trusted: who is believed to be the Focus: PEM, a bundle of certificates; or the SHA-256 of
+            its one certificate; or None for whoever the system's authorities say has that name.
         check_hostname: whether the certificate must name the host too (for a bundle with a CA).
 
     Raises:
@@ -57,14 +75,19 @@ class FocusClient:
     """
 
     def __init__(
-        self, url: str, conference: str, trusted: Path, *, check_hostname: bool = False
+        self,
+        url: str,
+        conference: str,
+        trusted: Path | bytes | None,
+        *,
+        check_hostname: bool = False,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.netloc:
             raise ConfigurationError(f"{url}: the Focus's URL must look like https://host:port")
         self._conference = f"{url.rstrip('/')}/conferences/{quote(conference, safe='')}"
-        context = client_context(trusted, check_hostname=check_hostname)
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        connector = aiohttp.TCPConnector(ssl=_trust(trusted, check_hostname))
+        self._session = aiohttp.ClientSession(connector=connector)
 
     async def join(self, offer: str) -> Participation:
         """Posts an offer.
@@ -130,22 +153,50 @@ class FocusClient:
                 method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status not in (*range(200, 300), *tolerate):
-                    raise FocusError(f"the Focus refused: {await _detail(response)}")
+                    raise await _refusal(response)
                 yield response
+        except aiohttp.ServerFingerprintMismatch:
+            raise FocusError("the Focus has another certificate than the link names") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FocusError(f"the Focus can't be reached: {reason}") from error
 
 
-async def _detail(response: aiohttp.ClientResponse) -> str:
-    """One line out of a problem response (RFC 9457), or the bare status."""
+def _trust(trusted: Path | bytes | None, check_hostname: bool) -> ssl.SSLContext | Fingerprint:
+    if isinstance(trusted, bytes):
+        return Fingerprint(trusted)
+    if trusted is None:
+        return system_context()
+    return client_context(trusted, check_hostname=check_hostname)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> FocusError:
+    """What a response that is no success means (RFC 9457)."""
+    problem = await _problem(response)
+    if response.status == HTTPStatus.SERVICE_UNAVAILABLE and problem.get("type") == WAITING:
+        return MustWaitError(_retry_after(response))
+    return FocusError(f"the Focus refused: {_detail(problem, response.status)}")
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """The seconds that the Focus asks for, within reason."""
+    text = response.headers.get("Retry-After", "")
+    return float(min(max(int(text), 1), _LONGEST_RETRY)) if text.isdigit() else 2.0
+
+
+async def _problem(response: aiohttp.ClientResponse) -> dict[str, object]:
     try:
         problem = json.loads(await response.content.read(_LARGEST_ANSWER))
-        detail = problem["detail"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        detail = None
+    except (ValueError, RecursionError):
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _detail(problem: dict[str, object], status: int) -> str:
+    """One line out of a problem response, or the bare status."""
+    detail = problem.get("detail")
     if not isinstance(detail, str):
-        return f"status {response.status}"
+        return f"status {status}"
     return " ".join("".join(c if c.isprintable() else " " for c in detail).split())[
         :_LONGEST_DETAIL
     ]

@@ -9,12 +9,11 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from halfkey.json_api import WAITING
+
 _LOGGER = logging.getLogger(__name__)
 
 _MAXIMUM_DETAIL = 300
-
-WAITING = "urn:halfkey:problem:waiting"
-"""The type of the problem that somebody in the waiting room is answered with."""
 
 WAITING_RETRY = 2
 """Seconds after which somebody in the waiting room may ask again."""
