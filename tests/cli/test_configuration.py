@@ -15,7 +15,7 @@ from halfkey.cli.configured import settings_of
 from halfkey.cli.main import app
 from halfkey.configuration import Setting, read
 from halfkey.errors import ConfigurationError
-from halfkey.pki import make_certificate
+from halfkey.pki import make_authority, make_certificate, make_vouching_certificate
 from tests.cli.test_arguments import halfkey
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "config"
@@ -34,6 +34,7 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / f"{role}.toml").write_text(text.replace("/var/lib/halfkey/kd", "state"))
     (tmp_path / "trusted-focuses.pem").write_bytes((tmp_path / "focus.crt").read_bytes())
     (tmp_path / "state").mkdir()
+    make_vouching_certificate(tmp_path, make_authority(tmp_path, "authority"), "vouching")
     return tmp_path
 
 
@@ -153,6 +154,9 @@ def test_what_the_examples_leave_off_are_the_defaults(tmp_path: Path, role: str)
         ("kd", 'state = "state"', 'state = "nowhere"', "nowhere: no such folder"),
         ("kd", "[drain]", "[drain", "not TOML"),
         ("kd", "#seconds = 5.0", "seconds = -1", "[drain] seconds -1: give a number from 0"),
+        ("kd", 'certificate = "vouching.crt"', "", "--vouching-certificate: a certificate and"),
+        ("kd", 'key = "vouching.key"', 'key = "kd.key"', "kd.key: the private key doesn't"),
+        ("kd", '"vouching.crt"', '"kd.crt"', "kd.crt: not a vouching certificate"),
         ("md", 'level = "info"', 'level = "loud"', '[log] level: write "debug" or'),
         (
             "md",

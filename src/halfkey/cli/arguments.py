@@ -67,6 +67,19 @@ def within(option: str, value: float, least: float, most: float) -> None:
         raise ConfigurationError(f"{option} {value:g}: give a number from {least:g} to {most:g}")
 
 
+def both(certificate: Path | None, key: Path | None, option: str) -> tuple[Path, Path] | None:
+    """A certificate and its key, which are given together or not at all.
+
+    Raises:
+        ConfigurationError: one of them is missing.
+    """
+    if certificate is not None and key is not None:
+        return certificate, key
+    if certificate is None and key is None:
+        return None
+    raise ConfigurationError(f"{option}: a certificate and its key go together: give both")
+
+
 def disclosure(descriptor: int) -> Callable[[Mapping[str, str | int]], None]:
     """What writes an Endpoint's secrets to a pipe that the demo handed down, a JSON line each.
 

@@ -43,7 +43,7 @@ class Operation:
 
     Attributes:
         role: ``"kd"``, ``"md"`` or ``"focus"``.
-        certificate: PEM, the role's own.
+        certificates: PEM files whose expiry is told, by short names; "own" is the role's.
         metrics: the operator's address; None for none.
         log_format: how log lines look.
         log_level: which there are.
@@ -52,7 +52,7 @@ class Operation:
     """
 
     role: str
-    certificate: Path
+    certificates: dict[str, Path]
     metrics: Address | None
     log_format: Format
     log_level: Level
@@ -76,12 +76,17 @@ class Operation:
         """
         within("--drain-seconds", drain_seconds, 0, MAXIMUM_DRAIN_SECONDS)
         place = None if metrics_listen is None else address(metrics_listen, "--metrics-listen")
-        return cls(role, certificate, place, *logs, drain_seconds, supervised)
+        return cls(role, {"own": certificate}, place, *logs, drain_seconds, supervised)
 
     def approve(self) -> None:
         """Says that all was checked and is right."""
-        end = datetime.datetime.fromtimestamp(expiry(self.certificate), datetime.UTC)
-        typer.echo(f"halfkey {self.role}: configuration is right; certificate until {end:%Y-%m-%d}")
+        first = datetime.datetime.fromtimestamp(min(self._expiries().values()), datetime.UTC)
+        typer.echo(
+            f"halfkey {self.role}: configuration is right; certificates until {first:%Y-%m-%d}"
+        )
+
+    def _expiries(self) -> dict[str, float]:
+        return {name: expiry(path) for name, path in self.certificates.items()}
 
     def run(self, serve: Serve) -> None:
         """Runs the role until it ends or is told to.
@@ -94,7 +99,7 @@ class Operation:
 
     async def _main(self, serve: Serve, supervision: Supervision) -> None:
         operated = Operated()
-        metrics = Metrics(self.role, operated, expiry(self.certificate))
+        metrics = Metrics(self.role, operated, self._expiries())
         supervision.drain = partial(operated.drain, self.drain_seconds)
         try:
             async with showing(self.role, operated, metrics, self.metrics) as shown:

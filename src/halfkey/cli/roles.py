@@ -6,12 +6,13 @@ belongs to the others.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from halfkey.cli.arguments import Certificate, Key, Supervised, address, disclosure, within
+from halfkey.cli.arguments import Certificate, Key, Supervised, address, both, disclosure, within
 from halfkey.cli.arguments import profile as read_profile
 from halfkey.cli.configured import CheckConfig, Config, as_written
 from halfkey.cli.operating import (
@@ -62,6 +63,13 @@ def key_distributor(
     state: Annotated[
         Path | None, typer.Option(help="Folder for invites and admissions; else they end with it.")
     ] = None,
+    vouching_certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file: the vouching certificate, then its authority's; for links."),
+    ] = None,
+    vouching_key: Annotated[
+        Path | None, typer.Option(help="PEM file: the vouching certificate's private key.")
+    ] = None,
     believe_focus: Annotated[
         bool, typer.Option("--believe-focus", help="Admit by the Focus's word, without assertions.")
     ] = False,
@@ -77,10 +85,12 @@ def key_distributor(
     from halfkey.key_distributor.options import KeyDistributorOptions
     from halfkey.key_distributor.policy import MAXIMUM_TTL, MINIMUM_REKEY_INTERVAL, Policy
     from halfkey.key_distributor.service import run
+    from halfkey.vouching.authority import Authority
 
     logs = log_format, log_level
     with as_written(context):
         operation = Operation.of("kd", certificate, metrics_listen, logs, drain_seconds, supervised)
+        vouching = both(vouching_certificate, vouching_key, "--vouching-certificate")
         if rekey_interval is not None:
             within("--rekey-interval", rekey_interval, MINIMUM_REKEY_INTERVAL, MAXIMUM_TTL)
         options = KeyDistributorOptions(
@@ -93,10 +103,14 @@ def key_distributor(
             admission=address(admission_listen, "--admission-listen"),
             policy=Policy(ttl=ekt_ttl, rekey_interval=rekey_interval),
             state=state,
+            vouching=vouching,
             believe_focus=believe_focus,
         )
         options.check()
         check_files(certificate, key, trust_media_distributors, trust_focuses)
+        if vouching is not None:
+            Authority.load(*vouching, time.time())
+            operation.certificates["vouching"] = vouching[0]
     if check_config:
         operation.approve()
         return

@@ -31,12 +31,12 @@ class Metrics:
     Args:
         role: ``"kd"``, ``"md"`` or ``"focus"``.
         operated: gives the figures.
-        certificate_expiry: Unix time at which the role's certificate ends.
+        expiries: Unix times at which the role's certificates end, by short names.
     """
 
-    def __init__(self, role: str, operated: Operated, certificate_expiry: float) -> None:
+    def __init__(self, role: str, operated: Operated, expiries: Mapping[str, float]) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_RoleCollector(role, operated, certificate_expiry))
+        self._registry.register(_RoleCollector(role, operated, expiries))
         prefix = f"halfkey_{role}"
         ProcessCollector(namespace=prefix, registry=self._registry)
         self._rekeys = _rekeys(prefix, self._registry) if role == "kd" else None
@@ -64,11 +64,11 @@ def _rekeys(prefix: str, registry: CollectorRegistry) -> Histogram:
 class _RoleCollector(Collector):
     """Makes metrics of a role's statistics."""
 
-    def __init__(self, role: str, operated: Operated, certificate_expiry: float) -> None:
+    def __init__(self, role: str, operated: Operated, expiries: Mapping[str, float]) -> None:
         self._prefix = f"halfkey_{role}_"
         self._role = role
         self._operated = operated
-        self._certificate_expiry = certificate_expiry
+        self._expiries = expiries
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: to be asked at registration would be too early."""
@@ -86,20 +86,25 @@ class _RoleCollector(Collector):
         yield self._gauge(
             "draining", "Whether nobody new is taken: 1 or 0.", self._operated.is_draining
         )
-        yield self._gauge(
+        yield self._labelled(
             "certificate_expiry_timestamp_seconds",
-            "When the role's certificate ends, in Unix seconds.",
-            self._certificate_expiry,
+            "When a certificate ends, in Unix seconds.",
+            ("certificate", self._expiries),
         )
-        build = GaugeMetricFamily(f"{self._prefix}build_info", "Its version.", labels=["version"])
-        build.add_metric([__version__], 1)
-        yield build
+        yield self._labelled("build_info", "Its version.", ("version", {__version__: 1}))
 
     def _is_ready(self) -> bool:
         return not self._operated.faults()
 
     def _gauge(self, name: str, text: str, value: float) -> Metric:
         return GaugeMetricFamily(self._prefix + name, text, value=value)
+
+    def _labelled(self, name: str, text: str, values: tuple[str, Mapping[str, float]]) -> Metric:
+        label, figures = values
+        metric = GaugeMetricFamily(self._prefix + name, text, labels=[label])
+        for value, figure in figures.items():
+            metric.add_metric([value], figure)
+        return metric
 
     def _metric(self, family: Family, value: Any) -> Metric:
         labels = [] if family.label is None else [family.label]
