@@ -14,7 +14,8 @@ members used, and why:
   the private members that aiortc's own `receive` sets.
 - `RTCRtpReceiver._track`, `_set_rtcp_ssrc` are what aiortc's peer connection sets too.
 - `_handle_rtcp_packet` is overridden too, to note what sender reports say of the sender's clock;
-  the timestamps of frames count from an origin that only aiortc's `TimestampMapper` knows.
+  the timestamps of frames count from an origin that only aiortc's `TimestampMapper` knows, which
+  the decoder's thread asks for it as well.
 - `_send_rtcp_pli` is called for the first packet of a stream, and limited in rate.
 """
 
@@ -40,7 +41,7 @@ from aiortc.rtcrtpparameters import (
     RTCRtpReceiveParameters,
     RTCRtpSendParameters,
 )
-from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from aiortc.rtcrtpreceiver import RTCRtpReceiver, TimestampMapper
 from aiortc.rtcrtpsender import RTCRtpSender
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 from av.frame import Frame
@@ -132,6 +133,7 @@ class RemoteTrack(MediaStreamTrack):
         decode_errors: how many encoded frames the decoder refused.
         last_frame: the latest.
         last_at: when it was decoded, in seconds of the monotonic clock.
+        last_rtp_timestamp: of the packets that it came in.
         sender_report: the latest, None before the first.
     """
 
@@ -142,6 +144,7 @@ class RemoteTrack(MediaStreamTrack):
         self.decode_errors = 0
         self.last_frame: Frame | None = None
         self.last_at: float | None = None
+        self.last_rtp_timestamp: int | None = None
         self.sender_report: SenderReport | None = None
         self._reader_loop = loop
         self._frames_kept: asyncio.Queue[Frame | None] | None = None
@@ -209,7 +212,9 @@ class _DecoderQueue:
                 return
 
 
-def _decode(source: _DecoderQueue, track: RemoteTrack, failed: threading.Event) -> None:
+def _decode(
+    source: _DecoderQueue, track: RemoteTrack, failed: threading.Event, mapper: TimestampMapper
+) -> None:
     """Decodes until there is no more; the body of a thread."""
     decoder = None
     while (task := source.get()) is not None:
@@ -225,6 +230,8 @@ def _decode(source: _DecoderQueue, track: RemoteTrack, failed: threading.Event) 
             track.decode_errors += 1
             failed.set()  # makes the receiver ask for a key frame
             continue
+        if frames and mapper._origin is not None:
+            track.last_rtp_timestamp = (mapper._origin + encoded.timestamp) % (1 << 32)
         for frame in frames:
             track.decoded(frame)
 
@@ -248,9 +255,10 @@ class Receiver(RTCRtpReceiver):
     async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
         """Starts the decoder, and reports to the sender."""
         failed = self._RTCRtpReceiver__decoder_error  # type: ignore[attr-defined]
+        mapper = self._RTCRtpReceiver__timestamp_mapper  # type: ignore[attr-defined]
         frames = _DecoderQueue(failed)
         thread = threading.Thread(
-            target=_decode, args=(frames, self.remote_track, failed), daemon=True
+            target=_decode, args=(frames, self.remote_track, failed, mapper), daemon=True
         )
         thread.start()
         for codec in parameters.codecs:

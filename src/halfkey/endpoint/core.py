@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from halfkey._media import (
     DoubleReceiver,
@@ -32,7 +32,7 @@ from halfkey.ekt.outbound import (
     OutboundEKT,
 )
 from halfkey.endpoint.payload import begins_intra_picture
-from halfkey.endpoint.statistics import Statistics
+from halfkey.endpoint.statistics import Position, Statistics, newer
 from halfkey.errors import PacketRejected, UsageError
 from halfkey.profiles import SRTPProtectionProfile
 
@@ -72,10 +72,16 @@ class EKTKeyInstalled:
 
 @dataclass(frozen=True, slots=True)
 class KeysSwitched:
-    """From now on packets are sealed under master keys that went out under the EKTKey `spi`."""
+    """From now on packets are sealed under master keys that went out under the EKTKey `spi`.
+
+    Attributes:
+        newest_before: by SSRC, the latest packet that was sealed before; every later one is sealed
+            under the new keys.
+    """
 
     spi: int
     at: float
+    newest_before: Mapping[int, Position] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +223,8 @@ class Association:
         if len(sealed) > SEALED_CACHE:
             sealed.popitem(last=False)
         self._statistics.sent[ssrc] += 1
+        newest = self._statistics.newest_sealed
+        newest[ssrc] = newer(newest.get(ssrc), Position(sequence_number, _timestamp(packet)))
         return datagram
 
     def seal_rtcp(self, packet: bytes) -> bytes | None:
@@ -243,6 +251,8 @@ class Association:
         if opened.new_key and stream.ekt_spi is not None:
             stream.rekeyed(now)
         stream.ekt_spi, stream.ekt_epoch = opened.ekt_spi, opened.ekt_epoch
+        position = Position(opened.inner_sequence_number, _timestamp(opened.packet))
+        stream.newest_opened = newer(stream.newest_opened, position)
         return opened
 
     def open_rtcp(self, data: bytes) -> bytes | None:
@@ -324,7 +334,8 @@ class Association:
                     self._disclose_keys("e2e", key.master_key, key.master_salt, key.ssrc)
             elif isinstance(event, InnerKeysSwitched):
                 self._use(event.keys)
-                self._events.append(KeysSwitched(event.spi, event.at))
+                before = dict(self._statistics.newest_sealed)
+                self._events.append(KeysSwitched(event.spi, event.at, before))
             elif isinstance(event, EKTKeyUsedUp):
                 self._events.append(SendingStopped(event.spi, event.at, event.reason))
 
@@ -349,6 +360,10 @@ class Association:
     def _tell(self, secret: Mapping[str, str | int]) -> None:
         if self._disclose is not None:
             self._disclose(secret)
+
+
+def _timestamp(packet: bytes) -> int:
+    return int.from_bytes(packet[4:8], "big")
 
 
 def _ssrc(packet: bytes) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from halfkey.ekt.outbound import Kind
 from halfkey.endpoint.aiortc_adapter import RemoteTrack
 from halfkey.endpoint.core import EKTKeyInstalled, KeysSwitched, SendingStopped
+from halfkey.endpoint.statistics import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,11 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatistics:
-    """What became of one remote SSRC; the counters are those of `ReceivedStream`."""
+    """What became of one remote SSRC; the counters are those of `ReceivedStream`.
+
+    Attributes:
+        last_frame_rtp_timestamp: of the packets that the latest decoded frame came in.
+    """
 
     participant_id: str
     name: str
@@ -93,6 +98,8 @@ class RemoteStatistics:
     ekt_epoch: int
     last_opened_at: float | None
     last_frame_at: float | None
+    newest_opened: Position | None = None
+    last_frame_rtp_timestamp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,12 @@
 
 It says what happens in objects fit for JSON, each with an ``event``:
 
-- ``joined`` {at, ms, ssrcs}; ``ekt_key`` {spi, at}; ``switched`` {spi, epoch, at}
+- ``joined`` {at, ms, ssrcs}; ``ekt_key`` {spi, at}
+- ``switched`` {spi, epoch, at, newest_before}: by SSRC, SEQ and timestamp of the last packet sealed
+  under the old keys
 - ``track`` {name, kind, ssrc}; ``stopped`` {spi, reason, at}; ``terminated`` {reason, at}
-- ``progress``, twice a second, ``mark`` on command and ``final`` at the end: the counters
+- ``progress``, twice a second: the counters; ``mark`` on command and ``final`` at the end: the
+  counters, and how far each source was understood
 - ``left`` {at}
 
 and takes the commands ``leave``, ``mark`` and ``stop``. Every ``at`` is in seconds of the system's
@@ -187,7 +190,12 @@ class EndpointProcess:
             self._report({"event": "ekt_key", "spi": event.spi, "at": event.at})
         elif isinstance(event, KeysSwitched):
             # Each EKTKey sees one master key of ours, the one of epoch 0.
-            self._report({"event": "switched", "spi": event.spi, "epoch": 0, "at": event.at})
+            before = {
+                str(ssrc): [position.sequence_number, position.timestamp]
+                for ssrc, position in event.newest_before.items()
+            }
+            switched = {"spi": event.spi, "epoch": 0, "at": event.at, "newest_before": before}
+            self._report({"event": "switched", **switched})
         elif isinstance(event, SendingStopped):
             stopped = {"spi": event.spi, "reason": event.reason, "at": event.at}
             self._report({"event": "stopped", **stopped})
@@ -202,7 +210,10 @@ class EndpointProcess:
             self._report({"event": "terminated", "reason": event.reason, "at": event.at})
 
     def _count(self, name: str, statistics: EndpointStatistics) -> None:
-        self._report({"event": name, **counters(statistics)})
+        told = counters(statistics)
+        if name != "progress":
+            told["sources"] = sources(statistics)
+        self._report({"event": name, **told})
 
     def _save_pictures(self) -> None:
         """Saves the last picture of each sender, under its name if that is plain."""
@@ -243,6 +254,24 @@ def counters(statistics: EndpointStatistics) -> dict[str, Any]:
         "last_frame_at": statistics.last_frame_at,
         "rejections": statistics.rejections,
         "received": received,
+    }
+
+
+def sources(statistics: EndpointStatistics) -> dict[str, dict[str, Any]]:
+    """By SSRC: what was opened and decoded, and the latest of it by the sender's own count.
+
+    ``newest_opened`` is [SEQ, timestamp] and ``last_frame`` a timestamp; None where there is none.
+    """
+    return {
+        str(stream.ssrc): {
+            "packets": stream.packets,
+            "frames": stream.frames,
+            "newest_opened": None
+            if stream.newest_opened is None
+            else [stream.newest_opened.sequence_number, stream.newest_opened.timestamp],
+            "last_frame": stream.last_frame_rtp_timestamp,
+        }
+        for stream in statistics.streams
     }
 
 

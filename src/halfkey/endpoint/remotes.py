@@ -120,6 +120,8 @@ class Remotes:
             ekt_epoch=stream.ekt_epoch,
             last_opened_at=stream.last_opened_at,
             last_frame_at=track.last_at if track is not None else None,
+            newest_opened=stream.newest_opened,
+            last_frame_rtp_timestamp=track.last_rtp_timestamp if track is not None else None,
         )
 
     def _forget_one(self) -> None:

@@ -23,6 +23,31 @@ STREAM_LIMIT = 1024
 _RECENT = 512
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a packet stands among those of its SSRC; both numbers wrap.
+
+    Attributes:
+        sequence_number: SEQ as the sender made it, which alone wraps within minutes.
+        timestamp: of RTP; packets of one frame share it.
+    """
+
+    sequence_number: int
+    timestamp: int
+
+    def is_after(self, other: Position) -> bool:
+        """Whether it was made later than another, of less than 2^31 ticks away."""
+        if self.timestamp != other.timestamp:
+            return (self.timestamp - other.timestamp) % (1 << 32) < 1 << 31
+        ahead = (self.sequence_number - other.sequence_number) % (1 << 16)
+        return 0 < ahead < 1 << 15
+
+
+def newer(one: Position | None, other: Position) -> Position:
+    """The later one of two; None stands for no packet yet."""
+    return other if one is None or other.is_after(one) else one
+
+
 @dataclass(slots=True)
 class ReceivedStream:
     """One remote SSRC.
@@ -37,6 +62,7 @@ class ReceivedStream:
         ekt_spi: the EKTKey that the master key of its latest packet came under; None before one.
         ekt_epoch: the epoch of that key.
         last_opened_at: when a packet was opened last, in seconds of the monotonic clock.
+        newest_opened: the latest packet, by the sender's count, that was opened.
     """
 
     ssrc: int
@@ -48,6 +74,7 @@ class ReceivedStream:
     ekt_spi: int | None = None
     ekt_epoch: int = 0
     last_opened_at: float | None = None
+    newest_opened: Position | None = None
     _window_end: float = float("-inf")
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT), repr=False)
 
@@ -76,6 +103,7 @@ class Statistics:
 
     Attributes:
         sent: packets sealed and sent, by own SSRC.
+        newest_sealed: the latest packet of each own SSRC.
         unsent: packets that could not be sealed, by reason.
         packets_received: SRTP packets that arrived.
         packets_opened: those of them that opened end to end.
@@ -86,6 +114,7 @@ class Statistics:
     """
 
     sent: Counter[int] = field(default_factory=Counter)
+    newest_sealed: dict[int, Position] = field(default_factory=dict)
     unsent: Counter[str] = field(default_factory=Counter)
     packets_received: int = 0
     packets_opened: int = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from halfkey.cli.demo.children import Child, ChildFailed, Children, Message
+from halfkey.cli.demo.leaver import understood
 from halfkey.cli.demo.options import DemoOptions
 from halfkey.cli.demo.picture import View, draw
 from halfkey.cli.demo.report import EndpointFacts, Facts, Received
@@ -25,9 +26,6 @@ REKEY_TIMEOUT = 10.0
 MARK_TIMEOUT = 10.0
 """Seconds that an Endpoint has to tell its counters."""
 
-GRACE = 0.5
-"""Seconds after the last change of keys in which packets already under way may still be opened."""
-
 
 class Participant:
     """One Endpoint process, and the latest of what it said about itself."""
@@ -37,10 +35,15 @@ class Participant:
         self.child: Child | None = None
         self.joined = asyncio.Event()
         self.facts = EndpointFacts(name)
-        self.switched_at: dict[int, float] = {}
+        self.switched: dict[int, Message] = {}
         self.latest: Message = {}
         self.final: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.marks: asyncio.Queue[Message] = asyncio.Queue()
+
+    def first_switch(self, after: float) -> Message | None:
+        """Its first change of keys after a moment; None if there was none."""
+        later = [message for message in self.switched.values() if message["at"] > after]
+        return min(later, key=lambda message: message["at"], default=None)
 
     async def mark(self) -> Message:
         """Its counters as of now.
@@ -195,7 +198,7 @@ class Conference:
 
     def _switched(self, participant: Participant, message: Message) -> None:
         spi = message["spi"]
-        participant.switched_at[spi] = message["at"]
+        participant.switched[spi] = message
         participant.facts.sending_spi = spi
         row = self._view.rows[participant.name]
         row.spi, row.epoch = spi, message["epoch"]
@@ -239,17 +242,13 @@ class Conference:
         stayers = [p for p in self._participants.values() if p is not leaver]
         deadline = self._left_at + REKEY_TIMEOUT
         while time.monotonic() < deadline:
-            switched = [self._last_switch(participant) for participant in stayers]
-            if all(at > self._left_at for at in switched):
-                self._facts.rekey.ms = (max(switched) - self._left_at) * 1000
+            switched = [participant.first_switch(self._left_at) for participant in stayers]
+            if all(switched):
+                last = max(message["at"] for message in switched if message is not None)
+                self._facts.rekey.ms = (last - self._left_at) * 1000
                 break
             await asyncio.sleep(0.02)
-        await asyncio.sleep(GRACE)
         self._leaver_after_rekey = await leaver.mark()
-
-    @staticmethod
-    def _last_switch(participant: Participant) -> float:
-        return max(participant.switched_at.values(), default=0.0)
 
     # The end
 
@@ -311,14 +310,20 @@ class Conference:
 
     def _count_leaver(self, final: Message) -> None:
         """What came to the leaver, and what it made of that, since the others changed keys."""
-
-        def since(counter: str) -> int:
-            return int(final[counter] - self._leaver_after_rekey[counter])
-
+        last_before: dict[str, list[int] | None] = {}
+        for participant in self._participants.values():
+            if participant.name == self._facts.leaver:
+                continue
+            switch = participant.first_switch(self._left_at)
+            change = {} if switch is None else switch["newest_before"]
+            last_before |= {str(ssrc): change.get(str(ssrc)) for ssrc in participant.facts.ssrcs}
+        made = understood(last_before, self._leaver_before["sources"], final["sources"])
         rekey = self._facts.rekey
-        rekey.packets_to_leaver_after = since("packets_received")
-        rekey.packets_opened_by_leaver_after = since("packets_opened")
-        rekey.frames_decoded_by_leaver_after = since("frames_decoded")
+        rekey.packets_to_leaver_after = (
+            final["packets_received"] - self._leaver_after_rekey["packets_received"]
+        )
+        rekey.packets_opened_by_leaver_after = made.packets_opened
+        rekey.frames_decoded_by_leaver_after = made.frames_decoded
 
     def _draw(self) -> None:
         names = self._options.names

@@ -53,8 +53,9 @@ class RekeyFacts:
             came to that.
         new_spi: the SPI of the new EKTKey.
         packets_to_leaver_after: packets that the Media Distributor still sent the leaver, after.
-        packets_opened_by_leaver_after: those of them that the leaver could open.
-        frames_decoded_by_leaver_after: what it decoded of them.
+        packets_opened_by_leaver_after: packets sealed after the change of keys that the leaver
+            could open; an upper bound if it isn't 0.
+        frames_decoded_by_leaver_after: what it decoded of them; likewise.
     """
 
     reason: str = ""
