@@ -97,7 +97,9 @@ async def test_leaving_what_is_over_is_fine_and_a_failure_is_told(credentials: P
             await client.leave(Participation(b"", client._conference))
 
 
-@pytest.mark.parametrize("stream", ["event: joined\ndata: {\n\n", "data: " + "x" * (MAXIMUM_EVENT + 1000)])
+@pytest.mark.parametrize(
+    "stream", ["event: joined\ndata: {\n\n", "data: " + "x" * (MAXIMUM_EVENT + 1000)]
+)
 async def test_a_malformed_event_stream_is_told_apart(credentials: Path, stream: str) -> None:
     async with focus(credentials, respond(200, stream)) as client:
         with pytest.raises(CodecError):
