@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 
 from halfkey.dtls.fingerprint import Fingerprint
+from halfkey.identity.claims import Claims
+from halfkey.identity.invite import InviteSecret
 from halfkey.vouching.authority import Trust
 from halfkey.vouching.code import conference_code
 from halfkey.vouching.people import SPI_GRACE, Own, People
@@ -463,3 +465,38 @@ def test_a_flood_is_counted_told_once_and_leaves_nothing_behind() -> None:
     assert world.people._proofs.held <= 1000
     world.people.receive_assertion("g" * 1000, "A", world.now)
     assert len(world.people.people()) == 3
+
+
+def test_a_flood_under_one_name_pushes_nobody_out() -> None:
+    world = World().verified()
+    world.people.receive_assertion("p009", member(9).own.assertion, world.now)
+    for number in range(300):
+        world.people.receive_assertion("ghost", f"{number}" + "A" * 24_000, world.now)
+    world.key_distributor.admit(member(9))
+    world.tell()
+    assert world.reasons()["p009"] is None
+
+
+def test_who_left_is_forgotten() -> None:
+    world = World().verified()
+    entry = world.key_distributor.entries.pop("p002")
+    world.people.receive_assertion("p002", "held, as it may be for the next entry", world.now)
+    assert world.people._proofs.held == 1
+    world.tell()
+    assert world.people._proofs.held == 0
+    world.key_distributor.entries["p002"] = entry
+    world.tell()
+    assert world.reasons()["p002"] == "assertion_missing"
+
+
+def test_another_assertion_of_the_same_person_is_not_the_one_admitted() -> None:
+    """A true proof of the same values, which the Key Distributor has not seen."""
+    secret = InviteSecret(bytes([2]) * 16, CONFERENCE)
+    claims = Claims.of(member(2).own.binding, "participant", int(valid_now()), "another-nonce-here")
+    world = World()
+    world.people.ekt_key(7, world.now)
+    world.tell()
+    world.people.receive_assertion("p002", str(secret.sign(claims)), world.now)
+    assert world.reasons()["p002"] == "assertion_wrong"
+    world.people.receive_assertion("p002", member(2).own.assertion, world.now)
+    assert world.reasons()["p002"] is None
