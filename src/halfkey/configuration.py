@@ -89,6 +89,15 @@ def read(path: Path, settings: Mapping[str, Setting]) -> dict[str, Entry]:
     return found
 
 
+def read_tables(path: Path) -> dict[str, Any]:
+    """What a file sets, by name, whether or not it may; for who needs one setting of any role.
+
+    Raises:
+        ConfigurationError: it can't be read, or isn't TOML.
+    """
+    return {"_".join((*table, key)): value for table, key, value in _leaves(_parsed(path), ())}
+
+
 def _parsed(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:

@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from halfkey import __version__
-from halfkey.cli import audit, demonstration, record, roles
+from halfkey.cli import audit, demonstration, record, roles, status
 from halfkey.errors import ConfigurationError, HalfkeyError
 
 EXIT_FAILED = 1
@@ -26,6 +26,7 @@ demonstration.register(app)
 roles.register(app)
 audit.register(app)
 record.register(app)
+status.register(app)
 
 
 @app.command()
@@ -38,7 +39,7 @@ def main() -> None:
     """Runs the command line; a wrong argument or file is one line on stderr and status 2."""
     command = "halfkey"
     try:
-        status = app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else command
@@ -50,7 +51,7 @@ def main() -> None:
         _fail(f"halfkey: {error}", EXIT_FAILED)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(EXIT_INTERRUPTED)
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(line: str, status: int) -> None:

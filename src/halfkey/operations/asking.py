@@ -1,0 +1,100 @@
+"""Asking roles how they are, at their operator's addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from halfkey.serving import Address
+
+TIMEOUT_SECONDS = 5.0
+
+_MAXIMUM_BODY = 4 * 1024 * 1024
+
+FIGURES = {
+    "kd": ("conferences", "participants", "associations_active", "tunnels"),
+    "md": ("conferences", "participants", "packets_forwarded_total", "tunnel_up"),
+    "focus": ("conferences", "participants", "event_streams"),
+}
+"""By role, the metrics that tell most, without their prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStatus:
+    """What a role said of itself.
+
+    Attributes:
+        address: where it was asked.
+        role: ``"kd"``, ``"md"`` or ``"focus"``; None if nothing like one answers.
+        version: of its software.
+        is_ready: whether it is of use.
+        is_draining: whether it takes nobody new.
+        faults: why it isn't ready.
+        figures: those of `FIGURES`; what has labels is summed up.
+        certificate_expiry: when the first of its certificates ends, Unix seconds.
+    """
+
+    address: Address
+    role: str | None = None
+    version: str | None = None
+    is_ready: bool = False
+    is_draining: bool = False
+    faults: tuple[str, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+    certificate_expiry: float | None = None
+
+
+async def ask_all(addresses: Sequence[Address]) -> list[RoleStatus]:
+    """Asks all at once; the answers are in the order of the addresses."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        return await asyncio.gather(*(_ask(session, address) for address in addresses))
+
+
+async def _ask(session: aiohttp.ClientSession, address: Address) -> RoleStatus:
+    host, port = address
+    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    try:
+        readiness = json.loads(await _get(session, f"{base}/readyz"))
+        metrics = await _get(session, f"{base}/metrics")
+        return _read(address, readiness, metrics)
+    except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+        return RoleStatus(address, faults=(f"can't be reached: {type(fault).__name__}",))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return RoleStatus(address, faults=("answers, but not as a role of Halfkey does",))
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> str:
+    async with session.get(url, allow_redirects=False) as response:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _MAXIMUM_BODY:
+                raise ValueError("the answer is too long")
+    return body.decode()
+
+
+def _read(address: Address, readiness: dict[str, Any], metrics: str) -> RoleStatus:
+    """What the answers say; raises ValueError, LookupError or TypeError if they aren't a role's."""
+    role = readiness["role"]
+    prefix = f"halfkey_{role}_"
+    found: dict[str, list[float]] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            found.setdefault(sample.name.removeprefix(prefix), []).append(sample.value)
+    return RoleStatus(
+        address,
+        role=str(role),
+        version=str(readiness["version"]),
+        is_ready=readiness["ready"] is True,
+        is_draining=readiness["draining"] is True,
+        faults=tuple(map(str, readiness["faults"])),
+        figures={name: sum(found[name]) for name in FIGURES[role] if name in found},
+        certificate_expiry=min(found["certificate_expiry_timestamp_seconds"]),
+    )
