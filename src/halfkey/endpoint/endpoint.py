@@ -29,7 +29,7 @@ from halfkey.endpoint.aiortc_adapter import (
     sender_ssrc,
     start_receiver,
 )
-from halfkey.endpoint.client import FocusClient, FocusError, Participation
+from halfkey.endpoint.client import FocusClient, FocusError, MustWaitError, Participation
 from halfkey.endpoint.core import (
     AssociationTerminated,
     Connected,
@@ -43,16 +43,21 @@ from halfkey.endpoint.events import (
     Joined,
     Left,
     Terminated,
+    Waiting,
 )
+from halfkey.endpoint.membership import Membership
 from halfkey.endpoint.remotes import Remotes
 from halfkey.endpoint.roster import Source, kind_of
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport
 from halfkey.errors import CodecError, ConfigurationError, HalfkeyError, UsageError
+from halfkey.identity.link import Link
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Answer, Offer, build_offer, read_answer
 from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH
 from halfkey.sdp.transport import Transport as TransportDescription
+from halfkey.vouching.people import People
+from halfkey.vouching.standing import Event as PersonEvent
 
 _EVENT_LIMIT = 1024
 _TLS_ID_BYTES = 30
@@ -72,11 +77,16 @@ class EndpointOptions:
         focus_url: ``https://host:port`` of the Focus.
         conference: the conference's name.
         name: our display name.
-        trusted: PEM, the certificates believed for the Focus.
+        trusted: PEM, the certificates believed for the Focus; or the SHA-256 of its one
+            certificate; or None for whoever the system's authorities say has that name.
         check_hostname: whether its certificate must name the host too (for a bundle with a CA).
         profiles: the double profiles to offer, best first.
         slots: how many other participants' audio, and how many videos, to receive at once.
         join_timeout: seconds from the offer to the keys, at the most.
+        link: what to join by. Then our identity is shown, the answer must be the Key Distributor's
+            of the link, and people are known by more than the Focus's word. None believes the
+            Focus.
+        waiting_timeout: seconds to stay in a waiting room, at the most.
         keep_listening: after leaving, keep socket, keys and receivers, and go on trying to open
             what arrives.
         disclose: gets every secret of ours as it comes to be known: our KEKs, end-to-end and hop
@@ -87,13 +97,33 @@ class EndpointOptions:
     focus_url: str
     conference: str
     name: str
-    trusted: Path
+    trusted: Path | bytes | None
     check_hostname: bool = False
     profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128,)
     slots: int = 8
     join_timeout: float = 30.0
+    link: Link | None = field(default=None, repr=False)
+    waiting_timeout: float = 600.0
     keep_listening: bool = False
     disclose: Disclose | None = field(default=None, repr=False)
+
+    @classmethod
+    def by_link(cls, link: Link, **others: Any) -> EndpointOptions:
+        """The options of somebody who has a link.
+
+        Args:
+            link: it.
+            others: the options that no link has.
+        """
+        return cls(
+            focus_url=link.focus_url,
+            conference=link.conference,
+            name=link.name,
+            trusted=link.focus,
+            check_hostname=link.focus is None,
+            link=link,
+            **others,
+        )
 
 
 class Endpoint:
@@ -133,6 +163,7 @@ class Endpoint:
         self._offer: Offer | None = None
         self._answer: Answer | None = None
         self._participation: Participation | None = None
+        self._membership = None if options.link is None else Membership(options.link, self._person)
         self._keyed: asyncio.Future[None] = self._loop.create_future()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENT_LIMIT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -172,8 +203,8 @@ class Endpoint:
         started = self._loop.time()
         try:
             self._offer = self._make_offer()
+            await self._negotiate(self._offer)
             async with asyncio.timeout(self._options.join_timeout):
-                await self._negotiate(self._offer)
                 await self._keyed
         except ConfigurationError:
             await self.close()
@@ -190,8 +221,12 @@ class Endpoint:
         self._tell(Joined(now, now - started, self.ssrcs))
 
     def _make_offer(self) -> Offer:
+        fingerprint = self._certificate.fingerprint()
+        identity = None
+        if self._membership is not None:
+            identity = self._membership.assert_identity(fingerprint, self._tls_id, self.ssrcs)
         own_end = TransportDescription(
-            fingerprint=str(self._certificate.fingerprint()),
+            fingerprint=str(fingerprint),
             tls_id=self._tls_id,
             ice_ufrag=self._transport.ice.local_username,
             ice_pwd=self._transport.ice.local_password,
@@ -205,6 +240,7 @@ class Endpoint:
                 video_slots=self._options.slots,
                 cname=self._cname,
                 name=self._options.name,
+                identity=identity,
             )
         except CodecError as error:
             # All but the name is of our own making.
@@ -218,11 +254,31 @@ class Endpoint:
         self._remotes = Remotes(
             frozenset(self.ssrcs), self._statistics, self._start_receiver, self._tell
         )
-        self._participation = await self._client.join(offer.text)
+        self._participation = await self._ask(offer)
         self._answer = read_answer(self._participation.answer, offer)
+        id_hashes = None if self._membership is None else self._membership.verify(self._answer)
         self._run(self._follow_events())
         kinds = {sender_ssrc(sender): kind for kind, sender in self._senders}
-        await self._transport.connect(self._answer.transport, kinds)
+        async with asyncio.timeout(self._options.join_timeout):
+            await self._transport.connect(self._answer.transport, kinds, id_hashes)
+
+    async def _ask(self, offer: Offer) -> Participation:
+        """Asks the Focus to be taken in, again and again for as long as we have to wait."""
+        is_told = False
+        async with asyncio.timeout(self._options.waiting_timeout) as waiting:
+            while True:
+                try:
+                    async with asyncio.timeout(self._options.join_timeout):
+                        return await self._client.join(offer.text)
+                except MustWaitError as fault:
+                    if not is_told:
+                        self._tell(Waiting(self._loop.time()))
+                        is_told = True
+                    await asyncio.sleep(fault.retry_after)
+                except TimeoutError:
+                    if waiting.expired():
+                        raise JoinFailedError("nobody let us in") from None
+                    raise
 
     async def _start_senders(self) -> None:
         if self._answer is None:
@@ -268,6 +324,8 @@ class Endpoint:
             await self._end_participation()
         if self._remotes is not None:
             await self._remotes.stop_all()
+        if self._membership is not None:
+            self._membership.close()
         await self._transport.close()
         for task in self._tasks:
             task.cancel()
@@ -304,8 +362,11 @@ class Endpoint:
             elif not self._leaving:
                 self._tell(Terminated(event.reason, event.at))
         elif not isinstance(event, Connected):
-            if isinstance(event, EKTKeyInstalled) and not self._keyed.done():
-                self._keyed.set_result(None)
+            if isinstance(event, EKTKeyInstalled):
+                if not self._keyed.done():
+                    self._keyed.set_result(None)
+                if self._membership is not None:
+                    self._membership.ekt_key(event.spi)
             self._tell(event)
 
     def new_stream(self, ssrc: int) -> Receiver | None:
@@ -339,9 +400,21 @@ class Endpoint:
             await asyncio.sleep(backoff.next_pause())
 
     def _apply(self, name: str, data: dict[str, Any]) -> None:
+        if self._membership is not None:
+            self._membership.focus_event(name, data)
         if self._remotes is not None:
             for stopping in self._remotes.apply(name, data):
                 self._run(stopping)
+
+    # What the Key Distributor vouches for
+
+    @property
+    def people(self) -> People | None:
+        """Who is there and whether that is verified; None without a link, or before the answer."""
+        return None if self._membership is None else self._membership.people
+
+    def _person(self, event: PersonEvent) -> None:
+        self._tell(event)
 
     # Statistics
 

@@ -1,8 +1,8 @@
 """What an Endpoint tells its owner, and its counters as of one moment.
 
-The key events (`EKTKeyInstalled`, `KeysSwitched`, `SendingStopped`) are those of
-`halfkey.endpoint.core`. Every `at` is in seconds of the system's monotonic clock, which all
-processes of one machine share.
+Those of people are `halfkey.vouching.standing`'s. The key events (`EKTKeyInstalled`,
+`KeysSwitched`, `SendingStopped`) are those of `halfkey.endpoint.core`. Every `at` is in seconds of
+the system's monotonic clock, which all processes of one machine share.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from halfkey.ekt.outbound import Kind
 from halfkey.endpoint.aiortc_adapter import RemoteTrack
 from halfkey.endpoint.core import EKTKeyInstalled, KeysSwitched, SendingStopped
 from halfkey.endpoint.statistics import Position
+from halfkey.vouching.standing import Event as PersonEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Joined:
     at: float
     seconds: float
     ssrcs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The Endpoint is in the waiting room, and goes on asking."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,8 @@ class Terminated:
 
 
 Event = (
-    Joined
+    Waiting
+    | Joined
     | TrackAdded
     | TrackRemoved
     | EKTKeyInstalled
@@ -72,6 +81,7 @@ Event = (
     | SendingStopped
     | Left
     | Terminated
+    | PersonEvent
 )
 
 

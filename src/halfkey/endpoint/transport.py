@@ -103,12 +103,19 @@ class Transport:
         """The SPI of the newest EKTKey, None before the first."""
         return None if self._association is None else self._association.ekt_spi
 
-    async def connect(self, remote: TransportDescription, sources: dict[int, Kind]) -> None:
+    async def connect(
+        self,
+        remote: TransportDescription,
+        sources: dict[int, Kind],
+        id_hashes: tuple[bytes, bytes] | None = None,
+    ) -> None:
         """Finds a path and begins the handshake; its end comes as an event.
 
         Args:
             remote: the answer's: the Key Distributor's identity, the Media Distributor's path.
             sources: SSRC and kind of what will be sent.
+            id_hashes: our external_id_hash, and the Key Distributor's (RFC 8844 section 3.2); None
+                where no identity was asserted.
 
         Raises:
             ICEFailedError: the Media Distributor doesn't answer.
@@ -123,6 +130,8 @@ class Transport:
             external_session_id=self._tls_id.encode(),
             peer_fingerprints=(Fingerprint.parse(remote.fingerprint),),
             peer_external_session_id=remote.tls_id.encode(),
+            external_id_hash=b"" if id_hashes is None else id_hashes[0],
+            peer_external_id_hash=None if id_hashes is None else id_hashes[1],
         )
         addresses = [(candidate.address, candidate.port) for candidate in remote.candidates]
         await self.ice.connect_to(remote.ice_ufrag, remote.ice_pwd, addresses)
