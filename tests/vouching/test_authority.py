@@ -249,7 +249,7 @@ def test_sizes_are_bounded_before_anything_is_decoded() -> None:
     with refuses("malformed"):
         verify("A" * 9000 + ".A.A")
     with refuses("malformed"):
-        verify(resigned({"x5c": ["A" * 3000, "A"]}))
+        verify(resigned({"x5c": ["A" * 3000, parts(statement())[0]["x5c"][1]]}))
     with pytest.raises(CodecError, match="too long"):
         authority().sign(TYPE, {"a": "a" * MAXIMUM_STATEMENT})
 
@@ -259,6 +259,22 @@ def test_a_signature_of_another_statement_does_not_hold() -> None:
     with refuses("signature"):
         verify(one.rpartition(".")[0] + "." + other.rpartition(".")[2])
     assert json.loads(decode(other.split(".")[1])) == {"a": 2}
+
+
+def test_a_statement_has_one_spelling() -> None:
+    """What is signed over can't be written otherwise, nor can the signature."""
+    header, _ = parts(statement())
+    assert verify(forge(authority()._key, header, b"{}")) == {}
+    spaced = forge(authority()._key, json.dumps(header, sort_keys=True).encode(), b"{}")
+    with refuses("malformed"):
+        verify(spaced)
+    text = statement()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    # 64 bytes end in a character of which two bits count.
+    other = text[:-1] + alphabet[alphabet.index(text[-1]) + 1]
+    assert decode(other.split(".")[2]) == decode(text.split(".")[2])
+    with refuses("malformed"):
+        verify(other)
 
 
 # Files
