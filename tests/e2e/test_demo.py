@@ -188,15 +188,23 @@ def test_a_child_that_is_killed_ends_it(
     assert demo.processes() == {}
 
 
-@pytest.mark.parametrize("when", ["starting", "everybody has joined"])
-def test_an_interrupt_ends_it(when: str, tmp_path: Path, demos: list[Demo]) -> None:
-    demo = Demo(tmp_path, "--duration", "60", "--participants", "2")
+@pytest.mark.parametrize(
+    ("when", "duration"),
+    [
+        ("starting", 60),
+        ("Alice has the EKT key", 60),
+        ("everybody has joined", 60),
+        ("Bob leaves", 6),
+    ],
+)
+def test_an_interrupt_ends_it(when: str, duration: int, tmp_path: Path, demos: list[Demo]) -> None:
+    demo = Demo(tmp_path, "--duration", str(duration), "--participants", "2")
     demos.append(demo)
     demo.wait_for_line(when)
     demo.process.send_signal(signal.SIGINT)
     status, _, stderr = demo.end()
     assert status == 130
-    assert "Traceback" not in stderr
+    assert stderr == "halfkey demo: interrupted; every process was ended\n"
     assert demo.processes() == {}
 
 

@@ -128,15 +128,30 @@ class Child:
         Raises:
             ChildFailed: it ended first, or took longer than `READY_TIMEOUT`.
         """
+        return await self.outcome(self._ready, READY_TIMEOUT, "did not become ready in time")
+
+    async def outcome(
+        self, future: asyncio.Future[Message], seconds: float, otherwise: str
+    ) -> Message:
+        """Waits for something that the child is to say.
+
+        Args:
+            future: gets it.
+            seconds: how long to wait.
+            otherwise: a phrase for when it lives and doesn't say it.
+
+        Raises:
+            ChildFailed: it ended first, or it took too long.
+        """
         ended = asyncio.create_task(self.wait())
-        either: list[asyncio.Future[Any]] = [self._ready, ended]
+        either: list[asyncio.Future[Any]] = [future, ended]
         try:
-            await asyncio.wait(either, timeout=READY_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ended.cancel()
-        if self._ready.done():
-            return self._ready.result()
-        raise ChildFailed(f"{self.name} {self.how_it_ended()}")
+        if future.done():
+            return future.result()
+        raise ChildFailed(f"{self.name} {self.how_it_ended(otherwise)}")
 
     async def wait(self) -> None:
         """Waits until the process has ended and all that it printed was read."""
@@ -144,11 +159,15 @@ class Child:
             await self._process.wait()
             await asyncio.gather(*self._readers, return_exceptions=True)
 
-    def how_it_ended(self) -> str:
-        """A phrase that says how the process ended, with the last line of its log."""
+    def how_it_ended(self, otherwise: str = "still runs") -> str:
+        """A phrase that says how the process ended, with the last line of its log.
+
+        Args:
+            otherwise: the phrase for one that hasn't.
+        """
         code = self._process.returncode if self._process is not None else None
         if code is None:
-            what = "did not become ready in time"
+            what = otherwise
         elif code < 0:
             what = f"was killed by {signal.Signals(-code).name}"
         else:

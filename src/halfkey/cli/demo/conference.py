@@ -23,6 +23,9 @@ JOIN_TIMEOUT = 60.0
 REKEY_TIMEOUT = 10.0
 """Seconds that the Endpoints together have to change keys after the leaving."""
 
+FINAL_TIMEOUT = 20.0
+"""Seconds that an Endpoint has to say its last, once it was told to stop."""
+
 MARK_TIMEOUT = 10.0
 """Seconds that an Endpoint has to tell its counters."""
 
@@ -119,9 +122,10 @@ class Conference:
     async def _join(self) -> None:
         for index, participant in enumerate(self._participants.values()):
             await self._start_endpoint(index, participant)
-        everybody = asyncio.gather(*(p.joined.wait() for p in self._participants.values()))
         try:
-            await asyncio.wait_for(everybody, JOIN_TIMEOUT)
+            async with asyncio.timeout(JOIN_TIMEOUT):
+                for participant in self._participants.values():
+                    await participant.joined.wait()
         except TimeoutError:
             missing = [p.name for p in self._participants.values() if not p.joined.is_set()]
             raise ChildFailed(
@@ -287,12 +291,12 @@ class Conference:
         for participant in self._participants.values():
             participant.process.stopping = True
             await participant.process.send({"command": "stop"})
-        waiting = asyncio.gather(*(p.final for p in self._participants.values()))
-        try:
-            messages = await asyncio.wait_for(waiting, JOIN_TIMEOUT)
-        except TimeoutError:
-            raise ChildFailed("an Endpoint gave no final report") from None
-        return dict(zip(self._participants, messages, strict=True))
+        return {
+            name: await participant.process.outcome(
+                participant.final, FINAL_TIMEOUT, "gave no final report"
+            )
+            for name, participant in self._participants.items()
+        }
 
     def _take_final(self, participant: Participant, message: Message) -> None:
         facts = participant.facts
