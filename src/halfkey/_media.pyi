@@ -35,7 +35,7 @@ class DoubleSender:
         """Seals for the hop under other keys from the next packet on; inner keys and indices stay.
 
         Raises:
-            UsageError: the keys are or were this hop's, or serve end to end.
+            ValueError: the keys are or were this hop's, serve end to end, or have a wrong length.
         """
 
     def set_inner_key(self, ssrc: int, master_key: bytes, master_salt: bytes) -> None:
@@ -75,7 +75,7 @@ class DoubleReceiver:
         """Opens the hop's layer with other keys from now on; all that is known end to end stays.
 
         Raises:
-            UsageError: the keys are or were this hop's.
+            ValueError: the keys are or were this hop's, or have a wrong length.
         """
 
     def add_ekt_parameter_set(self, spi: int, ekt_key: bytes, srtp_master_salt: bytes) -> None:
