@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,12 +19,15 @@ from halfkey.endpoint.core import (
     Connected,
     CoreEvent,
     EKTKeyInstalled,
+    EKTKeyMissed,
     KeysSwitched,
+    Reassociated,
+    ReassociationFailed,
     SendingStopped,
 )
 from halfkey.endpoint.statistics import Statistics
 from halfkey.errors import UsageError
-from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
+from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 
 AUDIO, VIDEO = 0xA0A0A0A0, 0xB0B0B0B0
 
@@ -49,31 +53,28 @@ class Bench:
         self.now = 1000.0
         ours, theirs = Certificate.generate(), Certificate.generate()
         tls_ids = secrets.token_hex(20).encode(), secrets.token_hex(20).encode()
-        self.server = Connection(
-            Configuration(
-                role=Role.SERVER,
-                certificate=theirs,
-                srtp_profiles=(profile,),
-                ekt_ciphers=ekt_ciphers,
-                external_session_id=tls_ids[1],
-                peer_fingerprints=(ours.fingerprint(),),
-                peer_external_session_id=tls_ids[0],
-            ),
-            b"endpoint",
+        self.of_server = Configuration(
+            role=Role.SERVER,
+            certificate=theirs,
+            srtp_profiles=(profile,),
+            ekt_ciphers=ekt_ciphers,
+            external_session_id=tls_ids[1],
+            peer_fingerprints=(ours.fingerprint(),),
+            peer_external_session_id=tls_ids[0],
         )
-        client = Connection(
-            Configuration(
-                role=Role.CLIENT,
-                certificate=ours,
-                srtp_profiles=(profile,),
-                ekt_ciphers=(EKTCipher.AESKW128,),
-                external_session_id=tls_ids[0],
-                peer_fingerprints=(theirs.fingerprint(),),
-                peer_external_session_id=tls_ids[1],
-            ),
-            b"server",
+        self.of_client = Configuration(
+            role=Role.CLIENT,
+            certificate=ours,
+            srtp_profiles=(profile,),
+            ekt_ciphers=(EKTCipher.AESKW128,),
+            external_session_id=tls_ids[0],
+            peer_fingerprints=(theirs.fingerprint(),),
+            peer_external_session_id=tls_ids[1],
+            handshake_timeout=6.0,
         )
+        self.server = Connection(self.of_server, b"endpoint")
         self.statistics = Statistics()
+        client = Connection(self.of_client, b"server")
         self.association = Association(client, self.statistics, disclose)
         self.association.add_source(AUDIO, "audio", self.now)
         self.association.add_source(VIDEO, "video", self.now)
@@ -85,6 +86,11 @@ class Bench:
         for key in keys:
             self.send(key)
         return self
+
+    def reassociate(self, **changes: Any) -> None:
+        """Begins again, with a server that restarted and may have changed."""
+        self.server = Connection(replace(self.of_server, **changes), b"endpoint")
+        self.association.reassociate(Connection(self.of_client, b"server"), self.now)
 
     def send(self, key: EKTKey) -> None:
         self.server.send_ekt_key(key, self.now)
@@ -292,3 +298,110 @@ def test_packets_before_the_key_are_counted_as_such() -> None:
         assert relay(sealed) == [None]
     stream = bob.statistics.streams[AUDIO]
     assert (stream.before_key, stream.e2e_failures) == (4, 0)
+
+
+class Talk:
+    """Alice talks to Bob, 50 packets a second."""
+
+    def __init__(self, alice: Bench, bob: Bench) -> None:
+        self.alice, self.bob = alice, bob
+        self.sent = 0
+        self.update()
+
+    def update(self) -> None:
+        """Takes over the hop keys of now."""
+        self.relay = carry(self.alice, self.bob)
+
+    def __call__(self, seconds: float) -> int:
+        """How many of the packets of so many seconds were opened."""
+        opened = 0
+        for _ in range(round(seconds * 50)):
+            self.sent += 1
+            packet = rtp(AUDIO, self.sent)
+            sealed = self.alice.association.seal_rtp(packet, self.alice.now)
+            assert sealed is not None
+            opened += self.relay(sealed) == [packet]
+            self.alice.advance(0.02)
+            self.bob.advance(0.02)
+        return opened
+
+
+def test_another_handshake_changes_the_hop_and_loses_nothing_end_to_end() -> None:
+    first, second = ekt_key(5), ekt_key(6)
+    alice, bob = Bench().connect(first), Bench().connect(first)
+    talk = Talk(alice, bob)
+    assert talk(1.0) == 50
+    alice.events(), bob.events()
+
+    for one in (bob, alice):  # their Key Distributor restarted: Bob is first to see it
+        one.reassociate()
+        assert one.association.is_reassociating
+        assert talk(0.1) == 5  # under the keys in use, while the handshake is under way
+        one.exchange()
+        talk.update()
+        assert talk(0.1) == 5  # and under the old EKTKey, until the new one comes
+        one.send(second)
+        assert kinds(one.events()) == [EKTKeyInstalled, Reassociated]
+        assert not one.association.is_reassociating
+    assert talk(1.0) == 50
+    assert bob.statistics.streams[AUDIO].ekt_spi == 6
+    assert bob.statistics.rejections == {}
+    assert kinds(alice.events()) == [KeysSwitched]
+
+
+def test_what_was_sealed_for_the_old_hop_is_not_sent_again() -> None:
+    bench = Bench().connect(ekt_key(5))
+    assert bench.association.seal_rtp(rtp(VIDEO, 1), bench.now) is not None
+    bench.reassociate()
+    bench.exchange()
+    assert bench.association.seal_rtp(rtp(VIDEO, 1), bench.now) is None
+    assert bench.statistics.unsent == {"sealed_for_old_hop_keys": 1}
+    assert bench.association.seal_rtp(rtp(VIDEO, 2), bench.now) is not None
+
+
+def test_a_handshake_that_nobody_answers_costs_nothing() -> None:
+    key = ekt_key(5)
+    alice, bob = Bench().connect(key), Bench().connect(key)
+    talk = Talk(alice, bob)
+    server, bob.server = bob.server, Connection(bob.of_server, b"endpoint")
+    bob.association.reassociate(Connection(bob.of_client, b"server"), bob.now)
+    bob.association.datagrams_to_send()
+    bob.server = server  # which is connected, and takes a ClientHello for noise
+    bob.events()
+    assert talk(6.5) == 325
+    failed = bob.events()
+    assert kinds(failed) == [ReassociationFailed]
+    assert not bob.association.is_reassociating
+    bob.send(ekt_key(6))  # the first association goes on
+    assert kinds(bob.events()) == [EKTKeyInstalled]
+    with pytest.raises(UsageError):
+        Bench().association.reassociate(Connection(bob.of_client, b"server"), bob.now)
+
+
+def test_a_key_distributor_that_changed_the_profile_gets_no_second_association() -> None:
+    bench = Bench().connect(ekt_key(5))
+    bench.of_client = replace(bench.of_client, srtp_profiles=(DOUBLE_128, DOUBLE_256))
+    bench.events()
+    bench.reassociate(srtp_profiles=(DOUBLE_256,))
+    bench.exchange()
+    assert kinds(bench.events()) == [ReassociationFailed]
+    assert bench.server.is_terminated  # it was told
+
+
+def test_a_source_under_an_ekt_key_that_never_came_is_told_after_a_while() -> None:
+    first, second = ekt_key(5), ekt_key(6)
+    alice, bob = Bench().connect(first), Bench().connect(first)
+    talk = Talk(alice, bob)
+    talk(1.0)
+    alice.send(second)
+    bob.events()
+    talk(3.0)
+    assert EKTKeyMissed not in kinds(bob.events())
+    talk(2.0)
+    assert bob.events() == [EKTKeyMissed(AUDIO, pytest.approx(bob.now, abs=2.0))]
+    talk(30.0)
+    assert 8 <= len(bob.events()) <= 10  # not at the rate of the packets
+    bob.send(second)
+    bob.events()
+    assert talk(10.0) > 440
+    assert kinds(bob.events()) == [KeysSwitched]

@@ -4,6 +4,9 @@
     RTP packet --seal_rtp--> EKT Field, inner layer, outer layer --> datagram
     datagram --open_rtp--> outer layer, EKT Field, inner layer --> RTP packet
 
+A second DTLS handshake may follow the first (RFC 6347 section 4.2.8): until it is complete, the
+keys of the first stay in use; then the hop has other keys, and all that is end to end stays.
+
 After each call that takes `now`: send `datagrams_to_send`, take the events, arm one timer.
 """
 
@@ -20,7 +23,14 @@ from halfkey._media import (
     derive_srtp_session_key,
     full_ekt_field,
 )
-from halfkey.dtls import Connection, ConnectionTerminated, EKTKeyReceived, HandshakeCompleted
+from halfkey.dtls import (
+    AlertDescription,
+    Connection,
+    ConnectionTerminated,
+    EKTKeyReceived,
+    HandshakeCompleted,
+    SRTPKeyingMaterial,
+)
 from halfkey.ekt.inbound import InboundEKT, ParameterSetAdded
 from halfkey.ekt.messages import EKTKey
 from halfkey.ekt.outbound import (
@@ -95,13 +105,59 @@ class SendingStopped:
 
 @dataclass(frozen=True, slots=True)
 class AssociationTerminated:
-    """The DTLS association is over. Keys that were received stay until they expire."""
+    """The DTLS association is over. Keys that were received stay until they expire.
+
+    Attributes:
+        reason: one line.
+        at: when.
+        closed_by_peer: whether the Key Distributor said so itself, authentically.
+    """
 
     reason: str
     at: float
+    closed_by_peer: bool = False
 
 
-CoreEvent = Connected | EKTKeyInstalled | KeysSwitched | SendingStopped | AssociationTerminated
+@dataclass(frozen=True, slots=True)
+class Reassociated:
+    """A second handshake is complete, its hop keys are in use, and an EKTKey has come of it."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReassociationFailed:
+    """A second handshake came to nothing; the keys in use stay.
+
+    Attributes:
+        reason: one line.
+        at: when.
+        is_refused: whether an alert said that we aren't admitted. Nothing authenticates it.
+    """
+
+    reason: str
+    at: float
+    is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EKTKeyMissed:
+    """A source of the roster has been sending under an EKTKey that never came to us."""
+
+    ssrc: int
+    at: float
+
+
+CoreEvent = (
+    Connected
+    | EKTKeyInstalled
+    | KeysSwitched
+    | SendingStopped
+    | AssociationTerminated
+    | Reassociated
+    | ReassociationFailed
+    | EKTKeyMissed
+)
 
 
 class Association:
@@ -118,6 +174,9 @@ class Association:
         self, connection: Connection, statistics: Statistics, disclose: Disclose | None = None
     ) -> None:
         self._connection = connection
+        self._successor: Connection | None = None
+        self._awaits_ekt_key = False
+        self._last_words: list[bytes] = []
         self._statistics = statistics
         self._disclose = disclose
         self._profile: SRTPProtectionProfile | None = None
@@ -126,13 +185,23 @@ class Association:
         self._outbound: OutboundEKT | None = None
         self._inbound = InboundEKT()
         self._sources: dict[int, Kind] = {}
-        self._sealed: dict[int, OrderedDict[int, bytes]] = {}
+        self._sealed: dict[int, OrderedDict[int, bytes | None]] = {}
         self._events: deque[CoreEvent] = deque()
 
     @property
     def ekt_spi(self) -> int | None:
         """The SPI of the newest EKTKey, None before the first."""
         return None if self._outbound is None else self._outbound.spi
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the hop has keys: a handshake is complete, or was."""
+        return self._sender is not None
+
+    @property
+    def is_reassociating(self) -> bool:
+        """Whether a second handshake is under way."""
+        return self._successor is not None
 
     def add_source(self, ssrc: int, kind: Kind, now: float) -> None:
         """Declares an SSRC that will be sent.
@@ -155,30 +224,54 @@ class Association:
         self._connection.start(now)
         self._take_dtls_events(now)
 
+    def reassociate(self, connection: Connection, now: float) -> None:
+        """Begins a second handshake; `Reassociated` or `ReassociationFailed` tells its end.
+
+        Args:
+            connection: a DTLS client that was not started yet.
+            now: monotonic seconds.
+
+        Raises:
+            UsageError: the first is not complete, or a second is under way.
+        """
+        if self._sender is None or self._successor is not None:
+            raise UsageError("there is nothing to take the place of, or another is about to")
+        self._successor = connection
+        self._awaits_ekt_key = False
+        connection.start(now)
+        self._take_dtls_events(now)
+
     def receive_dtls(self, data: bytes, now: float) -> None:
-        """Takes a DTLS datagram."""
-        self._connection.receive_datagram(data, now)
+        """Takes a DTLS datagram; what isn't one handshake's is the other's, and noise to this."""
+        for connection in self._connections():
+            connection.receive_datagram(data, now)
         self._take_dtls_events(now)
 
     def datagrams_to_send(self) -> list[bytes]:
         """Takes the DTLS datagrams that are to be sent."""
-        return self._connection.datagrams_to_send()
+        datagrams, self._last_words = self._last_words, []
+        for connection in self._connections():
+            datagrams += connection.datagrams_to_send()
+        return datagrams
 
     def close(self, now: float) -> None:
         """Ends the DTLS association."""
-        self._connection.close(now)
+        for connection in self._connections():
+            connection.close(now)
         self._take_dtls_events(now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has to be called, if ever."""
-        times = [self._connection.next_timer(), self._inbound.next_timer()]
+        times = [connection.next_timer() for connection in self._connections()]
+        times.append(self._inbound.next_timer())
         if self._outbound is not None:
             times.append(self._outbound.next_timer())
         return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Does what is due."""
-        self._connection.handle_timer(now)
+        for connection in self._connections():
+            connection.handle_timer(now)
         self._inbound.handle_timer(now)
         if self._outbound is not None:
             self._outbound.handle_timer(now)
@@ -196,7 +289,8 @@ class Association:
         """Seals an RTP packet; one that was sealed before comes out as the very same bytes.
 
         Returns:
-            The datagram, or None where there is no key to seal with (counted as unsent).
+            The datagram, or None where there is no key to seal with, or the packet was sealed for
+            a hop whose keys have changed since (counted as unsent).
 
         Raises:
             UsageError: the packet's SSRC was not added.
@@ -205,8 +299,10 @@ class Association:
         sealed = self._sealed.get(ssrc)
         if sealed is None:
             raise UsageError(f"SSRC {ssrc:#010x} was never added")
-        again = sealed.get(sequence_number)
-        if again is not None:
+        if sequence_number in sealed:
+            again = sealed[sequence_number]
+            if again is None:
+                self._statistics.unsent["sealed_for_old_hop_keys"] += 1
             return again
         if self._sender is None or self._outbound is None:
             self._statistics.unsent["not_connected"] += 1
@@ -273,17 +369,72 @@ class Association:
             stream = self._statistics.streams.get(_ssrc(data))
             if stream is not None:
                 stream.failed(now, for_want_of_a_key=reason in NO_KEY_REASONS)
+                if reason == "unknown_spi" and stream.missed_ekt_key(now):
+                    self._events.append(EKTKeyMissed(stream.ssrc, now))
 
     # Events of the engines below
 
+    def _connections(self) -> tuple[Connection, ...]:
+        if self._successor is None:
+            return (self._connection,)
+        return self._connection, self._successor
+
     def _take_dtls_events(self, now: float) -> None:
+        self._take_successor_events(now)
         while (event := self._connection.next_event()) is not None:
             if isinstance(event, HandshakeCompleted):
                 self._install_hop(event, now)
             elif isinstance(event, EKTKeyReceived):
                 self._install_ekt_key(event.ekt_key, now)
+                if self._awaits_ekt_key:
+                    self._awaits_ekt_key = False
+                    self._events.append(Reassociated(now))
             elif isinstance(event, ConnectionTerminated):
-                self._events.append(AssociationTerminated(event.reason, now))
+                closed = event.by_peer and event.alert is AlertDescription.CLOSE_NOTIFY
+                self._events.append(AssociationTerminated(event.reason, now, closed))
+
+    def _take_successor_events(self, now: float) -> None:
+        """Those of a second handshake, up to its end; from then on it is the first."""
+        while (successor := self._successor) is not None:
+            event = successor.next_event()
+            if event is None:
+                return
+            if isinstance(event, HandshakeCompleted):
+                self._succeed(successor, event, now)
+            elif isinstance(event, ConnectionTerminated):
+                refused = event.alert is AlertDescription.ACCESS_DENIED
+                self._fail_successor(event.reason, now, is_refused=refused)
+
+    def _succeed(self, successor: Connection, completed: HandshakeCompleted, now: float) -> None:
+        """Puts a second handshake in the first one's place."""
+        if completed.srtp_profile != self._profile or completed.ekt_cipher is None:
+            successor.close(now)
+            return self._fail_successor("the Key Distributor chose another profile", now)
+        keys = completed.keying_material.outer()
+        try:
+            self._replace_hop_keys(keys)
+        except ValueError:  # keys that served before: nonces would repeat
+            successor.close(now)
+            return self._fail_successor("the Key Distributor repeated hop keys", now)
+        self._successor, replaced = None, self._connection
+        self._connection, self._awaits_ekt_key = successor, True
+        # It is wiped, and says nothing: for the Key Distributor it is replaced already, or unknown.
+        replaced.close(now)
+        for ssrc, sealed in self._sealed.items():
+            self._sealed[ssrc] = OrderedDict.fromkeys(sealed)
+        self._disclose_hop_keys(keys)
+        return None
+
+    def _replace_hop_keys(self, keys: SRTPKeyingMaterial) -> None:
+        if self._sender is not None and self._receiver is not None:
+            self._sender.replace_hop_keys(keys.client_write_key, keys.client_write_salt)
+            self._receiver.replace_hop_keys(keys.server_write_key, keys.server_write_salt)
+
+    def _fail_successor(self, reason: str, now: float, *, is_refused: bool = False) -> None:
+        if self._successor is not None:
+            self._last_words += self._successor.datagrams_to_send()
+            self._successor = None
+            self._events.append(ReassociationFailed(reason, now, is_refused))
 
     def _install_hop(self, completed: HandshakeCompleted, now: float) -> None:
         profile = completed.srtp_profile
@@ -298,8 +449,7 @@ class Association:
         self._outbound = OutboundEKT(hop.parameters.key_length, full_ekt_field)
         for ssrc, kind in self._sources.items():
             self._outbound.add_source(ssrc, kind, now)
-        self._disclose_keys("hop", keys.client_write_key, keys.client_write_salt)
-        self._disclose_keys("hop", keys.server_write_key, keys.server_write_salt)
+        self._disclose_hop_keys(keys)
         self._events.append(Connected(profile, now))
 
     def _install_ekt_key(self, key: EKTKey, now: float) -> None:
@@ -345,6 +495,10 @@ class Association:
                 self._sender.set_inner_key(key.ssrc, key.master_key, key.master_salt)
 
     # Disclosure
+
+    def _disclose_hop_keys(self, keys: SRTPKeyingMaterial) -> None:
+        self._disclose_keys("hop", keys.client_write_key, keys.client_write_salt)
+        self._disclose_keys("hop", keys.server_write_key, keys.server_write_salt)
 
     def _disclose_keys(
         self, layer: str, master_key: bytes, master_salt: bytes, ssrc: int | None = None

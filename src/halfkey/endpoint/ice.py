@@ -75,9 +75,14 @@ class ICEAgent(Connection):
 
     Args:
         receive: called with the kind and bytes of each datagram of the peer that isn't STUN.
+        on_consent_lost: called once, when the peer has not consented for 30 s (RFC 7675).
     """
 
-    def __init__(self, receive: Callable[[PacketKind, bytes], None]) -> None:
+    def __init__(
+        self,
+        receive: Callable[[PacketKind, bytes], None],
+        on_consent_lost: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(
             ice_controlling=True,
             local_username=_random(_UFRAG_LENGTH),
@@ -88,6 +93,7 @@ class ICEAgent(Connection):
         self.foreign = 0
         self.consent_lost = False
         self._receive = receive
+        self._on_consent_lost = on_consent_lost
         self._loopback = self._only_loopback = False
 
     async def connect_to(self, ufrag: str, pwd: str, candidates: Sequence[tuple[str, int]]) -> None:
@@ -155,6 +161,7 @@ class ICEAgent(Connection):
                 except TransactionError:
                     failures += 1
         self.consent_lost = True
+        self._on_consent_lost()
 
     def received(self, kind: PacketKind, data: bytes, address: tuple[object, ...]) -> None:
         """Hands on what came from the peer's nominated address; all else is dropped."""

@@ -17,6 +17,10 @@ from halfkey.ekt.outbound import OVERLAP
 LEAD = 2.0
 TAIL = OVERLAP + 1.0
 
+MISSED_AFTER = 3.0
+"""Seconds of packets under an unknown EKTKey until we take it that the key passed us by: those who
+are given it at the same time as the sender have it within one."""
+
 STREAM_LIMIT = 1024
 """How many remote SSRCs are counted apart."""
 
@@ -76,6 +80,7 @@ class ReceivedStream:
     last_opened_at: float | None = None
     newest_opened: Position | None = None
     _window_end: float = float("-inf")
+    _unknown_spi: tuple[float, float] | None = None  # refusals in a row: the first, the latest
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT), repr=False)
 
     def failed(self, now: float, *, for_want_of_a_key: bool) -> None:
@@ -87,6 +92,26 @@ class ReceivedStream:
         else:
             self.e2e_failures += 1
             self._recent.append(now)
+
+    def missed_ekt_key(self, now: float) -> bool:
+        """Notes a packet under an unknown EKTKey.
+
+        Returns:
+            Whether nothing else has come for `MISSED_AFTER` seconds; true once in that time.
+        """
+        first, latest = self._unknown_spi or (now, now)
+        if now - latest > MISSED_AFTER:
+            first = now
+        is_missed = now - first >= MISSED_AFTER
+        self._unknown_spi = (now if is_missed else first, now)
+        return is_missed
+
+    def opened(self, size: int, now: float) -> None:
+        """Counts a packet that opened end to end."""
+        self.packets += 1
+        self.bytes += size
+        self.last_opened_at = now
+        self._unknown_spi = None
 
     def rekeyed(self, now: float) -> None:
         """Opens the window of a rekey, a little into the past as well."""
@@ -141,9 +166,7 @@ class Statistics:
         self.packets_opened += 1
         self.last_opened_at = now
         stream = self.stream(ssrc)
-        stream.packets += 1
-        stream.bytes += size
-        stream.last_opened_at = now
+        stream.opened(size, now)
         return stream
 
     def rekeyed(self, now: float) -> None:

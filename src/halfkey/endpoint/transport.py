@@ -8,6 +8,7 @@ a leading underscore are those that aiortc calls.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameters
@@ -41,11 +42,26 @@ from halfkey.sdp.transport import Transport as TransportDescription
 _FIR_ENTRY = 8  # bytes (RFC 5104 section 4.3.1.1)
 
 
+REASSOCIATION_TIMEOUT = 6.0
+"""Seconds that a second handshake may last: enough for four retransmissions of a flight. It can be
+tried again, while nothing is lost by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentLost:
+    """The Media Distributor has not answered for 30 s (RFC 7675): nothing is sent any more."""
+
+    at: float
+
+
+TransportEvent = CoreEvent | ConsentLost
+
+
 class Owner(Protocol):
     """Who has a transport and is told what happens on it."""
 
-    def association_event(self, event: CoreEvent) -> None:
-        """Something happened to the keys."""
+    def association_event(self, event: TransportEvent) -> None:
+        """Something happened to the keys, or to the path."""
 
     def new_stream(self, ssrc: int) -> Receiver | None:
         """A packet of this SSRC opened for the first time; None: it isn't wanted."""
@@ -76,7 +92,7 @@ class Transport:
         statistics: Statistics,
         disclose: Disclose | None = None,
     ) -> None:
-        self.ice = ICEAgent(self._datagram_received)
+        self.ice = ICEAgent(self._datagram_received, self._consent_lost)
         self._owner = owner
         self._certificate = certificate
         self._tls_id = tls_id
@@ -84,6 +100,8 @@ class Transport:
         self._statistics = statistics
         self._disclose = disclose
         self._association: Association | None = None
+        self._configuration: Configuration | None = None
+        self._was_connected = False
         self._timer = EngineTimer(self._timer_due)
         self._senders: dict[int, RTCRtpSender] = {}
         self._receivers: dict[int, Receiver] = {}
@@ -96,7 +114,7 @@ class Transport:
         """What aiortc asks: ``"new"``, ``"connected"`` or ``"closed"``."""
         if self._closed:
             return "closed"
-        return "new" if self._association is None else "connected"
+        return "connected" if self._was_connected else "new"
 
     @property
     def ekt_spi(self) -> int | None:
@@ -120,8 +138,8 @@ class Transport:
         Raises:
             ICEFailedError: the Media Distributor doesn't answer.
         """
-        if self.state != "new":
-            raise UsageError("a transport connects once")
+        if self._association is not None or self._closed:
+            raise UsageError("a transport connects once; renew it to connect it again")
         configuration = Configuration(
             role=Role.CLIENT,
             certificate=self._certificate,
@@ -140,9 +158,43 @@ class Transport:
         now = self._loop.time()
         for ssrc, kind in sources.items():
             association.add_source(ssrc, kind, now)
-        self._association = association
+        self._association, self._configuration = association, configuration
+        self._was_connected = True
         association.start(now)
         self._drain()
+
+    def reassociate(self) -> bool:
+        """Begins a second handshake with the same Key Distributor; its end comes as an event.
+
+        Media goes on under the keys in use until it is complete, and if it fails.
+
+        Returns:
+            False where one is under way, or there is no association to take the place of.
+        """
+        association, configuration = self._association, self._configuration
+        if self._closed or association is None or configuration is None:
+            return False
+        if association.is_reassociating or not association.is_keyed:
+            return False
+        configuration = replace(configuration, handshake_timeout=REASSOCIATION_TIMEOUT)
+        connection = Connection(configuration, self.ice.remote_username.encode())
+        association.reassociate(connection, self._loop.time())
+        self._drain()
+        return True
+
+    async def renew(self, certificate: Certificate, tls_id: str) -> None:
+        """Gives up path and association, to `connect` anew; senders may go on sending meanwhile.
+
+        Args:
+            certificate: of the next DTLS client.
+            tls_id: the next external_session_id.
+        """
+        self.end_association()
+        self._association = self._configuration = None
+        self._timer.arm(None)
+        self._certificate, self._tls_id = certificate, tls_id
+        old, self.ice = self.ice, ICEAgent(self._datagram_received, self._consent_lost)
+        await old.close()
 
     def end_association(self) -> None:
         """Says close_notify to the Key Distributor; the keys and the socket stay."""
@@ -177,6 +229,7 @@ class Transport:
         now = self._loop.time()
         opened = association.open_rtp(data, now)
         if opened is None:
+            self._tell_events(association)
             return
         receiver = self._receivers.get(opened.ssrc)
         fresh = receiver is None
@@ -237,9 +290,17 @@ class Transport:
             return
         for datagram in association.datagrams_to_send():
             self.ice.transmit(datagram)
+        self._tell_events(association)
+        if association is self._association:
+            self._timer.arm(association.next_timer())
+
+    def _tell_events(self, association: Association) -> None:
         while (event := association.next_event()) is not None:
             self._owner.association_event(event)
-        self._timer.arm(association.next_timer())
+
+    def _consent_lost(self) -> None:
+        if not self._closed:
+            self._owner.association_event(ConsentLost(self._loop.time()))
 
     def _timer_due(self) -> None:
         if self._association is not None and not self._closed:
@@ -254,8 +315,11 @@ class Transport:
         Raises:
             ConnectionError: the transport is closed; aiortc's sender ends on it.
         """
-        if self._closed or self._association is None:
+        if self._closed or not self._was_connected:
             raise ConnectionError("the transport is closed")
+        if self._association is None:
+            self._statistics.unsent["not_connected"] += 1
+            return
         if classify(data) is PacketKind.RTCP:
             sealed = self._association.seal_rtcp(data)
         else:
