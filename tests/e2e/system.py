@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from halfkey.endpoint import Endpoint, EndpointOptions
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, tone_of
 from halfkey.focus.service import FocusOptions
 from halfkey.focus.service import run as run_focus
+from halfkey.identity.invite import Invite, InviteSecret
+from halfkey.identity.link import Link
 from halfkey.key_distributor.options import KeyDistributorOptions
+from halfkey.key_distributor.service import RunningKeyDistributor
 from halfkey.key_distributor.service import serve as serve_key_distributor
 from halfkey.media_distributor.service import MediaDistributorOptions
 from halfkey.media_distributor.service import serve as serve_media_distributor
-from halfkey.pki import make_certificate
+from halfkey.pki import make_authority, make_certificate, make_vouching_certificate
 from halfkey.tls import client_context
 from tests.endpoint.waiting import until
 
@@ -37,15 +42,38 @@ class System:
     media_events: list[Any]
     media_control: str
     session: aiohttp.ClientSession
+    kd: RunningKeyDistributor
     endpoints: list[Endpoint] = field(default_factory=list)
 
     def endpoint(self, index: int, **options: Any) -> Endpoint:
         """An Endpoint ``P<index>`` that sends its test picture and tone."""
-        endpoint = Endpoint(
-            EndpointOptions(
-                self.focus_url, CONFERENCE, f"P{index}", self.folder / "focus.crt", **options
-            )
+        focus = self.folder / "focus.crt"
+        return self._sending(
+            index, EndpointOptions(self.focus_url, CONFERENCE, f"P{index}", focus, **options)
         )
+
+    def member(self, index: int, link: Link | None = None, **options: Any) -> Endpoint:
+        """The same, by a link: one that is given, or a fresh one."""
+        link = link or self.link(f"P{index}")
+        return self._sending(index, EndpointOptions.by_link(link, **options))
+
+    def link(self, name: str, role: str = "participant", devices: int = 1) -> Link:
+        """Invites somebody."""
+        secret = InviteSecret.make(CONFERENCE)
+        invite = Invite(f"i-{name}", CONFERENCE, name, role, secret.thumbprint, None, devices)
+        self.kd.store.add_invite(invite)
+        return Link(
+            focus_url=self.focus_url,
+            conference=CONFERENCE,
+            secret=secret,
+            authority=sha256_of(self.folder / "authority.crt"),
+            focus=sha256_of(self.folder / "focus.crt"),
+            name=name,
+            role=role,
+        )
+
+    def _sending(self, index: int, options: EndpointOptions) -> Endpoint:
+        endpoint = Endpoint(options)
         endpoint.add_track(ToneTrack(tone_of(index)))
         endpoint.add_track(PictureTrack(f"P{index}", index, SHAPE))
         self.endpoints.append(endpoint)
@@ -58,17 +86,29 @@ class System:
             return statistics
 
 
+def sha256_of(certificate: Path) -> bytes:
+    """The hash of the first certificate in a PEM file."""
+    parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
+    return parsed.fingerprint(hashes.SHA256())
+
+
 @asynccontextmanager
-async def running_system(folder: Path, *, hostile: bool = False) -> AsyncIterator[System]:
+async def running_system(
+    folder: Path, *, hostile: bool = False, **key_distributor: Any
+) -> AsyncIterator[System]:
     """Everything up, and the tunnel connected; what joined is closed at the end."""
     for name in ("kd", "md", "focus", "observer"):
         make_certificate(folder, name)
+    make_vouching_certificate(folder, make_authority(folder, "authority"), "vouching")
     focuses = _bundle(folder, "focus", "observer")
     key_events: list[Any] = []
     media_events: list[Any] = []
     async with AsyncExitStack() as stack:
         kd = await stack.enter_async_context(
-            serve_key_distributor(_key_distributor_options(folder, focuses), key_events.append)
+            serve_key_distributor(
+                replace(_key_distributor_options(folder, focuses), **key_distributor),
+                key_events.append,
+            )
         )
         options = _media_distributor_options(folder, focuses, kd.addresses["tunnel"], hostile)
         media_addresses = await stack.enter_async_context(
@@ -90,6 +130,7 @@ async def running_system(folder: Path, *, hostile: bool = False) -> AsyncIterato
             media_events,
             _url(media_addresses["control"]),
             session,
+            kd,
         )
         await _tunnel(system)
         try:
@@ -104,6 +145,7 @@ def _key_distributor_options(folder: Path, focuses: Path) -> KeyDistributorOptio
         key=folder / "kd.key",
         trusted_media_distributors=folder / "md.crt",
         trusted_focuses=focuses,
+        vouching=(folder / "vouching.crt", folder / "vouching.key"),
         believe_focus=True,
     )
 
