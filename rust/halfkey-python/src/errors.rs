@@ -51,7 +51,9 @@ impl From<KeyError> for Error {
             KeyError::KeyLength => "the master key's length doesn't fit the profile",
             KeyError::SaltLength => "the master salt must be 12 bytes long",
             KeyError::EktKeyLength => "an EKTKey must be 16 or 32 bytes long",
-            KeyError::KeyReused => "the key serves another layer or direction already, or served before",
+            KeyError::KeyReused => {
+                "the key serves another layer or direction already, or served before"
+            }
             KeyError::Refused => "the key was refused",
             KeyError::TooManySsrcs => "there are too many SSRCs under this key",
             KeyError::SpiInUse => "the SPI names another EKT parameter set",
