@@ -189,16 +189,18 @@ def test_a_child_that_is_killed_ends_it(
 
 
 @pytest.mark.parametrize(
-    ("when", "duration"),
+    ("when", "duration", "participants"),
     [
-        ("starting", 60),
-        ("Alice has the EKT key", 60),
-        ("everybody has joined", 60),
-        ("Bob leaves", 6),
+        ("starting", 60, 2),
+        ("Alice has the EKT key", 60, 4),  # others are still joining
+        ("everybody has joined", 60, 2),
+        ("Bob leaves", 6, 2),
     ],
 )
-def test_an_interrupt_ends_it(when: str, duration: int, tmp_path: Path, demos: list[Demo]) -> None:
-    demo = Demo(tmp_path, "--duration", str(duration), "--participants", "2")
+def test_an_interrupt_ends_it(
+    when: str, duration: int, participants: int, tmp_path: Path, demos: list[Demo]
+) -> None:
+    demo = Demo(tmp_path, "--duration", str(duration), "--participants", str(participants))
     demos.append(demo)
     demo.wait_for_line(when)
     demo.process.send_signal(signal.SIGINT)
