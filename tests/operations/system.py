@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,11 +28,13 @@ _PLACE = re.compile(r"([a-z]+) (\S+:\d+)")
 class Role:
     """A process of `halfkey`, with its stderr in a file."""
 
-    def __init__(self, folder: Path, arguments: list[str]) -> None:
+    def __init__(self, folder: Path, arguments: list[str], launcher: Sequence[str] = ()) -> None:
         self.log = folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "halfkey", *arguments], stderr=log, stdout=log
+                [*launcher, sys.executable, "-m", "halfkey", *arguments],
+                stderr=log,
+                stdout=log,
             )
 
     def places(self) -> dict[str, str]:
@@ -101,10 +103,16 @@ def faults(place: str) -> list[str]:
 
 
 class System:
-    """A Key Distributor, a Media Distributor and a Focus; `metrics` is where each is asked."""
+    """A Key Distributor, a Media Distributor and a Focus; `metrics` is where each is asked.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for certificates, state and logs.
+        launcher: a command that runs a command, to run the roles with.
+    """
+
+    def __init__(self, folder: Path, launcher: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._launcher = launcher
         self.roles: dict[str, Role] = {}
         self.places: dict[str, dict[str, str]] = {}
         self._joined: list[Role] = []
@@ -134,7 +142,7 @@ class System:
         arguments = [name, *self._own(name), *getattr(self, f"_{name}")()]
         arguments += ["--metrics-listen", ANY, "--drain-seconds", str(drain_seconds)]
         arguments += ["--log-format", "json", "--log-level", "info"]
-        self.roles[name] = Role(self.folder, arguments)
+        self.roles[name] = Role(self.folder, arguments, self._launcher)
         self.places[name] = self.roles[name].places()
         return self.roles[name]
 
