@@ -43,6 +43,7 @@ async def test_everybody_knows_everybody_and_has_the_same_code(tmp_path: Path) -
                 person = people_of(member).person_of(stream.ssrc)
                 assert person is not None
                 assert person.entry.name == stream.name
+                assert stream.unverified is None
         await members[2].leave()
         await until(lambda: all(verified(member) == {"P0", "P1"} for member in members[:2]))
         later = {people_of(member).code() for member in members[:2]}

@@ -252,7 +252,11 @@ class Endpoint:
     async def _negotiate(self, offer: Offer) -> None:
         """Offer, answer, path and handshake."""
         self._remotes = Remotes(
-            frozenset(self.ssrcs), self._statistics, self._start_receiver, self._tell
+            frozenset(self.ssrcs),
+            self._statistics,
+            self._start_receiver,
+            self._tell,
+            None if self._membership is None else self._membership.person_of,
         )
         self._participation = await self._ask(offer)
         self._answer = read_answer(self._participation.answer, offer)

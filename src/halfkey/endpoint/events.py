@@ -39,13 +39,20 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class TrackAdded:
-    """The first packet of a source was opened; it is being decoded."""
+    """The first packet of a source was opened; it is being decoded.
+
+    Attributes:
+        name: of its sender.
+        unverified: why the name is no more than the Focus's word; None if the Key Distributor and
+            the sender's own assertion say so too. See `halfkey.vouching.standing`.
+    """
 
     participant_id: str
     name: str
     kind: Kind
     ssrc: int
     track: RemoteTrack
+    unverified: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +97,14 @@ class RemoteStatistics:
     """What became of one remote SSRC; the counters are those of `ReceivedStream`.
 
     Attributes:
+        name: of its sender, as of this moment.
+        unverified: as in `TrackAdded`.
         last_frame_rtp_timestamp: of the packets that the latest decoded frame came in.
     """
 
     participant_id: str
     name: str
+    unverified: str | None
     kind: Kind
     ssrc: int
     packets: int

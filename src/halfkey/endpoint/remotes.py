@@ -10,8 +10,10 @@ from halfkey.endpoint.aiortc_adapter import Receiver, RemoteTrack
 from halfkey.endpoint.events import RemoteStatistics, TrackAdded, TrackRemoved
 from halfkey.endpoint.roster import SOURCE_LIMIT, Roster, Source
 from halfkey.endpoint.statistics import Statistics
+from halfkey.vouching.standing import Standing
 
 Start = Callable[[Source], Receiver]
+Vouched = Callable[[int], Standing | None]
 Tell = Callable[[TrackAdded | TrackRemoved], None]
 
 
@@ -37,15 +39,23 @@ class Remotes:
         statistics: where packets are counted.
         start: makes the receiver of a source.
         tell: gets the events.
+        vouched: gives who is vouched for as the sender of an SSRC, or None; None where nobody
+            vouches for anything.
     """
 
     def __init__(
-        self, own: frozenset[int], statistics: Statistics, start: Start, tell: Tell
+        self,
+        own: frozenset[int],
+        statistics: Statistics,
+        start: Start,
+        tell: Tell,
+        vouched: Vouched | None = None,
     ) -> None:
         self._roster = Roster(own)
         self._statistics = statistics
         self._start = start
         self._tell = tell
+        self._vouched = vouched
         self._remotes: dict[int, _Remote] = {}
 
     def apply(self, event: str, data: dict[str, Any]) -> list[Coroutine[Any, Any, None]]:
@@ -70,7 +80,9 @@ class Remotes:
         remote.earlier_frames = remote.frames
         remote.receiver = receiver = self._start(source)
         remote.track = track = receiver.remote_track
-        self._tell(TrackAdded(source.participant_id, source.name, source.kind, ssrc, track))
+        name, unverified = self._who(source)
+        identifier = source.participant_id
+        self._tell(TrackAdded(identifier, name, source.kind, ssrc, track, unverified))
         return receiver
 
     async def stop(self, ssrc: int) -> None:
@@ -104,9 +116,11 @@ class Remotes:
     def _counters(self, remote: _Remote) -> RemoteStatistics:
         source = self._roster.find(remote.source.ssrc) or remote.source
         stream, track = self._statistics.stream(source.ssrc), remote.track
+        name, unverified = self._who(source)
         return RemoteStatistics(
             participant_id=source.participant_id,
-            name=source.name,
+            name=name,
+            unverified=unverified,
             kind=source.kind,
             ssrc=source.ssrc,
             packets=stream.packets,
@@ -123,6 +137,15 @@ class Remotes:
             newest_opened=stream.newest_opened,
             last_frame_rtp_timestamp=track.last_rtp_timestamp if track is not None else None,
         )
+
+    def _who(self, source: Source) -> tuple[str, str | None]:
+        """The name of a source's sender, and why that is no more than the Focus's word."""
+        if self._vouched is None:
+            return source.name, "no_link"
+        person = self._vouched(source.ssrc)
+        if person is None:
+            return source.name, "not_vouched"
+        return person.entry.name, person.reason
 
     def _forget_one(self) -> None:
         """Makes room: the oldest source that isn't being decoded goes."""
