@@ -20,6 +20,10 @@ from halfkey.tls import client_context
 
 CONFERENCE = "demo"
 
+ANSWER_TIMEOUT = 5.0
+"""Seconds that a server has to answer the demo's question."""
+
+_NAMES = {"kd": "the Key Distributor", "md": "the Media Distributor", "focus": "the Focus"}
 _TUNNEL_ATTEMPTS, _TUNNEL_INTERVAL = 400, 0.05
 _CAPTURED_BYTES = 4096
 _LOOPBACK = "127.0.0.1:0"
@@ -70,7 +74,8 @@ class Servers:
         await self._start_media_distributor()
         await self._start_focus()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._observer_context())
+            connector=aiohttp.TCPConnector(ssl=self._observer_context()),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT),
         )
         self._following = asyncio.create_task(self._follow_key_distributor())
         await self._tunnel_is_up()
@@ -85,14 +90,15 @@ class Servers:
         bundle.write_text("".join(self._certificates[name][0].read_text() for name in names))
         return [option, str(bundle)]
 
-    async def _start(self, name: str, role: str, arguments: list[str]) -> tuple[Child, Message]:
+    async def _start(self, role: str, arguments: list[str]) -> tuple[Child, Message]:
         log = self._logs / f"{role}.log"
-        child = await self._children.start(Child(name, [role, *arguments], log, lambda _: None))
+        child = await self._children.start(
+            Child(_NAMES[role], [role, *arguments], log, lambda _: None)
+        )
         return child, await child.ready()
 
     async def _start_key_distributor(self) -> None:
         _, addresses = await self._start(
-            "the Key Distributor",
             "kd",
             [
                 *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK, "--believe-focus"),
@@ -106,7 +112,6 @@ class Servers:
 
     async def _start_media_distributor(self) -> None:
         self.media_distributor, addresses = await self._start(
-            "the Media Distributor",
             "md",
             [
                 *("--media-listen", _LOOPBACK, "--control-listen", _LOOPBACK),
@@ -121,7 +126,6 @@ class Servers:
 
     async def _start_focus(self) -> None:
         _, addresses = await self._start(
-            "the Focus",
             "focus",
             [
                 *("--listen", _LOOPBACK),
@@ -168,8 +172,12 @@ class Servers:
                 response.raise_for_status()
                 content: dict[str, Any] = await response.json()
                 return content
-        except aiohttp.ClientError as error:
-            raise ChildFailed(f"{role} did not answer {path}: {error}") from error
+        except TimeoutError:
+            raise ChildFailed(
+                f"{_NAMES[role]} did not answer {path} within {ANSWER_TIMEOUT:g} s"
+            ) from None
+        except (aiohttp.ClientError, ValueError) as error:
+            raise ChildFailed(f"{_NAMES[role]} did not answer {path}: {error}") from error
 
     async def _follow_key_distributor(self) -> None:
         """Hands on the Key Distributor's server-sent events for as long as there are any."""
