@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+_HANDSHAKE, _CLIENT_HELLO = 22, 1
+_RECORD_HEADER_LENGTH = 13
+
 
 class PacketKind(Enum):
     """What a datagram is, by its first bytes; never a statement that it is valid."""
@@ -27,3 +30,18 @@ def classify(datagram: bytes) -> PacketKind:
     if 128 <= first <= 191 and len(datagram) >= 2:
         return PacketKind.RTCP if 192 <= datagram[1] <= 223 else PacketKind.RTP
     return PacketKind.UNKNOWN
+
+
+def may_be_client_hello(datagram: bytes) -> bool:
+    """Whether DTLS begins with a handshake record of epoch 0 that holds (part of) a ClientHello."""
+    return (
+        len(datagram) > _RECORD_HEADER_LENGTH
+        and datagram[0] == _HANDSHAKE
+        and not is_protected_dtls(datagram)
+        and datagram[_RECORD_HEADER_LENGTH] == _CLIENT_HELLO
+    )
+
+
+def is_protected_dtls(datagram: bytes) -> bool:
+    """Whether DTLS begins with a record that keys protect: of another epoch than 0."""
+    return datagram[3:5] != bytes(2)

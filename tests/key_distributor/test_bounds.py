@@ -232,7 +232,7 @@ def test_another_tunnel_of_the_same_media_distributor_takes_over_at_once() -> No
     alice.media_distributor = second
     assert world.core.rekey("c", world.now + 2)
     world.pump()
-    assert len(alice.spis) == 2
+    assert len(set(alice.spis)) == 2
     world.advance(60)
     assert world.core.snapshot()["associations_now"] == 1
 
@@ -247,5 +247,5 @@ def test_a_tunnel_that_breaks_the_rules_is_over_and_raises_nothing() -> None:
     world.dial_again(md)
     assert world.core.rekey("c", world.now + 2)
     world.pump()
-    assert len(alice.spis) == 2
+    assert len(set(alice.spis)) == 2
     world.core.receive_data(12345, b"data of no tunnel", world.now)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from halfkey import dtls
+from halfkey.demux import may_be_client_hello
 from halfkey.key_distributor.conference import Conference, Participant
-from halfkey.key_distributor.handshakes import is_proven, may_be_client_hello
+from halfkey.key_distributor.handshakes import is_proven
 from halfkey.profiles import DOUBLE_128
 from tests.key_distributor.world import World
 

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from halfkey import dtls
+from halfkey.demux import may_be_client_hello
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
 from halfkey.key_distributor.conference import Conference, Participant, SPIsExhausted
 from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
@@ -36,7 +37,6 @@ from halfkey.key_distributor.events import (
 from halfkey.key_distributor.handshakes import (
     Handshakes,
     is_proven,
-    may_be_client_hello,
     media_keys,
 )
 from halfkey.key_distributor.keying import Keying
@@ -204,7 +204,7 @@ class KeyDistributor:
             if isinstance(message, TunneledDtls):
                 self._receive_dtls(tunnel, message, now)
             elif isinstance(message, SupportedProfiles):
-                self._adopt_orphans(tunnel)
+                self._adopt(tunnel, now)
             else:
                 self._endpoint_disconnected(tunnel, message.association_id, now)
         self._settle(now)
@@ -427,12 +427,19 @@ class KeyDistributor:
         if told <= _REFUSALS_TOLD_PER_SECOND:
             self._events.append(Refused(reason))
 
-    def _adopt_orphans(self, tunnel: Tunnel) -> None:
-        """A Media Distributor is back: its associations go on."""
+    def _adopt(self, tunnel: Tunnel, now: float) -> None:
+        """A Media Distributor is here, maybe again: its associations go on, if it knows them still.
+
+        RFC 9185 has no way to ask, and a Media Distributor that restarted can't say what it has
+        forgotten. So something goes to each Endpoint by this newest tunnel: for an association
+        that it doesn't know, the Media Distributor answers with EndpointDisconnect.
+        """
+        self._tunnels.send_owed(tunnel)
         for association in self._table.of(tunnel.media_distributor):
             if association.state is _S.CONNECTED:
-                association.deadline = None
-                self._arm(association)
+                association.deadline, association.tunnel = None, tunnel.id
+                self._keying.probe(association, now)
+                self._drain(association, now)
 
     def _settle(self, now: float) -> None:
         """Rekeys where that is due; ends when that causes nothing more."""

@@ -18,9 +18,6 @@ from halfkey.key_distributor.registry import Registry
 from halfkey.key_distributor.tunnels import Tunnels
 from halfkey.tunnel import MediaKeys
 
-_HANDSHAKE, _CLIENT_HELLO = 22, 1
-_RECORD_HEADER_LENGTH = 13
-
 
 class Handshakes:
     """Makes the server's end of associations.
@@ -108,16 +105,6 @@ class Handshakes:
             ciphers = tuple(one for one in ciphers if one == conference.suite.cipher)
         of_media_distributor = (tunnel.profiles if tunnel else None) or ()
         return choose_suite(wanted, client_hello.srtp_profiles, of_media_distributor, ciphers)
-
-
-def may_be_client_hello(datagram: bytes) -> bool:
-    """Whether it begins with a handshake record of epoch 0 that holds (part of) a ClientHello."""
-    return (
-        len(datagram) > _RECORD_HEADER_LENGTH
-        and datagram[0] == _HANDSHAKE
-        and datagram[3:5] == bytes(2)
-        and datagram[_RECORD_HEADER_LENGTH] == _CLIENT_HELLO
-    )
 
 
 def is_proven(participant: Participant, event: dtls.HandshakeCompleted) -> bool:

@@ -117,6 +117,20 @@ class Keying:
         if association.sent_spi == current.spi or not conference.associated():
             self.mark(conference, reason)
 
+    def probe(self, association: Association, now: float) -> None:
+        """Sends the EKTKey that the Endpoint holds once more, unless one is under way.
+
+        To the Endpoint it is no news, and it acknowledges it. Whoever doesn't is gone, and a Media
+        Distributor that has lost the association says so.
+        """
+        participant = association.participant
+        current = None if participant is None else participant.conference.current
+        if current is None or current.spi != association.sent_spi:
+            return
+        if association.is_acknowledged:
+            association.connection.send_ekt_key(current.message(now), now)
+            association.is_acknowledged = False
+
     def stop_waiting(self, participant: Participant, now: float) -> None:
         """Completes the rekeys that wait for nobody but this participant."""
         conference = participant.conference

@@ -7,8 +7,10 @@ associations outlive the loss of one.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from halfkey.key_distributor.association import Association
 from halfkey.tunnel import (
@@ -19,6 +21,9 @@ from halfkey.tunnel import (
     SupportedProfiles,
     TunneledDtls,
 )
+
+MAXIMUM_OWED = 4096
+"""EndpointDisconnects kept for a Media Distributor that no tunnel leads to; the oldest give way."""
 
 ReceivedMessage = SupportedProfiles | TunneledDtls | EndpointDisconnect
 
@@ -52,6 +57,7 @@ class Tunnels:
         self._tunnels: dict[int, Tunnel] = {}
         self._opened = 0
         self._waiting: set[int] = set()
+        self._owed: dict[bytes, deque[UUID]] = {}
 
     def __len__(self) -> int:
         return len(self._tunnels)
@@ -108,11 +114,20 @@ class Tunnels:
         return tunnel is not None
 
     def send_disconnect(self, association: Association) -> bool:
-        """Sends EndpointDisconnect; False if no tunnel leads there."""
+        """Sends EndpointDisconnect; False if no tunnel leads there: then it is owed."""
         tunnel = self._for(association)
         if tunnel is not None:
             tunnel.end.send_endpoint_disconnect(association.id)
+        else:
+            owed = self._owed.setdefault(association.media_distributor, deque(maxlen=MAXIMUM_OWED))
+            owed.append(association.id)
         return tunnel is not None
+
+    def send_owed(self, tunnel: Tunnel) -> None:
+        """Tells a Media Distributor that is back what ended meanwhile (RFC 9185 section 5.4)."""
+        for association_id in self._owed.pop(tunnel.media_distributor, ()):
+            tunnel.end.send_endpoint_disconnect(association_id)
+            self._waiting.add(tunnel.id)
 
     def _for(self, association: Association) -> Tunnel | None:
         """The tunnel the association last came by, or another to the same Media Distributor."""

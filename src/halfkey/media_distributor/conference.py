@@ -66,7 +66,9 @@ class Participant:
         allocation: what the Focus asked for.
         last_seen: when something that proves its presence came last, monotonic seconds.
         address: where its media goes; None before the first nomination.
-        association_id: of its current DTLS association; None before the first DTLS datagram.
+        association_id: of its DTLS association; None before the first DTLS datagram.
+        successor_id: of a DTLS association that is to take its place; None for none.
+        successor_since: when that one began, monotonic seconds.
         is_keyed: whether the packet path has its hop keys.
         keys_digest: of the hop keys that came last, also after they were wiped.
         has_left: removed, yet still forwarded to: only a hostile Media Distributor has such.
@@ -79,6 +81,8 @@ class Participant:
     last_seen: float
     address: Address | None = None
     association_id: UUID | None = None
+    successor_id: UUID | None = None
+    successor_since: float = 0.0
     is_keyed: bool = False
     keys_digest: bytes = b""
     has_left: bool = False

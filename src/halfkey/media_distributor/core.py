@@ -16,12 +16,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
-from uuid import UUID
 
 from halfkey.demux import PacketKind, classify
 from halfkey.errors import HalfkeyError
 from halfkey.ice import AddressNominated, Credentials, IceLite
 from halfkey.ice.lite import Address
+from halfkey.media_distributor.associations import Associations
 from halfkey.media_distributor.conference import (
     Allocation,
     Conference,
@@ -109,12 +109,11 @@ class MediaDistributor:
     ) -> None:
         self._path = path
         self._is_hostile = keep_forwarding_after_disconnect
-        self._random = random
         self._ice = IceLite(random)
         self._conferences: dict[str, Conference] = {}
         self._participants: dict[Key, Participant] = {}
         self._by_address: dict[Address, Participant] = {}
-        self._by_association: dict[UUID, Participant] = {}
+        self._associations = Associations(random)
         self._next_number = 1
         self._outgoing: deque[tuple[Address, bytes]] = deque()
         self._to_tunnel: deque[TunnelMessage] = deque()
@@ -194,7 +193,7 @@ class MediaDistributor:
             self._ice.receive_datagram(data, source)
             self._after_ice(now)
         elif kind is PacketKind.DTLS:
-            self._receive_dtls(data, source)
+            self._receive_dtls(data, source, now)
         else:
             self.dropped["unknown_protocol"] += 1
 
@@ -202,16 +201,21 @@ class MediaDistributor:
         self, message: MediaKeys | TunneledDtls | EndpointDisconnect
     ) -> None:
         """Takes what the Key Distributor sent."""
-        participant = self._by_association.get(message.association_id)
+        participant = self._associations.find(message.association_id)
         if participant is None:
             self.dropped["unknown_association"] += 1
+            if not isinstance(message, EndpointDisconnect):
+                # Its Endpoint is gone, as far as we know: after a restart that is everybody's.
+                self._to_tunnel.append(EndpointDisconnect(message.association_id))
         elif isinstance(message, TunneledDtls):
             if participant.address is not None:
                 self._send(participant.address, message.dtls_message)
         elif isinstance(message, MediaKeys):
             self._receive_keys(participant, message)
+        elif message.association_id == participant.successor_id:
+            self._associations.end_successor(participant)
         else:
-            self._end_association(participant)
+            self._associations.end(participant)
             if participant.is_keyed:
                 event = ParticipantDisconnected(*participant.key, "key_distributor")
                 self._tell(participant, event)
@@ -226,8 +230,9 @@ class MediaDistributor:
         self.is_tunnel_connected = is_connected
         if not is_connected:
             for participant in self._participants.values():
+                self._associations.end_successor(participant)
                 if not participant.is_keyed:
-                    self._end_association(participant)
+                    self._associations.end(participant)
 
     # What is to be done
 
@@ -270,7 +275,7 @@ class MediaDistributor:
         return {
             "conferences": len(self._conferences),
             "participants": sum(not p.has_left for p in self._participants.values()),
-            "associations": len(self._by_association),
+            "associations": len(self._associations),
         }
 
     def drops(self) -> Counter[str]:
@@ -335,7 +340,7 @@ class MediaDistributor:
         if is_first:
             self._tell(participant, ParticipantConnected(*participant.key))
 
-    def _receive_dtls(self, data: bytes, source: Address) -> None:
+    def _receive_dtls(self, data: bytes, source: Address, now: float) -> None:
         """Carries DTLS from a participant's address; nothing about it proves the participant."""
         participant = self._by_address.get(source)
         if participant is None:
@@ -347,11 +352,11 @@ class MediaDistributor:
         if len(data) > MAXIMUM_DTLS_MESSAGE_LENGTH:
             self.dropped["dtls_too_long"] += 1
             return
-        if participant.association_id is None:
-            association_id = UUID(bytes=self._random(16), version=4)
-            participant.association_id = association_id
-            self._by_association[association_id] = participant
-        self._to_tunnel.append(TunneledDtls(participant.association_id, data))
+        given_up = self._associations.given_up(participant, data, now)
+        if given_up is not None:
+            self._to_tunnel.append(EndpointDisconnect(given_up))
+        for association_id in self._associations.carrying(participant, data, now):
+            self._to_tunnel.append(TunneledDtls(association_id, data))
 
     def _receive_keys(self, participant: Participant, keys: MediaKeys) -> None:
         if keys.protection_profile not in SUPPORTED_PROFILES or keys.mki:
@@ -368,6 +373,7 @@ class MediaDistributor:
             self.dropped["unusable_media_keys"] += 1
             return
         participant.keys_digest = digest
+        self._associations.establish(participant, keys.association_id)
         if not participant.is_keyed:
             participant.is_keyed = True
             self._tell(participant, ParticipantKeyed(*participant.key))
@@ -382,13 +388,6 @@ class MediaDistributor:
             self._path.fill_slot(receiver.number, slot.mid, sender.number, source.ssrc)
             change = SlotChanged(name, receiver.key[1], slot.mid, source.ssrc)
             self._tell(receiver, change)
-
-    def _end_association(self, participant: Participant) -> UUID | None:
-        """Forgets the association: the participant's next DTLS datagram begins another."""
-        association_id, participant.association_id = participant.association_id, None
-        if association_id is not None:
-            del self._by_association[association_id]
-        return association_id
 
     def _clear_keys(self, participant: Participant) -> None:
         if participant.is_keyed:
@@ -417,8 +416,8 @@ class MediaDistributor:
             participant.has_left = True
 
     def _leave_association(self, participant: Participant) -> None:
-        association_id = self._end_association(participant)
-        if association_id is not None:
+        # The successor, where there is one, moves up when the first is gone.
+        while (association_id := self._associations.end(participant)) is not None:
             self._to_tunnel.append(EndpointDisconnect(association_id))
 
     def _vacate(self, participant: Participant) -> None:
