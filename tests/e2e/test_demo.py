@@ -188,17 +188,6 @@ def test_a_child_that_is_killed_ends_it(
     assert demo.processes() == {}
 
 
-def test_a_media_distributor_that_is_frozen_ends_it(tmp_path: Path, demos: list[Demo]) -> None:
-    demo = Demo(tmp_path, "--duration", "6", "--participants", "2")
-    demos.append(demo)
-    demo.wait_for_line("Bob leaves")
-    os.kill(demo.child("md"), signal.SIGSTOP)
-    status, _, stderr = demo.end()
-    assert status == 1
-    assert stderr == ("halfkey demo: the Media Distributor did not answer /statistics within 5 s\n")
-    assert demo.processes() == {}
-
-
 @pytest.mark.parametrize(
     ("when", "duration", "participants"),
     [

@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     participants: Annotated[int, typer.Option(help="How many take part (2 to 12).")] = 3,
-    duration: Annotated[float, typer.Option(help="Seconds, once everybody has joined.")] = 15.0,
+    duration: Annotated[
+        float, typer.Option(help="Seconds, once everybody has joined (6 to 3600).")
+    ] = 15.0,
     media: Annotated[
         Path | None, typer.Option(help="A media file to send instead of the test picture.")
     ] = None,

@@ -14,7 +14,7 @@ from pathlib import Path
 from halfkey.cli.demo.children import ChildFailed, Children
 from halfkey.cli.demo.conference import Conference
 from halfkey.cli.demo.memory import MemoryUnreadableError
-from halfkey.cli.demo.options import DemoOptions
+from halfkey.cli.demo.options import PICTURE, REPORT, DemoOptions
 from halfkey.cli.demo.report import Facts, claims, document
 from halfkey.cli.demo.table import LiveView
 
@@ -52,6 +52,8 @@ async def _run(options: DemoOptions) -> int:
     except (ChildFailed, MemoryUnreadableError) as error:
         sys.stderr.write(f"halfkey demo: {error}\n")
         return EXIT_CLAIM_FAILED
+    except OSError as error:  # the folder, or the file system, failed under way
+        return _cannot_write(error)
     finally:
         await children.stop()
     if facts is None:
@@ -89,12 +91,21 @@ async def _first(
 def _conclude(options: DemoOptions, view: LiveView, facts: Facts) -> int:
     result = document(facts)
     text = json.dumps(result, indent=2)
-    report = options.out / "report.json"
-    report.write_text(text + "\n")
+    report = options.out / REPORT
+    try:
+        report.write_text(text + "\n")
+    except OSError as error:
+        return _cannot_write(error)
     if options.json:
         sys.stdout.write(text + "\n")
     view.conclude(
         claims(facts),
-        [f"the figures:  {report}", f"the picture:  {options.out / 'what-they-saw.png'}"],
+        [f"the figures:  {report}", f"the picture:  {options.out / PICTURE}"],
     )
     return 0 if result["ok"] else EXIT_CLAIM_FAILED
+
+
+def _cannot_write(error: OSError) -> int:
+    where = f"{error.filename}: " if error.filename else ""
+    sys.stderr.write(f"halfkey demo: {where}{error.strerror or error}\n")
+    return EXIT_CLAIM_FAILED

@@ -9,7 +9,7 @@ from typing import Any
 
 from halfkey.cli.demo.children import Child, ChildFailed, Children, Message
 from halfkey.cli.demo.leaver import understood
-from halfkey.cli.demo.options import DemoOptions
+from halfkey.cli.demo.options import LOGS, PICTURE, DemoOptions
 from halfkey.cli.demo.picture import View, draw
 from halfkey.cli.demo.report import EndpointFacts, Facts, Received
 from halfkey.cli.demo.servers import CONFERENCE, Servers
@@ -90,7 +90,7 @@ class Conference:
         self._children = children
         self._participants = {name: Participant(name) for name in options.names}
         self._secrets = Secrets()
-        self._servers = Servers(children, credentials, options.out / "logs", self._key_event)
+        self._servers = Servers(children, credentials, options.out / LOGS, self._key_event)
         self._facts = Facts(options.duration, options.names[-1], options.kinds)
         self._left_at = 0.0
         self._leaver_before: Message = {}
@@ -130,7 +130,7 @@ class Conference:
             missing = [p.name for p in self._participants.values() if not p.joined.is_set()]
             raise ChildFailed(
                 f"{', '.join(missing)} did not join within {JOIN_TIMEOUT:.0f} s; "
-                f"see {self._options.out / 'logs'}"
+                f"see {self._options.out / LOGS}"
             ) from None
         self._view.event("everybody has joined")
 
@@ -154,7 +154,7 @@ class Conference:
             Child(
                 name,
                 arguments,
-                options.out / "logs" / f"{name}.log",
+                options.out / LOGS / f"{name}.log",
                 lambda message: self._endpoint_event(participant, message),
                 self._secrets.add,
             )
@@ -348,7 +348,7 @@ class Conference:
             for name in names
         ]
         views.append(View("Media Distributor", "", {}, payloads, trusted=False))
-        draw(self._options.out / "what-they-saw.png", names, views)
+        draw(self._options.out / PICTURE, names, views)
 
     def _pictures(self, receiver: str) -> dict[str, Path]:
         folder = self._options.out / "pictures" / receiver

@@ -12,6 +12,9 @@ from halfkey.profiles import SRTPProtectionProfile
 MINIMUM_PARTICIPANTS, MAXIMUM_PARTICIPANTS = 2, 12
 MINIMUM_DURATION, MAXIMUM_DURATION = 6.0, 3600.0
 
+REPORT, PICTURE, LOGS = "report.json", "what-they-saw.png", "logs"
+"""What the demo leaves in its folder."""
+
 NAMES = (
     "Alice",
     "Bob",
@@ -88,13 +91,29 @@ class DemoOptions:
         chosen = arguments.profile(profile)
         from halfkey.endpoint.media import probe  # loads the codecs: only when it is to run
 
-        try:
-            (out / "logs").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(
-                f"--out {out}: the folder can't be made ({error.strerror}); name another one"
-            ) from error
+        _make(out)
         if media is None:
             return cls(participants, duration, media, chosen, out, json)
         kinds, _ = probe(media)
         return cls(participants, duration, media, chosen, out, json, frozenset(kinds))
+
+
+def _make(out: Path) -> None:
+    """Makes the folder, and makes sure that what the demo leaves there can be written."""
+    try:
+        (out / LOGS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--out {out}: the folder can't be made ({error.strerror}); name another one"
+        ) from error
+    for name in (REPORT, PICTURE, f"{LOGS}/demo.log"):
+        try:
+            # Nothing of an earlier run may be taken for this one's.
+            (out / name).unlink(missing_ok=True)
+            (out / name).touch()
+            (out / name).unlink()
+        except OSError as error:
+            raise ConfigurationError(
+                f"--out {out}: {name} can't be written there ({error.strerror}); "
+                "name another folder"
+            ) from error

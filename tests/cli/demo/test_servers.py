@@ -1,0 +1,32 @@
+"""The demo's servers when one of them doesn't answer any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from halfkey.cli.demo import servers
+from halfkey.cli.demo.children import ChildFailed, Children
+
+
+async def test_a_frozen_media_distributor_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "ANSWER_TIMEOUT", 2.0)
+    children = Children()
+    started = servers.Servers(children, tmp_path, tmp_path, lambda _: None)
+    try:
+        await started.start()
+        assert started.media_distributor is not None
+        assert (await started.media_statistics())["forwarded_packets"] == 0
+        os.kill(started.media_distributor.pid, signal.SIGSTOP)
+        complaint = "^the Media Distributor did not answer /statistics within 2 s$"
+        with pytest.raises(ChildFailed, match=complaint):
+            await started.media_statistics()
+        os.kill(started.media_distributor.pid, signal.SIGCONT)
+    finally:
+        await started.close()
+        await children.stop()
