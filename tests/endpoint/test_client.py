@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from halfkey.endpoint.client import FocusClient, FocusError, Participation
-from halfkey.errors import CodecError
+from halfkey.errors import CodecError, ConfigurationError
 from halfkey.event_stream import MAXIMUM_EVENT
 from halfkey.tls import server_context
 
@@ -58,7 +59,10 @@ async def test_the_conference_s_name_is_quoted(credentials: Path) -> None:
     assert paths == ["/conferences/a%20b%2Fc/participants", "/where/it/is"]
 
 
-@pytest.mark.parametrize("location", ["", "https://elsewhere.example/x", "//elsewhere.example/x"])
+@pytest.mark.parametrize(
+    "location",
+    ["", "https://elsewhere.example/x", "//elsewhere.example/x", "https://[::1/x"],
+)
 async def test_a_location_elsewhere_is_refused(credentials: Path, location: str) -> None:
     async with focus(credentials, respond(Location=location)) as client:
         with pytest.raises(FocusError, match="no usable Location"):
@@ -87,6 +91,49 @@ async def test_a_refusal_is_one_plain_line(credentials: Path, body: str, said: s
     async with focus(credentials, respond(503, body)) as client:
         with pytest.raises(FocusError, match=rf"^the Focus refused: {said}$"):
             await client.join("offer")
+
+
+def in_pieces(status: int, *pieces: str) -> Handler:
+    """Answers with a body that comes in as many TLS records as there are pieces."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Location": "/x"})
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece.encode())
+            await asyncio.sleep(0.05)
+        return response
+
+    return handler
+
+
+async def test_an_answer_in_pieces_is_read_whole(credentials: Path) -> None:
+    async with focus(credentials, in_pieces(201, "an", "sw", "er")) as client:
+        assert (await client.join("offer")).answer == b"answer"
+    async with focus(
+        credentials, in_pieces(503, '{"detail": "the con', 'ference is full"}')
+    ) as client:
+        with pytest.raises(FocusError, match="the conference is full"):
+            await client.join("offer")
+
+
+async def test_an_answer_that_never_ends_is_refused(credentials: Path) -> None:
+    async with focus(credentials, respond(201, "x" * 256 * 1024, Location="/x")) as client:
+        assert len((await client.join("offer")).answer) == 256 * 1024
+    for status, said in ((201, "no usable answer: the answer has more than"), (503, "status 503")):
+        handler = respond(status, "x" * (256 * 1024 + 1), Location="/x")
+        async with focus(credentials, handler) as client:
+            with pytest.raises(FocusError, match=said):
+                await client.join("offer")
+
+
+async def test_a_url_that_nobody_can_be_asked_at_is_refused(credentials: Path) -> None:
+    for url in ("https://a..b:1", "https://[::1:1", "https://h:99999", "https://:1", "http://h:1"):
+        with pytest.raises(ConfigurationError, match="must look like https://host:port") as caught:
+            FocusClient(url, "c", credentials / "focus.crt")
+        assert "\n" not in str(caught.value)
+    for url in ("https://[::1]:1", "https://b\u00fccher.example"):
+        await FocusClient(url, "c", credentials / "focus.crt").close()
 
 
 async def test_leaving_what_is_over_is_fine_and_a_failure_is_told(credentials: Path) -> None:

@@ -16,6 +16,8 @@ from aiohttp import Fingerprint
 
 from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.event_stream import ServerSentEvent, read_events
+from halfkey.hosts import is_host
+from halfkey.http_body import read_body
 from halfkey.json_api import WAITING
 from halfkey.tls import client_context, system_context
 
@@ -82,9 +84,8 @@ class FocusClient:
         *,
         check_hostname: bool = False,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.netloc:
-            raise ConfigurationError(f"{url}: the Focus's URL must look like https://host:port")
+        if not _is_usable(url):
+            raise ConfigurationError(f"{url!r}: the Focus's URL must look like https://host:port")
         self._conference = f"{url.rstrip('/')}/conferences/{quote(conference, safe='')}"
         connector = aiohttp.TCPConnector(ssl=_trust(trusted, check_hostname))
         self._session = aiohttp.ClientSession(connector=connector)
@@ -102,11 +103,21 @@ class FocusClient:
             headers={"Content-Type": "application/sdp"},
         ) as response:
             location = response.headers.get("Location", "")
-            answer = await response.content.read(_LARGEST_ANSWER)
-            url = urljoin(str(response.url), location)
-        if not location or urlsplit(url).netloc != urlsplit(self._conference).netloc:
-            raise FocusError("the Focus gave no usable Location for the participation")
-        return Participation(answer, url)
+            try:
+                answer = await read_body(response, _LARGEST_ANSWER)
+            except ValueError as fault:
+                raise FocusError(f"the Focus gave no usable answer: {fault}") from None
+        return Participation(answer, self._location(location))
+
+    def _location(self, location: str) -> str:
+        """Where the participation is: at the Focus itself, and nowhere else."""
+        try:
+            url = urljoin(f"{self._conference}/participants", location)
+            if location and urlsplit(url).netloc == urlsplit(self._conference).netloc:
+                return url
+        except ValueError:
+            pass
+        raise FocusError("the Focus gave no usable Location for the participation")
 
     async def leave(self, participation: Participation) -> None:
         """Ends a participation; one that is over already is fine.
@@ -162,6 +173,16 @@ class FocusClient:
             raise FocusError(f"the Focus can't be reached: {reason}") from error
 
 
+def _is_usable(url: str) -> bool:
+    """Whether it is an https URL of a host that can be asked for."""
+    try:
+        parts = urlsplit(url)
+        usable_port = parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme == "https" and usable_port and is_host(parts.hostname or "")
+
+
 def _trust(trusted: Path | bytes | None, check_hostname: bool) -> ssl.SSLContext | Fingerprint:
     if isinstance(trusted, bytes):
         return Fingerprint(trusted)
@@ -186,7 +207,7 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
 
 async def _problem(response: aiohttp.ClientResponse) -> dict[str, object]:
     try:
-        problem = json.loads(await response.content.read(_LARGEST_ANSWER))
+        problem = json.loads(await read_body(response, _LARGEST_ANSWER))
     except (ValueError, RecursionError):
         return {}
     return problem if isinstance(problem, dict) else {}

@@ -14,6 +14,7 @@ import aiohttp
 
 from halfkey.errors import CodecError, HalfkeyError
 from halfkey.event_stream import ServerSentEvent, read_events
+from halfkey.http_body import read_body
 from halfkey.sdp import Offer
 from halfkey.sdp.attributes import (
     parse_fingerprint,
@@ -166,7 +167,7 @@ class Client:
             async with self._session.request(
                 method, self._url + path, json=body, allow_redirects=False
             ) as response:
-                content = await _read(response)
+                content = await read_body(response, _MAXIMUM_ANSWER)
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             message = f"{self.name} can't be reached: {type(error).__name__}"
@@ -182,16 +183,6 @@ class Client:
 
 def _path(conference: str, participant: str) -> str:
     return f"/conferences/{conference}/participants/{participant}"
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, of a length that can be borne."""
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > _MAXIMUM_ANSWER:
-            raise ValueError("the answer is too long")
-    return bytes(content)
 
 
 def _object(content: bytes) -> dict[str, Any]:

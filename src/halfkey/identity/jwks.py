@@ -17,6 +17,7 @@ from types import TracebackType
 import aiohttp
 
 from halfkey.errors import CodecError
+from halfkey.http_body import read_body
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.jose import parse_object
 from halfkey.identity.keyset import MAXIMUM_KEY_SET, KeySet
@@ -140,12 +141,10 @@ class FetchedKeys:
         async with self._session.get(address, allow_redirects=False) as response:
             if response.status != 200:
                 raise CodecError(f"it answered {response.status}")
-            data = bytearray()
-            async for piece in response.content.iter_any():
-                data += piece
-                if len(data) > MAXIMUM_KEY_SET:
-                    raise CodecError(f"it sent more than {MAXIMUM_KEY_SET} bytes")
-            return bytes(data)
+            try:
+                return await read_body(response, MAXIMUM_KEY_SET)
+            except ValueError as fault:
+                raise CodecError(str(fault)) from None
 
 
 def _is_due(known: _Known, key_id: str | None, algorithm: str, now: float) -> bool:

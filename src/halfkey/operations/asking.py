@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from halfkey.http_body import read_body
 from halfkey.serving import Address
 
 TIMEOUT_SECONDS = 5.0
@@ -72,12 +73,7 @@ async def _ask(session: aiohttp.ClientSession, address: Address) -> RoleStatus:
 
 async def _get(session: aiohttp.ClientSession, url: str) -> str:
     async with session.get(url, allow_redirects=False) as response:
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > _MAXIMUM_BODY:
-                raise ValueError("the answer is too long")
-    return body.decode()
+        return (await read_body(response, _MAXIMUM_BODY)).decode()
 
 
 def _read(address: Address, readiness: dict[str, Any], metrics: str) -> RoleStatus:
