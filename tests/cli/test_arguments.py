@@ -24,6 +24,11 @@ def halfkey(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPro
     )
 
 
+def join_at(focus: str) -> list[str]:
+    make = ["--conference", "c", "--name", "n", "--trust-focus", "missing.pem"]
+    return ["join", "--focus", focus, *make]
+
+
 def test_the_control_a_right_command_line_works() -> None:
     run = halfkey("version")
     assert (run.returncode, run.stderr) == (0, "")
@@ -44,6 +49,8 @@ def test_the_control_a_right_command_line_works() -> None:
         (["demo", "--media", "text.mp4"], "text.mp4"),
         (["demo", "--out", "text.mp4"], "text.mp4"),
         (["join"], "--focus"),
+        (join_at("https://a..b:1"), "https://host:port"),
+        (join_at("https://[::1:1"), "https://host:port"),
     ],
 )
 def test_one_line_that_names_the_fault(arguments: list[str], said: str, tmp_path: Path) -> None:
@@ -59,6 +66,12 @@ def test_one_line_that_names_the_fault(arguments: list[str], said: str, tmp_path
 def test_a_wrong_address_is_named_with_its_option(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match=r"--listen .*give HOST:PORT"):
         address(wrong, "--listen")
+
+
+@pytest.mark.parametrize("wrong", ["a..b:1", "a b:1", f"{'a' * 64}:1", ".b:1"])
+def test_a_host_that_cannot_be_asked_for_is_named_with_its_option(wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--dial .*no host can have that name"):
+        address(wrong, "--dial")
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:7000", "example.org:443"])

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from halfkey.errors import ConfigurationError
+from halfkey.hosts import is_host
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 
 Address = tuple[str, int]
@@ -37,6 +38,8 @@ def address(text: str, option: str) -> Address:
         raise ConfigurationError(
             f"{option} {text}: give HOST:PORT, for example 127.0.0.1:7000 (port 0 takes a free one)"
         )
+    if not is_host(host):
+        raise ConfigurationError(f"{option} {text!r}: no host can have that name; give another")
     return host, int(port)
 
 
