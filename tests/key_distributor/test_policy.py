@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from halfkey.ekt.messages import EKTCipher
@@ -17,9 +19,14 @@ CIPHERS = (1, 2)
 @pytest.mark.parametrize(
     ("policy", "word"),
     [
-        (Policy(ttl=9), "ttl 9"),
-        (Policy(ttl=1 << 24), "ttl 16777216"),
-        (Policy(rekey_interval=0.5), "rekey interval 0.5"),
+        (Policy(ttl=9), "^--ekt-ttl 9: "),
+        (Policy(ttl=1 << 24), "^--ekt-ttl 16777216: "),
+        (Policy(rekey_interval=0.5), "^--rekey-interval 0.5: "),
+        (Policy(rekey_interval=math.nan), "^--rekey-interval nan: "),
+        (Policy(rekey_interval=math.inf), "^--rekey-interval inf: "),
+        (Policy(handshake_age=math.nan), "^handshake_age nan: "),
+        (Policy(handshake_age=-1), "^handshake_age -1: "),
+        (Policy(orphan_age=math.inf), "^orphan_age inf: "),
         (Policy(profiles=()), "profiles"),
         (Policy(profiles=(SRTPProtectionProfile.AEAD_AES_128_GCM,)), "profiles"),
     ],
@@ -32,7 +39,7 @@ def test_what_is_out_of_range_is_named(policy: Policy, word: str) -> None:
 
 def test_the_bounds_themselves_are_fine() -> None:
     Policy(ttl=10, rekey_interval=1.0).check()
-    Policy(ttl=(1 << 24) - 1, rekey_interval=None).check()
+    Policy(ttl=(1 << 24) - 1, rekey_interval=None, orphan_age=0).check()
 
 
 def test_a_key_is_replaced_by_the_timer_or_before_its_ttl_whichever_is_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from halfkey.ekt.messages import EKTCipher
@@ -50,13 +51,20 @@ class Policy:
             )
         if not MINIMUM_TTL <= self.ttl <= MAXIMUM_TTL:
             raise ConfigurationError(
-                f"ttl {self.ttl}: choose {MINIMUM_TTL} to {MAXIMUM_TTL} seconds"
+                f"--ekt-ttl {self.ttl}: choose {MINIMUM_TTL} to {MAXIMUM_TTL} seconds"
             )
-        if self.rekey_interval is not None and self.rekey_interval < MINIMUM_REKEY_INTERVAL:
+        if self.rekey_interval is not None and not _is_at_least(
+            MINIMUM_REKEY_INTERVAL, self.rekey_interval
+        ):
             raise ConfigurationError(
-                f"rekey interval {self.rekey_interval}: choose {MINIMUM_REKEY_INTERVAL:g} seconds "
-                "or more, or none"
+                f"--rekey-interval {self.rekey_interval}: choose {MINIMUM_REKEY_INTERVAL:g} "
+                "seconds or more, or none"
             )
+        for name in ("handshake_age", "orphan_age"):
+            if not _is_at_least(0, getattr(self, name)):
+                raise ConfigurationError(
+                    f"{name} {getattr(self, name)}: choose a number of seconds from 0"
+                )
 
     @property
     def key_life(self) -> tuple[float, str]:
@@ -65,6 +73,11 @@ class Policy:
         if self.rekey_interval is not None and self.rekey_interval <= before_ttl:
             return self.rekey_interval, "timer"
         return before_ttl, "ttl"
+
+
+def _is_at_least(least: float, value: float) -> bool:
+    """Also false for what is no number, or has no end."""
+    return math.isfinite(value) and value >= least
 
 
 @dataclass(frozen=True, slots=True)
