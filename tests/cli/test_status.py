@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -36,6 +37,8 @@ def test_as_json(system: System) -> None:
     answers = json.loads(run.stdout)
     assert [answer["role"] for answer in answers] == list(ROLES)
     assert all(answer["is_ready"] for answer in answers)
+    now = datetime.datetime.now(datetime.UTC)
+    assert all(datetime.datetime.fromisoformat(a["certificate_expires"]) > now for a in answers)
     assert answers[0]["figures"] == {
         "conferences": 0,
         "participants": 0,
@@ -99,6 +102,9 @@ class Stranger(BaseHTTPRequestHandler):
         pass
 
 
+ROLE = b'{"role": "kd", "version": "1", "ready": true, "draining": false, "faults": []}'
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -106,7 +112,8 @@ class Stranger(BaseHTTPRequestHandler):
         b"[]",
         b"\xff",
         b'{"role": "\\u001b[31mkd"}',
-        b'{"role": "kd", "version": "1", "ready": true, "draining": false, "faults": []}',
+        b'{"role": []}',
+        ROLE,
     ],
 )
 def test_a_stranger_is_not_ready(body: bytes) -> None:

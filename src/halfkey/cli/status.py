@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import json
 import sys
 from dataclasses import asdict
@@ -67,7 +66,9 @@ def _metrics_address(path: Path) -> Address:
 
 
 def _as_dict(answer: RoleStatus) -> dict[str, object]:
-    return {**asdict(answer), "address": shown(answer.address)}
+    end = answer.certificate_expires
+    told = None if end is None else end.isoformat()
+    return {**asdict(answer), "address": shown(answer.address), "certificate_expires": told}
 
 
 def _print_table(answers: list[RoleStatus]) -> None:
@@ -97,7 +98,5 @@ def _figures(answer: RoleStatus) -> str:
 
 
 def _expiry(answer: RoleStatus) -> str:
-    if answer.certificate_expiry is None:
-        return ""
-    end = datetime.datetime.fromtimestamp(answer.certificate_expiry, datetime.UTC)
-    return f"until {end:%Y-%m-%d}"
+    end = answer.certificate_expires
+    return "" if end is None else f"until {end:%Y-%m-%d}"

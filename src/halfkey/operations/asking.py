@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class RoleStatus:
         is_draining: whether it takes nobody new.
         faults: why it isn't ready.
         figures: those of `FIGURES`; what has labels is summed up.
-        certificate_expiry: when the first of its certificates ends, Unix seconds.
+        certificate_expires: when the first of its certificates ends.
     """
 
     address: Address
@@ -48,7 +49,7 @@ class RoleStatus:
     is_draining: bool = False
     faults: tuple[str, ...] = ()
     figures: dict[str, float] = field(default_factory=dict)
-    certificate_expiry: float | None = None
+    certificate_expires: datetime.datetime | None = None
 
 
 async def ask_all(addresses: Sequence[Address]) -> list[RoleStatus]:
@@ -67,7 +68,7 @@ async def _ask(session: aiohttp.ClientSession, address: Address) -> RoleStatus:
         return _read(address, readiness, metrics)
     except (aiohttp.ClientError, TimeoutError, OSError) as fault:
         return RoleStatus(address, faults=(f"can't be reached: {type(fault).__name__}",))
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return RoleStatus(address, faults=("answers, but not as a role of Halfkey does",))
 
 
@@ -77,13 +78,14 @@ async def _get(session: aiohttp.ClientSession, url: str) -> str:
 
 
 def _read(address: Address, readiness: dict[str, Any], metrics: str) -> RoleStatus:
-    """What the answers say; raises ValueError, LookupError or TypeError if they aren't a role's."""
+    """What the answers say; raises what `_ask` catches if they aren't a role's."""
     role = readiness["role"]
     prefix = f"halfkey_{role}_"
     found: dict[str, list[float]] = {}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             found.setdefault(sample.name.removeprefix(prefix), []).append(sample.value)
+    expiry = min(found["certificate_expiry_timestamp_seconds"])
     return RoleStatus(
         address,
         role=str(role),
@@ -92,5 +94,5 @@ def _read(address: Address, readiness: dict[str, Any], metrics: str) -> RoleStat
         is_draining=readiness["draining"] is True,
         faults=tuple(map(str, readiness["faults"])),
         figures={name: sum(found[name]) for name in FIGURES[role] if name in found},
-        certificate_expiry=min(found["certificate_expiry_timestamp_seconds"]),
+        certificate_expires=datetime.datetime.fromtimestamp(expiry, datetime.UTC),
     )
