@@ -82,6 +82,7 @@ def issue(
     authority: bool = False,
     curve: ec.EllipticCurve | None = None,
     sign: bool = True,
+    since: datetime.datetime = AT_NOW - DAY,
     until: datetime.datetime = AT_NOW + DAY,
     critical: type[x509.ExtensionType] | None = None,
     instead: x509.ObjectIdentifier | None = None,
@@ -96,7 +97,7 @@ def issue(
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(AT_NOW - DAY)
+        .not_valid_before(since)
         .not_valid_after(until)
     )
     usual: list[tuple[x509.ExtensionType, bool]] = [

@@ -14,8 +14,10 @@ and what a Focus can do alone is to keep people out.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -23,6 +25,7 @@ from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
 from halfkey.followers import Followers
 from halfkey.identity.claims import AssertionRefused
+from halfkey.identity.envelope import IdentityAssertion
 from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.driver import Driver
 from halfkey.key_distributor.events import Event, event_as_dict
@@ -30,6 +33,8 @@ from halfkey.key_distributor.gatekeeper import AdmissionRequest, Gatekeeper, Mus
 from halfkey.key_distributor.registry import AdmissionRefused
 
 MAXIMUM_BODY = 256 * 1024
+
+Prepare = Callable[[IdentityAssertion, float], Awaitable[None]]
 
 _PARTICIPANT = "/conferences/{conference}/participants/{participant}"
 
@@ -77,6 +82,7 @@ class AdmissionAPI:
     Args:
         driver: runs the core.
         gatekeeper: decides on admissions.
+        prepare: fetches what the verification of an assertion needs.
         refused: told of refusals: reason, conference and participant.
     """
 
@@ -84,10 +90,12 @@ class AdmissionAPI:
         self,
         driver: Driver,
         gatekeeper: Gatekeeper,
+        prepare: Prepare,
         refused: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self._driver = driver
         self._gatekeeper = gatekeeper
+        self._prepare = prepare
         self._refused = refused
         self._followers = Followers()
 
@@ -123,6 +131,9 @@ class AdmissionAPI:
     async def _admit(self, request: web.Request) -> web.Response:
         names = request.match_info
         body = parse_request(names["conference"], names["participant"], await request.read())
+        if body.assertion is not None:
+            with contextlib.suppress(CodecError):  # the gatekeeper will say so
+                await self._prepare(IdentityAssertion.parse(body.assertion), time.time())
         try:
             admission = self._gatekeeper.admit(body, self._driver.now)
         except MustWait:

@@ -26,6 +26,8 @@ class KeyDistributorOptions:
         state: a folder for what survives a restart; None to begin anew each time.
         vouching: PEM files: the vouching certificate with its authority's, and its key; None to
             vouch for nothing, which no Endpoint that joins with a link puts up with.
+        identities: a file that says whose identity assertions are believed besides invites; see
+            `halfkey.key_distributor.identities`.
         believe_focus: whether a participant without identity assertion is admitted by the Focus's
             word alone. Then whoever runs the Focus can let anybody in.
     """
@@ -40,6 +42,7 @@ class KeyDistributorOptions:
     policy: Policy = field(default_factory=Policy)
     state: Path | None = None
     vouching: tuple[Path, Path] | None = None
+    identities: Path | None = None
     believe_focus: bool = False
 
     def check(self) -> None:

@@ -16,13 +16,16 @@ from halfkey.dtls import Certificate
 from halfkey.engine_timer import EngineTimer
 from halfkey.errors import ConfigurationError
 from halfkey.identity.invite import InviteVerifier
-from halfkey.identity.verifier import Verifiers
+from halfkey.identity.jwks import FetchedKeys
+from halfkey.identity.oidc import OIDCVerifier
+from halfkey.identity.verifier import Verifier, Verifiers
 from halfkey.key_distributor.admission import AdmissionAPI
 from halfkey.key_distributor.auditing import Auditing
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.driver import Driver, TunnelProtocol
 from halfkey.key_distributor.events import Event
 from halfkey.key_distributor.gatekeeper import Gatekeeper
+from halfkey.key_distributor.identities import Identities
 from halfkey.key_distributor.operating import show
 from halfkey.key_distributor.options import KeyDistributorOptions
 from halfkey.key_distributor.persistence import Persistence
@@ -90,6 +93,7 @@ class RunningKeyDistributor:
         gatekeeper: decides on admissions.
         store: what survives a restart.
         auditing: writes the audit log; None without a state folder.
+        issuer_keys: of the OpenID providers that are believed.
 
     Args:
         options: checked.
@@ -127,13 +131,27 @@ class RunningKeyDistributor:
         self.gatekeeper = Gatekeeper(
             self.core,
             self.store,
-            Verifiers([InviteVerifier(self.store.invite_by_thumbprint)]),
+            self._verifiers(options),
             None if self._statements is None else self._statements.answer,
             believe_focus=options.believe_focus,
             clock=time.time,
         )
         refused = None if self.auditing is None else self.auditing.refused
-        self.admission = AdmissionAPI(self.driver, self.gatekeeper, refused)
+        self.admission = AdmissionAPI(
+            self.driver, self.gatekeeper, self.issuer_keys.prepare, refused
+        )
+
+    def _verifiers(self, options: KeyDistributorOptions) -> Verifiers:
+        """Of the kinds of assertion that are configured; invites always are."""
+        path = options.identities
+        identities = Identities() if path is None else Identities.read(path)
+        self.issuer_keys = FetchedKeys(issuer.issuer for issuer in identities.issuers)
+        verifiers: list[Verifier] = [InviteVerifier(self.store.invite_by_thumbprint)]
+        if identities.issuers:
+            verifiers.append(OIDCVerifier(identities.issuers, self.issuer_keys))
+        if identities.passports is not None:
+            verifiers.append(identities.passports)
+        return Verifiers(verifiers)
 
     def _handle(self, event: Event) -> None:
         if self.auditing is not None:
@@ -173,6 +191,7 @@ async def serve(
     options.check()
     async with AsyncExitStack() as stack:
         running = RunningKeyDistributor(options, on_event, stack)
+        await stack.enter_async_context(running.issuer_keys)
         await _serve_admission(options, running, operated, stack)
         await _serve_tunnels(options, running, stack)
         yield running

@@ -1,0 +1,186 @@
+"""OpenID providers and PASSporTs that a Key Distributor is told to believe, over real HTTPS."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives.serialization import Encoding
+from joserfc.jwk import RSAKey
+
+from halfkey.dtls import Fingerprint
+from halfkey.errors import ConfigurationError
+from halfkey.identity.claims import Binding, Claims
+from halfkey.identity.envelope import IdentityAssertion
+from halfkey.identity.oidc import LoginKey
+from halfkey.identity.passport import PassportSigner
+from halfkey.key_distributor.identities import Identities
+from halfkey.key_distributor.service import serve
+from halfkey.sdp import build_offer
+from halfkey.sdp.transport import Transport
+from tests.identity.certificates import DAY, Holder, issue, uris
+from tests.identity.helpers import forge
+from tests.key_distributor.helpers import Certificates, Running
+
+KEY = RSAKey.generate_key(2048)
+TODAY = datetime.datetime.now(datetime.UTC) - DAY
+CHAIN_URL = "https://cr.example/alice.pem"
+
+
+def claims() -> Claims:
+    binding = Binding("board", Fingerprint.of(os.urandom(8)), os.urandom(15).hex(), (7,))
+    return Claims.of(binding, "participant", int(time.time()))
+
+
+def request(bound: Claims, assertion: IdentityAssertion) -> dict[str, Any]:
+    """What a Focus sends of somebody with that assertion."""
+    transport = Transport(str(bound.fingerprint), bound.tls_id, "ufrag", "p" * 24)
+    offer = build_offer(
+        session_id=1,
+        transport=transport,
+        sources=[("audio", ssrc) for ssrc in bound.ssrcs],
+        audio_slots=1,
+        video_slots=0,
+        cname="cname",
+        identity=str(assertion),
+    )
+    return {
+        "fingerprint": str(bound.fingerprint),
+        "tls_id": bound.tls_id,
+        "offer": offer.text,
+        "assertion": str(assertion),
+    }
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[str]:
+    """A provider's two documents."""
+
+    async def configuration(_: web.Request) -> web.Response:
+        return web.json_response({"issuer": url, "jwks_uri": f"{url}/jwks"})
+
+    async def keys(_: web.Request) -> web.Response:
+        return web.json_response({"keys": [KEY.as_dict(private=False) | {"kid": "k"}]})
+
+    application = web.Application()
+    application.router.add_get("/.well-known/openid-configuration", configuration)
+    application.router.add_get("/jwks", keys)
+    async with TestServer(application, host="127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.port}"
+        yield url
+
+
+def oidc(issuer: str, bound: Claims, subject: str = "248289761001") -> IdentityAssertion:
+    login = LoginKey()
+    token = {
+        "iss": issuer,
+        "aud": "halfkey",
+        "sub": subject,
+        "name": "Alice",
+        "iat": bound.issued_at,
+        "exp": bound.issued_at + 300,
+        "nonce": login.thumbprint,
+    }
+    return login.sign(bound, forge(KEY, {"alg": "RS256", "kid": "k"}, token), issuer)
+
+
+@asynccontextmanager
+async def believing(certificates: Certificates, identities: Path) -> AsyncIterator[Running]:
+    context = certificates.dialling(certificates.focus)
+    options = certificates.options(believe_focus=False, identities=identities)
+    async with (
+        serve(options) as kd,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+    ):
+        yield Running(kd.addresses, session)
+
+
+async def admit(running: Running, body: dict[str, Any], name: str = "alice") -> tuple[int, str]:
+    url = running.url(f"/conferences/board/participants/{name}")
+    async with running.focus.put(url, json=body) as response:
+        return response.status, str((await response.json()).get("error", ""))
+
+
+async def test_who_logs_in_with_a_provider_is_admitted(
+    certificates: Certificates, tmp_path: Path, issuer: str
+) -> None:
+    path = tmp_path / "identities.toml"
+    path.write_text(f'[[oidc]]\nissuer = "{issuer}"\naudience = "halfkey"\nroles = ["participant"]')
+    async with believing(certificates, path) as running:
+        bound = claims()
+        assert (await admit(running, request(bound, oidc(issuer, bound))))[0] == 201
+        host = replace(claims(), role="host")
+        status, error = await admit(running, request(host, oidc(issuer, host)), "bob")
+        assert (status, "another role" in error) == (403, True)
+        other = claims()
+        status, error = await admit(running, request(other, oidc("https://other", other)), "eve")
+        assert (status, "issuer" in error) == (403, True)
+
+
+@pytest.fixture
+def root() -> Holder:
+    return issue("STI root", authority=True, since=TODAY)
+
+
+async def test_who_has_a_telephone_number_is_admitted(
+    certificates: Certificates, tmp_path: Path, root: Holder
+) -> None:
+    alice = issue("alice", root, uris("sip:alice@example.org"), since=TODAY)
+    (tmp_path / "roots.pem").write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    (tmp_path / "alice.pem").write_bytes(alice.certificate.public_bytes(Encoding.PEM))
+    path = tmp_path / "identities.toml"
+    path.write_text(
+        '[passport]\nroots = "roots.pem"\ndomain = "meet.example"\nroles = ["participant"]\n'
+        f'[passport.certificates]\n"{CHAIN_URL}" = "alice.pem"\n'
+    )
+    signer = PassportSigner(alice.jose, CHAIN_URL, "sip:alice@example.org", "meet.example")
+    stranger = replace(signer, identity="sip:bob@example.org")
+    async with believing(certificates, path) as running:
+        bound = claims()
+        status, error = await admit(running, request(bound, stranger.sign(bound)))
+        assert (status, "may not speak" in error) == (403, True)
+        bound = claims()
+        assert (await admit(running, request(bound, signer.sign(bound))))[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("oidc = 5", "oidc: write tables"),
+        ("[[oidc]]\n", "[oidc] issuer: write a string"),
+        ('[[oidc]]\nissuer = "ftp://x"\naudience = "a"\nroles = ["r"]', "https://"),
+        ('[[oidc]]\nissuer = "https://x"\naudience = "a"\nroles = "r"', "write an array"),
+        ('[[oidc]]\nissuer = "https://x"\naudience = "a"\nroles = ["r"]\nkey = 1', "no such"),
+        ("passport = 5", "write a table"),
+        ('[passport]\nroots = "gone.pem"', "[passport] roots: can't read"),
+        ('[passport]\nroots = "identities.toml"', "no certificate in identities.toml"),
+        ("saml = true", "saml: there is no such setting"),
+        ("[", "is no TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, content: str, told: str) -> None:
+    path = tmp_path / "identities.toml"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError) as caught:
+        Identities.read(path)
+    assert told in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_file_believes_nobody_more_and_a_missing_one_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "identities.toml"
+    path.write_text("")
+    assert Identities.read(path) == Identities()
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        Identities.read(tmp_path / "gone.toml")
