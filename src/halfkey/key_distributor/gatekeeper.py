@@ -67,6 +67,7 @@ class Waiting:
     Attributes:
         conference: which conference's.
         identity: who it is, verified.
+        binding: what its assertion binds, verified; it is let in with this and nothing else.
         since: when it came, Unix time in seconds.
         asked_at: when it asked last.
         is_let_in: whether an operator has let it in.
@@ -75,6 +76,7 @@ class Waiting:
 
     conference: str
     identity: VerifiedIdentity
+    binding: Binding
     since: float
     asked_at: float
     is_let_in: bool = False
@@ -178,11 +180,12 @@ class Gatekeeper:
         binding = _binding(request)
         key = hashlib.sha256(request.assertion.encode()).hexdigest()[:16]
         waiting = self._waiting.get(key)
-        if waiting is not None and _is_by(waiting.identity, request.assertion):
+        if waiting is not None and _is_the_same(waiting, request.assertion, binding):
             identity = waiting.identity
         else:
+            # Also where only the offer is another: then the assertion doesn't bind it.
             identity = self._verify(request.assertion, binding)
-        self._hold(request.conference, key, identity)
+        self._hold(key, identity, binding)
         return identity
 
     def _verify(self, value: str, binding: Binding) -> VerifiedIdentity:
@@ -202,7 +205,7 @@ class Gatekeeper:
         for device in devices[: max(0, len(devices) - allowed)]:
             self._core.remove(conference, device.id, now, "replaced")
 
-    def _hold(self, conference: str, key: str, identity: VerifiedIdentity) -> None:
+    def _hold(self, key: str, identity: VerifiedIdentity, binding: Binding) -> None:
         """Lets pass whoever needn't wait, or has waited.
 
         Raises:
@@ -211,13 +214,15 @@ class Gatekeeper:
         """
         self._forget_waiting()
         waiting = self._waiting.get(key)
+        conference = binding.conference
         is_open = not self._store.policy(conference).waiting_room or identity.person.role == HOST
         if is_open or (waiting is not None and waiting.is_let_in):
             self._waiting.pop(key, None)
             return
         now = self._clock()
         if waiting is None:
-            waiting = self._waiting[key] = Waiting(conference, identity, since=now, asked_at=now)
+            waiting = Waiting(conference, identity, binding, since=now, asked_at=now)
+            self._waiting[key] = waiting
             if len(self._waiting) > MAXIMUM_WAITING:
                 self._waiting.popitem(last=False)
         if waiting.is_rejected:
@@ -235,6 +240,11 @@ class Gatekeeper:
 def _is_by(identity: VerifiedIdentity | None, assertion: str) -> bool:
     """Whether an identity was verified by that very assertion."""
     return identity is not None and identity.assertion == assertion
+
+
+def _is_the_same(waiting: Waiting, assertion: str, binding: Binding) -> bool:
+    """Whether somebody who waits asks again, with the very offer that was verified."""
+    return _is_by(waiting.identity, assertion) and waiting.binding == binding
 
 
 def _binding(request: AdmissionRequest) -> Binding:
