@@ -101,13 +101,20 @@ class Followers:
         for follower in self._followers:
             follower.close()
 
-    async def follow(self, request: web.Request) -> web.StreamResponse:
-        """Answers a request with all events from now on."""
+    async def follow(
+        self, request: web.Request, first: ServerSentEvent | None = None
+    ) -> web.StreamResponse:
+        """Answers a request with all events from now on.
+
+        Args:
+            request: it.
+            first: the state that they change, for this reader alone.
+        """
         if len(self._followers) >= MAXIMUM_FOLLOWERS:
             return fault(503, "too many follow the events already")
         follower = Follower(QUEUE_LENGTH, cutting_off(request))
         # Said at once, so that the reader knows from when on it misses nothing.
-        follower.put(b": following\n\n")
+        follower.put(b": following\n\n" if first is None else first.encode())
         self._followers.add(follower)
         try:
             return await follower.answer(request)

@@ -30,6 +30,12 @@ async def following(
         yield read_events(response.content.iter_any())
 
 
+async def restart(stage: Stage, credentials: Path) -> None:
+    """The Media Distributor goes, with all it had, and comes back."""
+    await stage.md.stop()
+    await stage.md.start(credentials)
+
+
 def public_id(stage: Stage) -> str:
     ((_, identifier),) = stage.kd.participants
     return identifier
@@ -226,3 +232,39 @@ async def test_streams_end_when_the_focus_stops(stage: Stage) -> None:
         response = await stage.session.get(f"{url}/conferences/plenary/events")
         await response.content.readuntil(b"\n\n")
     assert await response.content.read() == b""
+
+
+async def test_who_was_lost_in_a_restart_of_the_media_distributor_is_out(
+    stage: Stage, credentials: Path
+) -> None:
+    await stage.join(OFFER)
+    kept = public_id(stage)
+    await stage.join(offer(audio_ssrc=5, video_ssrc=6).text)
+    ((_, lost),) = stage.kd.participants - {("plenary", kept)}
+    async with following(stage) as events:
+        await anext(events)
+        await restart(stage, credentials)
+        await stage.md.until(lambda: bool(stage.md.followers))
+        await stage.join(
+            offer(audio_ssrc=7, video_ssrc=8).text
+        )  # who comes after we asked isn't listed yet
+        assert (await anext(events)).name == "joined"
+        await stage.md.tell("participants", {"participants": [["plenary", kept], 7, ["x"]]})
+        assert await anext(events) == ServerSentEvent("left", {"id": lost})
+    await stage.kd.until(lambda: ("plenary", lost) not in stage.kd.participants)
+    assert len(stage.kd.participants) == 2
+
+
+@pytest.mark.parametrize("listed", [None, 5, {"plenary": []}])
+async def test_a_list_that_can_not_be_read_takes_nobody_out(
+    stage: Stage, credentials: Path, listed: object
+) -> None:
+    await stage.join(OFFER)
+    identifier = public_id(stage)
+    async with following(stage) as events:
+        await anext(events)
+        await restart(stage, credentials)
+        await stage.md.tell("participants", {"participants": listed})
+        slot = {"conference": "plenary", "receiver": identifier, "mid": "2", "ssrc": 1}
+        await stage.md.tell("slot", slot)
+        assert (await anext(events)).name == "slot"

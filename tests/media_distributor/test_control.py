@@ -136,11 +136,12 @@ async def test_a_fault_is_one_line(
 
 
 async def test_events_are_followed(md: MediaDistributor) -> None:
+    await md.put("P1", Offered(1))
     async with md.focus.get(md.url("/events")) as response:
         assert response.headers["Content-Type"] == "text/event-stream"
-        assert (await response.content.readline()).startswith(b":")
+        assert await response.content.readline() == b"event: participants\n"
+        assert await response.content.readline() == b'data: {"participants": [["c", "P1"]]}\n'
         await response.content.readline()
-        await md.put("P1", Offered(1))
         await md.remove("P1")
         lines = [(await response.content.readline()).decode() for _ in range(2)]
     assert lines[0] == "event: participant-disconnected\n"

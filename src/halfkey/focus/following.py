@@ -19,16 +19,26 @@ FIRST_DELAY = 0.25
 LONGEST_DELAY = 10.0
 
 
-async def follow(client: Client, receive: Callable[[ServerSentEvent], None]) -> None:
+def _nothing() -> None:
+    pass
+
+
+async def follow(
+    client: Client,
+    receive: Callable[[ServerSentEvent], None],
+    before: Callable[[], None] = _nothing,
+) -> None:
     """Follows the events, again and again, for as long as it isn't cancelled.
 
     Args:
         client: whose events.
         receive: takes each.
+        before: called each time before they are asked for.
     """
     backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
     while True:
         started = asyncio.get_running_loop().time()
+        before()
         try:
             async with contextlib.aclosing(client.events()) as events:
                 async for event in events:

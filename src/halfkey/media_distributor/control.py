@@ -4,7 +4,8 @@
     DELETE /conferences/{conference}/participants/{participant}   204, 404
     GET    /statistics                                            counters
     GET    /captured                                              payload bytes, if they are kept
-    GET    /events                                                server-sent events
+    GET    /events                                                server-sent events: first all
+                                                                  participants, then what changes
 
 The caller shows a client certificate; TLS has judged it before anything comes here.
 """
@@ -15,6 +16,7 @@ import base64
 
 from aiohttp import web
 
+from halfkey.event_stream import ServerSentEvent
 from halfkey.followers import Followers
 from halfkey.json_api import answer_faults, fault
 from halfkey.media_distributor.core import AllocationRefusedError
@@ -51,7 +53,7 @@ class ControlAPI:
                 web.delete(_PARTICIPANT, self._remove),
                 web.get("/statistics", self._statistics),
                 web.get("/captured", self._captured),
-                web.get("/events", self._followers.follow),
+                web.get("/events", self._events),
             ]
         )
         return application
@@ -84,6 +86,11 @@ class ControlAPI:
         was_there = self._driver.core.remove((names["conference"], names["participant"]))
         self._driver.settle()
         return web.Response(status=204) if was_there else fault(404, "no such participant")
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        # Who follows again sees by this whom we lost, and whom a restart made us forget.
+        present = {"participants": [list(key) for key in self._driver.core.participants()]}
+        return await self._followers.follow(request, ServerSentEvent("participants", present))
 
     async def _statistics(self, _: web.Request) -> web.Response:
         return web.json_response(self._driver.statistics())

@@ -129,6 +129,10 @@ class MediaDistributor:
         participant = self._participants.get(key)
         return participant is not None and not participant.has_left
 
+    def participants(self) -> list[Key]:
+        """Who is in."""
+        return [p.key for p in self._participants.values() if not p.has_left]
+
     def allocate(self, key: Key, allocation: Allocation, now: float) -> Credentials:
         """Takes a participant in; again for the same one, restarts its ICE and nothing else.
 
