@@ -56,10 +56,12 @@ class Person:
             self.devices,
         )
 
-    def request(self, participant: str, at: float = NOW) -> AdmissionRequest:
+    def request(
+        self, participant: str, at: float = NOW, ssrc: int | None = None
+    ) -> AdmissionRequest:
         fingerprint = Fingerprint.of(os.urandom(16))
         tls_id = os.urandom(15).hex()
-        ssrc = int.from_bytes(os.urandom(4), "big")
+        ssrc = int.from_bytes(os.urandom(4), "big") if ssrc is None else ssrc
         binding = Binding(self.conference, fingerprint, tls_id, (ssrc,))
         assertion = str(self.secret.sign(Claims.of(binding, self.role, int(at))))
         offer = build_offer(
@@ -240,6 +242,15 @@ def test_an_assertion_without_a_usable_offer(gate: Gate, alice: Person, offer: s
     with pytest.raises(AdmissionRefused) as caught:
         gate.admit(replace(alice.request("p1"), offer=offer))
     assert caught.value.malformed
+
+
+def test_nobody_declares_anothers_ssrc(gate: Gate, alice: Person) -> None:
+    bob = gate.invite(Person("Bob"))
+    gate.admit(alice.request("p1", ssrc=77))
+    with pytest.raises(AdmissionRefused, match="SSRC 77 is taken"):
+        gate.admit(bob.request("p2", ssrc=77))
+    gate.admit(bob.request("p2", ssrc=78))
+    gate.admit(alice.request("p3", ssrc=77))  # who comes again may keep it
 
 
 # Devices

@@ -185,6 +185,7 @@ class Gatekeeper:
         else:
             # Also where only the offer is another: then the assertion doesn't bind it.
             identity = self._verify(request.assertion, binding)
+        self._check_ssrcs(request.conference, identity)
         self._hold(key, identity, binding)
         return identity
 
@@ -196,6 +197,16 @@ class Gatekeeper:
         if not self._store.use_nonce(person.key_thumbprint, claims.nonce, until, now):
             raise AdmissionRefused("the identity assertion was used before; make a fresh one")
         return VerifiedIdentity(person, claims.ssrcs, claims.nonce, value)
+
+    def _check_ssrcs(self, conference: str, identity: VerifiedIdentity) -> None:
+        """Lets nobody declare another's SSRC: by it everybody tells who is who."""
+        place = self._core.conference(conference)
+        for other in place.participants.values() if place is not None else ():
+            if other.identity is None or other.identity.person.identity == identity.person.identity:
+                continue
+            taken = set(other.identity.ssrcs) & set(identity.ssrcs)
+            if taken:
+                raise AdmissionRefused(f"SSRC {min(taken)} is taken; choose another")
 
     def _replace(self, conference: str, person: Person, now: float) -> None:
         """Takes out the devices of a person beyond what is allowed, the oldest first."""
