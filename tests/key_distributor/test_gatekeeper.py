@@ -193,6 +193,21 @@ def test_where_the_focus_is_believed_an_assertion_is_still_verified() -> None:
         gate.admit(Person("Mallory").request("p1"))
 
 
+def test_nobody_whom_only_the_focus_names_is_among_people_with_links() -> None:
+    """The vouched roster would not name it."""
+    gate = Gate(believe_focus=True)
+    alice = gate.invite(Person())
+    request = alice.request("p1")
+    gate.admit(request)
+    ghost = replace(alice.request("p2"), assertion=None)
+    with pytest.raises(AdmissionRefused, match="by link for everybody or for nobody"):
+        gate.admit(ghost)
+    gate.core.remove("board", "p1", 0.0)
+    gate.admit(ghost)
+    with pytest.raises(AdmissionRefused, match="by link for everybody or for nobody"):
+        gate.admit(alice.request("p3"))
+
+
 def test_another_fingerprint_than_the_offers(gate: Gate, alice: Person) -> None:
     swapped = replace(alice.request("p1"), fingerprint=Fingerprint.of(b"the Focus's own"))
     with pytest.raises(AdmissionRefused, match="not the offer's"):
@@ -304,6 +319,34 @@ def test_who_waits_is_seen_and_let_in(closed: Gate, alice: Person) -> None:
     assert closed.now - NOW > MAXIMUM_AGE
     assert closed.admit(replace(request, participant="p3")).is_new
     assert closed.gatekeeper.waiting("board") == {}
+
+
+def _with_assertion_of(victim: AdmissionRequest, attacker: AdmissionRequest) -> AdmissionRequest:
+    """The attacker's own offer and keys, under the victim's assertion."""
+    assert attacker.offer is not None
+    assert attacker.assertion is not None
+    assert victim.assertion is not None
+    offer = attacker.offer.replace(attacker.assertion, victim.assertion)
+    return replace(attacker, offer=offer, assertion=victim.assertion)
+
+
+@pytest.mark.parametrize("is_let_in", [False, True])
+def test_nobody_takes_the_place_of_who_waits(closed: Gate, alice: Person, is_let_in: bool) -> None:
+    request = alice.request("p1")
+    with pytest.raises(MustWait):
+        closed.admit(request)
+    (key,) = closed.gatekeeper.waiting("board")
+    if is_let_in:
+        closed.gatekeeper.let_in("board", key)
+    stolen = _with_assertion_of(request, Person("Mallory").request("p2"))
+    with pytest.raises(AssertionRefused) as caught:
+        closed.admit(stolen)
+    assert caught.value.reason == "fingerprint"
+    with pytest.raises(AssertionRefused) as caught:
+        closed.admit(replace(request, conference="open"))
+    assert caught.value.reason == "conference"
+    closed.gatekeeper.let_in("board", key)
+    assert closed.admit(request).is_new
 
 
 def test_being_let_in_is_good_once(closed: Gate, alice: Person) -> None:

@@ -129,6 +129,7 @@ class Gatekeeper:
             MustWait: an operator has to let it in first.
         """
         identity = self._identify(request)
+        self._check_company(request.conference, identity)
         admission = self._core.admit(
             request.conference,
             request.participant,
@@ -188,6 +189,18 @@ class Gatekeeper:
         self._check_ssrcs(request.conference, identity)
         self._hold(key, identity, binding)
         return identity
+
+    def _check_company(self, conference: str, identity: VerifiedIdentity | None) -> None:
+        """Keeps those whom only the Focus names from those who joined by link.
+
+        The vouched roster names nobody without an identity: such a one would listen unseen.
+        """
+        place = self._core.conference(conference)
+        others = () if place is None else place.participants.values()
+        if any((one.identity is None) != (identity is None) for one in others):
+            raise AdmissionRefused(
+                "the conference is by link for everybody or for nobody; join as the others have"
+            )
 
     def _verify(self, value: str, binding: Binding) -> VerifiedIdentity:
         """Verifies an assertion, and sees to it that it is used once."""
