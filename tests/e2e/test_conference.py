@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from halfkey.endpoint import EKTKeyInstalled, KeysSwitched, RemoteTrack, TrackAdded
+from halfkey.endpoint import EKTKeyInstalled, JoinFailedError, KeysSwitched, RemoteTrack, TrackAdded
 from halfkey.endpoint.media import frequency_of, tone_of
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 from tests.e2e.system import everyone_has, frames, running_system
@@ -37,6 +37,15 @@ def assert_right_tone(name: str, kind: str, track: RemoteTrack) -> None:
     if kind == "audio":
         heard = frequency_of(track.last_frame)  # type: ignore[arg-type]
         assert heard == pytest.approx(tone_of(int(name[1:])), abs=15)
+
+
+async def test_who_is_refused_is_told_what_may_be_the_reason(tmp_path: Path) -> None:
+    """The conference keeps the profile of the first who came."""
+    async with running_system(tmp_path) as system:
+        await system.endpoint(0, profiles=(DOUBLE_256,)).join()
+        with pytest.raises(JoinFailedError, match="it may have refused: handshake_failure"):
+            await system.endpoint(1, profiles=(DOUBLE_128,)).join()
+        await system.endpoint(2, profiles=(DOUBLE_256,)).join()
 
 
 async def test_who_leaves_is_shut_out_even_by_a_hostile_media_distributor(tmp_path: Path) -> None:

@@ -53,10 +53,10 @@ class Connection:
         "_gate",
         "_handshake",
         "_handshake_deadline",
+        "_hint",
         "_peer",
         "_peer_fingerprints",
         "_state",
-        "_unauthenticated_alert",
     )
 
     def __init__(self, configuration: Configuration, peer: bytes) -> None:
@@ -69,7 +69,7 @@ class Connection:
         self._association: Association | None = None
         self._handshake_deadline: float | None = None
         self._peer_fingerprints: tuple[Fingerprint, ...] | None = None
-        self._unauthenticated_alert: AlertDescription | None = None
+        self._hint: AlertDescription | None = None
         self._gate: Gate | None = None
         self._state = State.EXPECT_SERVER_HELLO
         if configuration.role is Role.SERVER:
@@ -276,8 +276,8 @@ class Connection:
             return self._counters.count(Noise.MALFORMED_ALERT)
         description = next((one for one in AlertDescription if one == alert.description), None)
         if not record.is_protected:
-            # Anybody can send it, so it ends nothing; it may explain a timeout later.
-            self._unauthenticated_alert = description
+            # Anybody can send it, so it ends nothing; it may explain later what did.
+            self._hint = description
             return self._counters.count(Noise.PLAINTEXT_ALERT)
         if not alert.is_closure:
             return self._counters.count(Noise.WARNING_ALERT)
@@ -334,7 +334,7 @@ class Connection:
 
     def _complete(self, handshake: ClientHandshake | ServerHandshake) -> None:
         self._handshake = None
-        self._handshake_deadline = None
+        self._handshake_deadline = self._hint = None
         self._channel.reader.refuse_plaintext()
         self._channel.reassembler.drop_plaintext()
         self._association = Association(self._configuration.role, self._channel, handshake)
@@ -347,10 +347,10 @@ class Connection:
 
     def _fail(self, fault: ProtocolFault) -> None:
         self._channel.send_alert(AlertLevel.FATAL, fault.alert)
-        self._terminate(ConnectionTerminated(fault.reason, fault.alert))
+        self._terminate(ConnectionTerminated(fault.reason, fault.alert, hint=self._hint))
 
     def _time_out(self, reason: str) -> None:
-        self._terminate(ConnectionTerminated(reason, self._unauthenticated_alert))
+        self._terminate(ConnectionTerminated(reason, hint=self._hint))
 
     def _terminate(self, event: ConnectionTerminated) -> None:
         for part in (self._handshake, self._association, self._channel):

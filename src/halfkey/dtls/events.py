@@ -90,13 +90,23 @@ class ConnectionTerminated:
 
     Attributes:
         reason: a short text from a fixed set, safe to log.
-        alert: the alert that was sent or received, if any.
+        alert: the alert that was sent, or came under the peer's key, if any.
         by_peer: whether the peer ended it.
+        hint: the alert that came in plain text during a handshake that failed, if any. The peer may
+            have refused so; or anybody may have made it up.
     """
 
     reason: str
     alert: AlertDescription | None = None
     by_peer: bool = False
+    hint: AlertDescription | None = None
+
+    @property
+    def explanation(self) -> str:
+        """The reason, with what it may come from; safe to log."""
+        if self.hint is None:
+            return self.reason
+        return f"{self.reason} (it may have refused: {self.hint.name.lower()})"
 
 
 Event = HandshakeCompleted | EKTKeyReceived | EKTKeyAcknowledged | ConnectionTerminated

@@ -391,7 +391,7 @@ class Association:
                     self._events.append(Reassociated(now))
             elif isinstance(event, ConnectionTerminated):
                 closed = event.by_peer and event.alert is AlertDescription.CLOSE_NOTIFY
-                self._events.append(AssociationTerminated(event.reason, now, closed))
+                self._events.append(AssociationTerminated(event.explanation, now, closed))
 
     def _take_successor_events(self, now: float) -> None:
         """Those of a second handshake, up to its end; from then on it is the first."""
@@ -402,8 +402,8 @@ class Association:
             if isinstance(event, HandshakeCompleted):
                 self._succeed(successor, event, now)
             elif isinstance(event, ConnectionTerminated):
-                refused = event.alert is AlertDescription.ACCESS_DENIED
-                self._fail_successor(event.reason, now, is_refused=refused)
+                refused = event.hint is AlertDescription.ACCESS_DENIED
+                self._fail_successor(event.explanation, now, is_refused=refused)
 
     def _succeed(self, successor: Connection, completed: HandshakeCompleted, now: float) -> None:
         """Puts a second handshake in the first one's place."""
