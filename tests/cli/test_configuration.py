@@ -77,6 +77,20 @@ def test_the_examples_are_right(folder: Path, role: str) -> None:
     assert run.stdout.count("\n") == 1
 
 
+def test_the_example_of_identities_is_right(folder: Path) -> None:
+    """The control is the same with a key that nobody knows."""
+    for name, like in (("sti-roots.pem", "authority.crt"), ("alice.pem", "vouching.crt")):
+        (folder / name).write_bytes((folder / like).read_bytes())
+    kd = edit(folder / "kd.toml", "#identities =", "identities =")
+    assert "identities.toml: can't be read" in refused(kd)
+    text = OFF.sub("", (EXAMPLES / "identities.toml").read_text())
+    (folder / "identities.toml").write_text(text)
+    run = check(kd)
+    assert (run.returncode, run.stderr) == (0, "")
+    edit(folder / "identities.toml", "domain =", "domains = 1\ndomain =")
+    assert "[passport] domains: there is no such setting" in refused(kd)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_the_examples_name_every_setting(tmp_path: Path, role: str) -> None:
     text, off = OFF.subn("", (EXAMPLES / f"{role}.toml").read_text())

@@ -70,6 +70,10 @@ def key_distributor(
     vouching_key: Annotated[
         Path | None, typer.Option(help="PEM file: the vouching certificate's private key.")
     ] = None,
+    identities: Annotated[
+        Path | None,
+        typer.Option(help="TOML file: whose assertions are believed besides invites."),
+    ] = None,
     believe_focus: Annotated[
         bool, typer.Option("--believe-focus", help="Admit by the Focus's word, without assertions.")
     ] = False,
@@ -82,6 +86,7 @@ def key_distributor(
     supervised: Supervised = False,
 ) -> None:
     """Run a Key Distributor: admits participants, ends their DTLS, hands out EKT keys."""
+    from halfkey.key_distributor.identities import Identities
     from halfkey.key_distributor.options import KeyDistributorOptions
     from halfkey.key_distributor.policy import MAXIMUM_TTL, MINIMUM_REKEY_INTERVAL, Policy
     from halfkey.key_distributor.service import run
@@ -104,6 +109,7 @@ def key_distributor(
             policy=Policy(ttl=ekt_ttl, rekey_interval=rekey_interval),
             state=state,
             vouching=vouching,
+            identities=identities,
             believe_focus=believe_focus,
         )
         options.check()
@@ -111,6 +117,8 @@ def key_distributor(
         if vouching is not None:
             Authority.load(*vouching, time.time())
             operation.certificates["vouching"] = vouching[0]
+        if identities is not None:
+            Identities.read(identities)
     if check_config:
         operation.approve()
         return
@@ -299,7 +307,7 @@ def join(
 
     async def attend(supervision: Supervision) -> None:
         process = EndpointProcess(options, supervision.report)
-        supervision.on_command = process.command
+        supervision.on_command, supervision.drain = process.command, process.stop
         await process.run()
 
     run_role("join", supervised, attend)
