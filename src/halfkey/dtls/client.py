@@ -12,7 +12,7 @@ from halfkey.dtls.crypto import key_exchange
 from halfkey.dtls.crypto.aead import SealingKey
 from halfkey.dtls.crypto.key_schedule import transcript_hash
 from halfkey.dtls.crypto.signatures import SIGNING_SCHEME, SUPPORTED_SCHEMES, sign
-from halfkey.dtls.crypto.suites import SUITES
+from halfkey.dtls.crypto.suites import SUITES, by_strength, is_strong_enough
 from halfkey.dtls.faults import ProtocolFault
 from halfkey.dtls.handshake import Handshake, present
 from halfkey.dtls.messages.certificate import (
@@ -102,13 +102,17 @@ class ClientHandshake(Handshake):
         )
         return offered
 
+    def _offered_suites(self) -> list[CipherSuite]:
+        best = self._configuration.srtp_profiles[0].parameters.hop_profile.parameters
+        return by_strength(self._configuration.cipher_suites, best.key_length)
+
     def _send_client_hello(self, cookie: bytes, now: float) -> None:
         hello = ClientHello(
             version=DTLS_1_2,
             random=self._client_random,
             session_id=b"",
             cookie=cookie,
-            cipher_suites=(*self._configuration.cipher_suites, TLS_EMPTY_RENEGOTIATION_INFO_SCSV),
+            cipher_suites=(*self._offered_suites(), TLS_EMPTY_RENEGOTIATION_INFO_SCSV),
             compression_methods=b"\0",
             extensions=self._offered,
         )
@@ -135,10 +139,14 @@ class ClientHandshake(Handshake):
         if hello.compression_method:
             raise ProtocolFault(_ILLEGAL, "compression not offered")
         self._server_random = hello.random
-        self._suite = SUITES[CipherSuite(hello.cipher_suite)]
+        suite = CipherSuite(hello.cipher_suite)
+        self._suite = SUITES[suite]
         self._check_extensions(hello.extensions)
         self._srtp_profile = self._read_srtp_profile(hello.extensions)
         self._ekt_cipher = self._read_ekt_cipher(hello.extensions)
+        cipher = self._ekt_cipher
+        if cipher is not None and not is_strong_enough(cipher, self._srtp_profile, suite):
+            raise ProtocolFault(_ILLEGAL, "EKT cipher too weak")
         self._receive_external_ids(hello.extensions)
         self._check_external_session_id(self._configuration.peer_external_session_id)
         self._check_external_id_hash(self._configuration.peer_external_id_hash)

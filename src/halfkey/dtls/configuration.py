@@ -101,7 +101,8 @@ class Configuration:
         select: for a server: chooses all of the above by the ClientHello.
         cookie_secrets: for a server: shared by its connections; None makes one of its own.
         pmtu: the size of the largest datagram to send, in bytes.
-        cipher_suites: what we speak, best first.
+        cipher_suites: what we speak, best first; those whose key is shorter than what they would
+            carry count as the last (RFC 8870 section 6).
         groups: the groups we speak, best first. Keep P-256 in a client's: in TLS 1.2 that is also
             the leave to send a P-256 certificate (RFC 8422 section 5.1).
         first_timeout: seconds before the first retransmission; doubles each time.

@@ -13,7 +13,7 @@ from halfkey.dtls.crypto import key_exchange
 from halfkey.dtls.crypto.aead import SealingKey
 from halfkey.dtls.crypto.key_schedule import transcript_hash
 from halfkey.dtls.crypto.signatures import SIGNING_SCHEME, SUPPORTED_SCHEMES, sign
-from halfkey.dtls.crypto.suites import SUITES
+from halfkey.dtls.crypto.suites import SUITES, by_strength, is_strong_enough
 from halfkey.dtls.faults import ProtocolFault
 from halfkey.dtls.handshake import Handshake, present
 from halfkey.dtls.messages.certificate import (
@@ -41,7 +41,6 @@ from halfkey.dtls.registries import (
     NamedGroup,
 )
 from halfkey.dtls.states import SERVER_1_2, State, StateTable, plaintext_types
-from halfkey.ekt.messages import EKTCipher
 from halfkey.profiles import SRTPProtectionProfile
 
 _FAILURE = AlertDescription.HANDSHAKE_FAILURE
@@ -85,14 +84,32 @@ class ServerHandshake(Handshake):
         self._client_random = hello.random
         _check_extensions(hello.extensions)
         parameters = self._select(hello.extensions)
-        suite = choose(self._configuration.cipher_suites, hello.cipher_suites, "cipher suite")
         group = choose(self._configuration.groups, _offered_groups(hello.extensions), "group")
-        self._suite = SUITES[suite]
         self._srtp_profile = _choose_srtp_profile(parameters.srtp_profiles, hello.extensions)
-        self._ekt_cipher = _choose_ekt_cipher(parameters.ekt_ciphers, hello.extensions)
+        suite = self._choose_ciphers(parameters, hello)
+        self._suite = SUITES[suite]
         self._queue(HandshakeType.SERVER_HELLO, self._answer(hello, suite, parameters))
         self._queue_certificate_and_keys(parameters, group)
         self._send_flight(now)
+
+    def _choose_ciphers(self, parameters: ServerParameters, hello: ClientHello) -> CipherSuite:
+        """Chooses the suite, and with it the EKT cipher: no key may be carried under a weaker one.
+
+        Raises:
+            ProtocolFault: handshake_failure if nothing fits.
+        """
+        ours, profile = self._configuration.cipher_suites, present(self._srtp_profile)
+        offered = _offered_ekt_ciphers(hello.extensions)
+        ciphers = [cipher for cipher in parameters.ekt_ciphers if cipher in offered]
+        for cipher in ciphers:
+            for suite in by_strength(ours, cipher.key_length):
+                if suite in hello.cipher_suites and is_strong_enough(cipher, profile, suite):
+                    self._ekt_cipher = cipher
+                    return suite
+        if ciphers:
+            raise ProtocolFault(_FAILURE, "no common cipher suite that the EKT cipher admits")
+        hop = profile.parameters.hop_profile.parameters
+        return choose(by_strength(ours, hop.key_length), hello.cipher_suites, "cipher suite")
 
     def _select(self, extensions: codec.Extensions) -> ServerParameters:
         """Asks the owner who this is, and how to answer."""
@@ -266,10 +283,3 @@ def _choose_srtp_profile(
 def _offered_ekt_ciphers(extensions: codec.Extensions) -> tuple[int, ...]:
     content = extensions.get(ExtensionType.SUPPORTED_EKT_CIPHERS)
     return () if content is None else codec.decode_uint8_list(content)
-
-
-def _choose_ekt_cipher(
-    ours: tuple[EKTCipher, ...], extensions: codec.Extensions
-) -> EKTCipher | None:
-    offered = _offered_ekt_ciphers(extensions)
-    return next((cipher for cipher in ours if cipher in offered), None)

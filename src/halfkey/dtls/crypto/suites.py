@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from halfkey.dtls.registries import CipherSuite
+from halfkey.ekt.messages import EKTCipher
+from halfkey.profiles import SRTPProtectionProfile
 
 AEAD = AESGCM | ChaCha20Poly1305
 
@@ -48,3 +51,22 @@ SUITES: dict[CipherSuite, SuiteParameters] = {
         ChaCha20Poly1305, 32, 12, 0, hashes.SHA256(), _CHACHA_RECORD_LIMIT
     ),
 }
+
+
+def by_strength(suites: Iterable[CipherSuite], key_length: int) -> list[CipherSuite]:
+    """Orders suites for keys that are to be carried; else their order stays.
+
+    Those whose own key is as long as what they carry, or longer, stand first: what is wrapped is
+    no stronger than its wrapping.
+
+    Args:
+        suites: the most wanted first.
+        key_length: of what is carried, in bytes.
+    """
+    return sorted(suites, key=lambda suite: SUITES[suite].key_length < key_length)
+
+
+def is_strong_enough(cipher: EKTCipher, profile: SRTPProtectionProfile, suite: CipherSuite) -> bool:
+    """Whether an EKT cipher's key is as long as those of SRTP and of DTLS (RFC 8870 section 6)."""
+    of_srtp = profile.parameters.hop_profile.parameters.key_length
+    return cipher.key_length >= max(of_srtp, SUITES[suite].key_length)

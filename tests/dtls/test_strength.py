@@ -1,0 +1,155 @@
+"""No key goes under a weaker one: profile, EKT cipher and cipher suite fit (RFC 8870 section 6)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from halfkey.dtls import AlertDescription, Connection
+from halfkey.dtls.crypto.suites import SUITES
+from halfkey.dtls.handshake import Encodable
+from halfkey.dtls.messages.client_hello import ClientHello
+from halfkey.dtls.messages.server_hello import ServerHello
+from halfkey.dtls.registries import CipherSuite, ExtensionType, HandshakeType
+from halfkey.dtls.server import ServerHandshake
+from halfkey.ekt.messages import EKTCipher
+from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+from tests.dtls.helpers import (
+    Network,
+    client_configuration,
+    connected,
+    deviant,
+    server_configuration,
+)
+
+AES_128, AES_256, CHACHA = CipherSuite
+WRAP_128, WRAP_256 = EKTCipher.AESKW128, EKTCipher.AESKW256
+
+
+@pytest.fixture
+def hellos(monkeypatch: pytest.MonkeyPatch) -> list[Encodable]:
+    """The ClientHellos and ServerHellos that are sent, in order."""
+    sent: list[Encodable] = []
+    for side in ("ClientHandshake", "ServerHandshake"):
+        module = __import__("halfkey.dtls.connection", fromlist=[side])
+
+        def note(message_type: HandshakeType, message: Encodable) -> Encodable:
+            if isinstance(message, ClientHello | ServerHello):
+                sent.append(message)
+            return message
+
+        monkeypatch.setattr(module, side, deviant(getattr(module, side), note))
+    return sent
+
+
+def chosen(hellos: list[Encodable]) -> CipherSuite:
+    return CipherSuite(cast("ServerHello", hellos[-1]).cipher_suite)
+
+
+def offered(hellos: list[Encodable]) -> tuple[int, ...]:
+    return cast("ClientHello", hellos[0]).cipher_suites[:3]
+
+
+@pytest.mark.parametrize(
+    ("profiles", "suites"),
+    [
+        ((DOUBLE_128,), (AES_128, AES_256, CHACHA)),
+        ((DOUBLE_128, DOUBLE_256), (AES_128, AES_256, CHACHA)),
+        ((DOUBLE_256, DOUBLE_128), (AES_256, CHACHA, AES_128)),
+        ((DOUBLE_256,), (AES_256, CHACHA, AES_128)),
+    ],
+)
+def test_a_client_offers_first_what_its_best_profile_needs(
+    hellos: list[Encodable],
+    profiles: tuple[SRTPProtectionProfile, ...],
+    suites: tuple[CipherSuite, ...],
+) -> None:
+    connected(client_configuration(srtp_profiles=profiles))
+    assert offered(hellos) == suites
+
+
+@pytest.mark.parametrize(
+    ("profile", "ciphers", "client_suites", "suite", "cipher"),
+    [
+        (DOUBLE_128, (WRAP_128, WRAP_256), tuple(CipherSuite), AES_128, WRAP_128),
+        (DOUBLE_256, (WRAP_128, WRAP_256), tuple(CipherSuite), AES_256, WRAP_256),
+        (DOUBLE_128, (WRAP_256,), tuple(CipherSuite), AES_256, WRAP_256),
+        (DOUBLE_256, (WRAP_256,), (CHACHA, AES_128), CHACHA, WRAP_256),
+        # The last resort.
+        (DOUBLE_256, (WRAP_256,), (AES_128,), AES_128, WRAP_256),
+        # AESKW128 doesn't go with a suite of 256 bits.
+        (DOUBLE_128, (WRAP_128, WRAP_256), (CHACHA,), CHACHA, WRAP_256),
+        (DOUBLE_256, (), tuple(CipherSuite), AES_256, None),
+        (DOUBLE_128, (), (CHACHA,), CHACHA, None),
+    ],
+)
+def test_a_server_chooses_what_carries_the_key(
+    hellos: list[Encodable],
+    profile: SRTPProtectionProfile,
+    ciphers: tuple[EKTCipher, ...],
+    client_suites: tuple[CipherSuite, ...],
+    suite: CipherSuite,
+    cipher: EKTCipher | None,
+) -> None:
+    network = connected(
+        client_configuration(cipher_suites=client_suites),
+        server_configuration(srtp_profiles=(profile,), ekt_ciphers=ciphers),
+    )
+    assert network.client.completed.ekt_cipher is cipher
+    assert network.client.completed.keying_material == network.server.completed.keying_material
+    assert chosen(hellos) is suite
+
+
+@pytest.mark.parametrize(
+    ("profile", "suites"), [(DOUBLE_128, (AES_256, CHACHA)), (DOUBLE_256, (AES_128,))]
+)
+def test_a_server_refuses_where_the_ekt_cipher_would_be_the_weakest(
+    profile: SRTPProtectionProfile, suites: tuple[CipherSuite, ...]
+) -> None:
+    network = connected(
+        client_configuration(cipher_suites=suites),
+        server_configuration(srtp_profiles=(profile,), ekt_ciphers=(WRAP_128,)),
+    )
+    assert network.server.terminated.alert is AlertDescription.HANDSHAKE_FAILURE
+
+
+@pytest.mark.parametrize(
+    ("profile", "suites", "is_refused"),
+    [
+        (DOUBLE_128, (AES_128,), False),
+        (DOUBLE_128, (AES_256,), True),
+        (DOUBLE_256, (AES_128,), True),
+    ],
+)
+def test_a_client_refuses_an_ekt_cipher_that_is_the_weakest(
+    monkeypatch: pytest.MonkeyPatch,
+    profile: SRTPProtectionProfile,
+    suites: tuple[CipherSuite, ...],
+    is_refused: bool,
+) -> None:
+    """The server negotiates no EKT, and then says AESKW128 all the same."""
+
+    def say_aeskw128(message_type: HandshakeType, message: Encodable) -> Encodable:
+        if isinstance(message, ServerHello):
+            message.extensions[ExtensionType.SUPPORTED_EKT_CIPHERS] = bytes([WRAP_128])  # type: ignore[index]
+        return message
+
+    monkeypatch.setattr(
+        "halfkey.dtls.connection.ServerHandshake", deviant(ServerHandshake, say_aeskw128)
+    )
+    network = Network(
+        client_configuration(cipher_suites=suites),
+        server_configuration(srtp_profiles=(profile,), ekt_ciphers=()),
+    )
+    network.start().run(5)
+    client: Connection = network.client.connection
+    assert client.is_terminated is is_refused
+    if is_refused:
+        assert network.client.terminated.reason == "EKT cipher too weak"
+    else:
+        assert network.client.completed.ekt_cipher is WRAP_128
+
+
+def test_every_suite_is_judged() -> None:
+    assert set(SUITES) == set(CipherSuite)
