@@ -380,9 +380,12 @@ def test_a_handshake_that_nobody_answers_costs_nothing() -> None:
 
 def test_a_key_distributor_that_changed_the_profile_gets_no_second_association() -> None:
     bench = Bench().connect(ekt_key(5))
-    bench.of_client = replace(bench.of_client, srtp_profiles=(DOUBLE_128, DOUBLE_256))
+    both = (EKTCipher.AESKW128, EKTCipher.AESKW256)
+    bench.of_client = replace(
+        bench.of_client, srtp_profiles=(DOUBLE_128, DOUBLE_256), ekt_ciphers=both
+    )
     bench.events()
-    bench.reassociate(srtp_profiles=(DOUBLE_256,))
+    bench.reassociate(srtp_profiles=(DOUBLE_256,), ekt_ciphers=both)
     bench.exchange()
     assert kinds(bench.events()) == [ReassociationFailed]
     assert bench.server.is_terminated  # it was told
