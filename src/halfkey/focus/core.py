@@ -38,8 +38,8 @@ class Limits:
     """
 
     conferences: int = 1000
-    participants: int = 64
-    subscribers: int = 256
+    participants: int = 1000
+    subscribers: int = 2048
     queued_events: int = 256
 
 
