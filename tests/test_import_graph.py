@@ -22,6 +22,7 @@ WIRE, ENGINE, CORE, SERVICE, COMMAND = range(5)
 LAYERS = {
     "halfkey": WIRE,
     "halfkey._media": WIRE,
+    "halfkey.conference_name": WIRE,
     "halfkey.errors": WIRE,
     "halfkey.codec": WIRE,
     "halfkey.demux": WIRE,
@@ -46,6 +47,7 @@ LAYERS = {
     "halfkey.http_body": SERVICE,
     "halfkey.json_api": SERVICE,
     "halfkey.operations": SERVICE,
+    "halfkey.peering": SERVICE,
     "halfkey.pki": SERVICE,
     "halfkey.serving": SERVICE,
     "halfkey.tls": SERVICE,

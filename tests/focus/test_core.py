@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halfkey.conference_name import is_conference_name
 from halfkey.errors import UsageError
 from halfkey.focus.core import (
     Conferences,
@@ -17,7 +18,6 @@ from halfkey.focus.core import (
     ParticipantState,
     UpdateKind,
     check_update,
-    is_conference_name,
 )
 from halfkey.sdp import read_offer
 from tests.sdp.samples import OFFER, answer, offer

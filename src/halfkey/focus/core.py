@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
+from halfkey.conference_name import is_conference_name
 from halfkey.errors import HalfkeyError, UsageError
 from halfkey.sdp import Answer, Offer
 
-_CONFERENCE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _IDENTIFIER_LENGTH = 8
 _TOKEN_LENGTH = 32
 
@@ -126,11 +125,6 @@ class ConferenceEvent:
     conference: str
     name: str
     data: dict[str, Any]
-
-
-def is_conference_name(name: str) -> bool:
-    """Whether a conference may be called so; names of dots alone would be steps in a URL path."""
-    return _CONFERENCE_NAME.fullmatch(name) is not None and name.strip(".") != ""
 
 
 class Conferences:

@@ -12,13 +12,15 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from halfkey.conference_name import is_conference_name
 from halfkey.errors import CodecError
 from halfkey.focus.broadcast import Broadcast
-from halfkey.focus.core import Conferences, Participant, is_conference_name
+from halfkey.focus.core import Conferences, Participant
 from halfkey.focus.joining import Joining
 from halfkey.focus.problems import Problem, answer_problems
 from halfkey.focus.removal import Removals
 from halfkey.followers import cutting_off
+from halfkey.json_api import PARTICIPANT_HEADER
 from halfkey.sdp import Offer, read_offer
 from halfkey.sdp.description import MAXIMUM_LENGTH
 
@@ -71,7 +73,8 @@ class Signalling:
             self._removals.schedule(participant)
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "nobody waits for the answer")
         location = _PARTICIPANTS.format(conference=conference) + f"/{token}"
-        return _answer(participant, HTTPStatus.CREATED, {"Location": location})
+        headers = {"Location": location, PARTICIPANT_HEADER: participant.id}
+        return _answer(participant, HTTPStatus.CREATED, headers)
 
     async def _update(self, request: web.Request) -> web.Response:
         participant = self._participant(request)
