@@ -13,6 +13,9 @@ from halfkey.errors import CodecError, HalfkeyError
 WAITING = "urn:halfkey:problem:waiting"
 """The type (RFC 9457) of the problem that somebody in the waiting room is answered with."""
 
+PARTICIPANT_HEADER = "Halfkey-Participant"
+"""Of the answer to an offer: the participant's public id, by which the roster names it."""
+
 Refusal = TypeVar("Refusal", bound=HalfkeyError)
 
 

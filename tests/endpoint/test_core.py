@@ -21,8 +21,8 @@ from halfkey.endpoint.core import (
     EKTKeyInstalled,
     EKTKeyMissed,
     KeysSwitched,
-    Reassociated,
-    ReassociationFailed,
+    AssociationRenewed,
+    RenewalFailed,
     SendingStopped,
 )
 from halfkey.endpoint.statistics import Statistics
@@ -341,7 +341,7 @@ def test_another_handshake_changes_the_hop_and_loses_nothing_end_to_end() -> Non
         talk.update()
         assert talk(0.1) == 5  # and under the old EKTKey, until the new one comes
         one.send(second)
-        assert kinds(one.events()) == [EKTKeyInstalled, Reassociated]
+        assert kinds(one.events()) == [EKTKeyInstalled, AssociationRenewed]
         assert not one.association.is_reassociating
     assert talk(1.0) == 50
     assert bob.statistics.streams[AUDIO].ekt_spi == 6
@@ -370,7 +370,7 @@ def test_a_handshake_that_nobody_answers_costs_nothing() -> None:
     bob.events()
     assert talk(6.5) == 325
     failed = bob.events()
-    assert kinds(failed) == [ReassociationFailed]
+    assert kinds(failed) == [RenewalFailed]
     assert not bob.association.is_reassociating
     bob.send(ekt_key(6))  # the first association goes on
     assert kinds(bob.events()) == [EKTKeyInstalled]
@@ -387,7 +387,7 @@ def test_a_key_distributor_that_changed_the_profile_gets_no_second_association()
     bench.events()
     bench.reassociate(srtp_profiles=(DOUBLE_256,), ekt_ciphers=both)
     bench.exchange()
-    assert kinds(bench.events()) == [ReassociationFailed]
+    assert kinds(bench.events()) == [RenewalFailed]
     assert bench.server.is_terminated  # it was told
 
 

@@ -13,7 +13,7 @@ import pytest
 from halfkey import dtls
 from halfkey.dtls import Fingerprint
 from halfkey.identity.claims import Person
-from halfkey.key_distributor.credentials import VerifiedIdentity
+from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.statements import SPACING_PER_ENTRY, Statements
 from halfkey.pki import make_authority, make_vouching_certificate
 from halfkey.sdp.identity import external_id_hash
@@ -197,3 +197,33 @@ def test_the_answer_binds_both_ends(vouching: Vouching) -> None:
     wrong = replace(expected, key_distributor=another)
     with pytest.raises(VouchRefused):
         AnswerVouch.verify(admission.assertion, trust, wrong, now)
+
+
+def test_after_a_restart_the_roster_names_nobody_until_they_are_back(
+    vouching: Vouching, authority: Authority
+) -> None:
+    alice = vouching.join("alice")
+    (before,) = vouching.settle()
+    participant = vouching.world.core.find("c", "alice")
+    assert participant is not None
+    record = AdmissionRecord(
+        "c",
+        "alice",
+        participant.fingerprint,
+        participant.tls_id,
+        participant.own_tls_id,
+        participant.identity,
+        participant.own_assertion,
+    )
+    again = Vouching(authority)
+    again.world.core.restore(record, before.spi)
+    assert again.settle() == []
+    again.statements.repeat(again.world.now)
+    (empty,) = again.settle()
+    assert (empty.conference, empty.entries, empty.spi) == ("c", (), None)
+    again.world.advance(ROSTER_INTERVAL)
+    assert len(again.settle()) == 1  # for as long as somebody is admitted
+    again.world.core.remove("c", "alice", again.world.now)
+    again.world.advance(ROSTER_INTERVAL)
+    assert again.settle() == []
+    assert alice.spis == [before.spi]

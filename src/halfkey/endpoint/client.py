@@ -18,7 +18,7 @@ from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.event_stream import ServerSentEvent, read_events
 from halfkey.hosts import is_host
 from halfkey.http_body import read_body
-from halfkey.json_api import WAITING
+from halfkey.json_api import PARTICIPANT_HEADER, WAITING
 from halfkey.tls import client_context, system_context
 
 _REQUEST_TIMEOUT = 30.0
@@ -34,7 +34,15 @@ _LONGEST_RETRY = 30
 
 
 class FocusError(HalfkeyError):
-    """The Focus can't be reached, or refused; the message is one line that says why."""
+    """The Focus can't be reached, or refused; the message is one line that says why.
+
+    Attributes:
+        status: of its refusal; None where there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class MustWaitError(FocusError):
@@ -56,10 +64,12 @@ class Participation:
     Attributes:
         answer: its SDP answer, not checked yet.
         url: where the participation lives: whoever knows it can end it, so repr hides it.
+        id: our public id, as the Focus says; empty where it doesn't.
     """
 
     answer: bytes = field(repr=False)
     url: str = field(repr=False)
+    id: str = ""
 
 
 class FocusClient:
@@ -103,11 +113,12 @@ class FocusClient:
             headers={"Content-Type": "application/sdp"},
         ) as response:
             location = response.headers.get("Location", "")
+            identifier = response.headers.get(PARTICIPANT_HEADER, "")
             try:
                 answer = await read_body(response, _LARGEST_ANSWER)
             except ValueError as fault:
                 raise FocusError(f"the Focus gave no usable answer: {fault}") from None
-        return Participation(answer, self._location(location))
+        return Participation(answer, self._location(location), identifier)
 
     def _location(self, location: str) -> str:
         """Where the participation is: at the Focus itself, and nowhere else."""
@@ -196,7 +207,8 @@ async def _refusal(response: aiohttp.ClientResponse) -> FocusError:
     problem = await _problem(response)
     if response.status == HTTPStatus.SERVICE_UNAVAILABLE and problem.get("type") == WAITING:
         return MustWaitError(_retry_after(response))
-    return FocusError(f"the Focus refused: {_detail(problem, response.status)}")
+    detail = _detail(problem, response.status)
+    return FocusError(f"the Focus refused: {detail}", response.status)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float:

@@ -119,14 +119,14 @@ class AssociationTerminated:
 
 
 @dataclass(frozen=True, slots=True)
-class Reassociated:
+class AssociationRenewed:
     """A second handshake is complete, its hop keys are in use, and an EKTKey has come of it."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class ReassociationFailed:
+class RenewalFailed:
     """A second handshake came to nothing; the keys in use stay.
 
     Attributes:
@@ -154,8 +154,8 @@ CoreEvent = (
     | KeysSwitched
     | SendingStopped
     | AssociationTerminated
-    | Reassociated
-    | ReassociationFailed
+    | AssociationRenewed
+    | RenewalFailed
     | EKTKeyMissed
 )
 
@@ -225,7 +225,7 @@ class Association:
         self._take_dtls_events(now)
 
     def reassociate(self, connection: Connection, now: float) -> None:
-        """Begins a second handshake; `Reassociated` or `ReassociationFailed` tells its end.
+        """Begins a second handshake; `AssociationRenewed` or `RenewalFailed` tells its end.
 
         Args:
             connection: a DTLS client that was not started yet.
@@ -388,7 +388,7 @@ class Association:
                 self._install_ekt_key(event.ekt_key, now)
                 if self._awaits_ekt_key:
                     self._awaits_ekt_key = False
-                    self._events.append(Reassociated(now))
+                    self._events.append(AssociationRenewed(now))
             elif isinstance(event, ConnectionTerminated):
                 closed = event.by_peer and event.alert is AlertDescription.CLOSE_NOTIFY
                 self._events.append(AssociationTerminated(event.explanation, now, closed))
@@ -434,7 +434,7 @@ class Association:
         if self._successor is not None:
             self._last_words += self._successor.datagrams_to_send()
             self._successor = None
-            self._events.append(ReassociationFailed(reason, now, is_refused))
+            self._events.append(RenewalFailed(reason, now, is_refused))
 
     def _install_hop(self, completed: HandshakeCompleted, now: float) -> None:
         profile = completed.srtp_profile

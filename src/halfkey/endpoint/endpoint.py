@@ -14,6 +14,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ from halfkey.endpoint.client import FocusClient, FocusError, MustWaitError, Part
 from halfkey.endpoint.core import (
     AssociationTerminated,
     Connected,
-    CoreEvent,
     Disclose,
     EKTKeyInstalled,
 )
@@ -42,14 +42,14 @@ from halfkey.endpoint.events import (
     Event,
     Joined,
     Left,
-    Terminated,
     Waiting,
 )
 from halfkey.endpoint.membership import Membership
+from halfkey.endpoint.recovery import Recovery, RejoinRefusedError, Trigger
 from halfkey.endpoint.remotes import Remotes
 from halfkey.endpoint.roster import Source, kind_of
 from halfkey.endpoint.statistics import Statistics
-from halfkey.endpoint.transport import Transport
+from halfkey.endpoint.transport import Transport, TransportEvent
 from halfkey.errors import CodecError, ConfigurationError, HalfkeyError, UsageError
 from halfkey.identity.link import Link
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
@@ -58,6 +58,7 @@ from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH
 from halfkey.sdp.transport import Transport as TransportDescription
 from halfkey.vouching.people import People
 from halfkey.vouching.standing import Event as PersonEvent
+from halfkey.vouching.standing import KeyDistributorRestarted
 
 _EVENT_LIMIT = 1024
 _TLS_ID_BYTES = 30
@@ -163,6 +164,9 @@ class Endpoint:
         self._offer: Offer | None = None
         self._answer: Answer | None = None
         self._participation: Participation | None = None
+        self._id_hashes: tuple[bytes, bytes] | None = None
+        self._recovery = Recovery(self._transport.reassociate, self._rejoin, self._tell)
+        self._recovering: asyncio.Task[None] | None = None
         self._membership = None if options.link is None else Membership(options.link, self._person)
         self._keyed: asyncio.Future[None] = self._loop.create_future()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENT_LIMIT)
@@ -217,6 +221,7 @@ class Endpoint:
             await self.close()
             raise
         await self._start_senders()
+        self._recovering = self._loop.create_task(self._recovery.run())
         now = self._loop.time()
         self._tell(Joined(now, now - started, self.ssrcs))
 
@@ -250,7 +255,7 @@ class Endpoint:
             ) from error
 
     async def _negotiate(self, offer: Offer) -> None:
-        """Offer, answer, path and handshake."""
+        """Offer, answer, path and handshake, for the first time."""
         self._remotes = Remotes(
             frozenset(self.ssrcs),
             self._statistics,
@@ -258,13 +263,23 @@ class Endpoint:
             self._tell,
             None if self._membership is None else self._membership.person_of,
         )
+        await self._exchange(offer)
+        self._run(self._follow_events())
+        await self._connect()
+
+    async def _exchange(self, offer: Offer) -> None:
         self._participation = await self._ask(offer)
         self._answer = read_answer(self._participation.answer, offer)
-        id_hashes = None if self._membership is None else self._membership.verify(self._answer)
-        self._run(self._follow_events())
+        self._id_hashes = None
+        if self._membership is not None:
+            self._id_hashes = self._membership.verify(self._answer)
+
+    async def _connect(self) -> None:
+        if self._answer is None:
+            raise UsageError("there is no path before the answer")
         kinds = {sender_ssrc(sender): kind for kind, sender in self._senders}
         async with asyncio.timeout(self._options.join_timeout):
-            await self._transport.connect(self._answer.transport, kinds, id_hashes)
+            await self._transport.connect(self._answer.transport, kinds, self._id_hashes)
 
     async def _ask(self, offer: Offer) -> Participation:
         """Asks the Focus to be taken in, again and again for as long as we have to wait."""
@@ -302,6 +317,7 @@ class Endpoint:
             FocusError: the Focus could not be told; the Endpoint has stopped sending all the same.
         """
         self._leaving = True
+        await self._stop_recovering()
         try:
             await self._end_participation()
         finally:
@@ -323,6 +339,7 @@ class Endpoint:
         if self._closed:
             return
         self._closed = self._leaving = True
+        await self._stop_recovering()
         self._keyed.cancel()
         with contextlib.suppress(FocusError):
             await self._end_participation()
@@ -336,6 +353,74 @@ class Endpoint:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.close()
         self._tell(None)
+
+    # Coming back
+
+    def reassociate(self, reason: str) -> None:
+        """Has another handshake begin with the Key Distributor; media goes on meanwhile.
+
+        Args:
+            reason: one line, for `Reassociating`.
+        """
+        if self._keyed.done() and not self._leaving:
+            self._recovery.keys_lost(reason)
+
+    async def _rejoin(self) -> tuple[int, ...]:
+        """Tries once to get another participation, with a fresh offer; see `Recovery`."""
+        old, self._participation = self._participation, None
+        if old is not None:
+            with contextlib.suppress(FocusError):
+                await self._client.leave(old)
+        self._certificate = Certificate.generate()
+        self._tls_id = secrets.token_hex(_TLS_ID_BYTES)
+        self._keyed = self._loop.create_future()
+        self._keyed.add_done_callback(_note)
+        await self._transport.renew(self._certificate, self._tls_id)
+        self._offer = offer = self._make_offer()
+        before = self._answer
+        try:
+            await self._exchange(offer)
+        except FocusError as fault:
+            if fault.status == HTTPStatus.FORBIDDEN:
+                raise RejoinRefusedError(str(fault)) from fault
+            if fault.status == HTTPStatus.CONFLICT:  # an SSRC of ours is another's now
+                await self._replace_senders()
+            raise
+        if _differs(before, self._answer):
+            await self._replace_senders()
+            raise JoinFailedError("the Focus answers other payload types than before")
+        await self._connect()
+        async with asyncio.timeout(self._options.join_timeout):
+            await self._keyed
+        await self._start_senders()
+        return self.ssrcs
+
+    async def _replace_senders(self) -> None:
+        """Sends the same tracks under other SSRCs, once `_start_senders` is called."""
+        for number, (kind, sender) in enumerate(self._senders):
+            await sender.stop()
+            self._senders[number] = kind, RTCRtpSender(sender.track, self._transport)  # type: ignore[arg-type]
+        if self._remotes is not None:
+            self._remotes.set_own(frozenset(self.ssrcs))
+
+    async def _stop_recovering(self) -> None:
+        task, self._recovering = self._recovering, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _check_our_place(self, name: str, data: dict[str, Any]) -> None:
+        """Sees by what the Focus tells of the roster whether we are still in it."""
+        own = "" if self._participation is None else self._participation.id
+        if not own or self._leaving:
+            return
+        if name == "roster":
+            entries = data.get("participants")
+            listed = entries if isinstance(entries, list) else []
+            if not any(isinstance(entry, dict) and entry.get("id") == own for entry in listed):
+                self._recovery.place_lost("the Focus doesn't know us any more")
+        elif name == "left" and data.get("id") == own:
+            self._recovery.place_lost("the Focus says that we left")
 
     # Events
 
@@ -357,14 +442,14 @@ class Endpoint:
 
     # What the transport tells (halfkey.endpoint.transport.Owner)
 
-    def association_event(self, event: CoreEvent) -> None:
-        """Something happened to the keys."""
-        if isinstance(event, AssociationTerminated):
-            if not self._keyed.done():
-                reason = f"the Key Distributor's association ended: {event.reason}"
-                self._keyed.set_exception(JoinFailedError(reason))
-            elif not self._leaving:
-                self._tell(Terminated(event.reason, event.at))
+    def association_event(self, event: TransportEvent) -> None:
+        """Something happened to the keys, or to the path."""
+        if isinstance(event, AssociationTerminated) and not self._keyed.done():
+            reason = f"the Key Distributor's association ended: {event.reason}"
+            self._keyed.set_exception(JoinFailedError(reason))
+        elif isinstance(event, Trigger):
+            if not self._leaving:
+                self._recovery.receive(event)
         elif not isinstance(event, Connected):
             if isinstance(event, EKTKeyInstalled):
                 if not self._keyed.done():
@@ -404,6 +489,7 @@ class Endpoint:
             await asyncio.sleep(backoff.next_pause())
 
     def _apply(self, name: str, data: dict[str, Any]) -> None:
+        self._check_our_place(name, data)
         if self._membership is not None:
             self._membership.focus_event(name, data)
         if self._remotes is not None:
@@ -418,6 +504,8 @@ class Endpoint:
         return None if self._membership is None else self._membership.people
 
     def _person(self, event: PersonEvent) -> None:
+        if isinstance(event, KeyDistributorRestarted):
+            self.reassociate("the Key Distributor restarted")
         self._tell(event)
 
     # Statistics
@@ -439,3 +527,20 @@ class Endpoint:
             rejections=dict(counters.rejections),
             streams=remotes.counters() if remotes is not None else (),
         )
+
+
+def _note(keyed: asyncio.Future[None]) -> None:
+    """Takes a failure that nobody may come to await."""
+    if not keyed.cancelled():
+        keyed.exception()
+
+
+def _differs(before: Answer | None, after: Answer | None) -> bool:
+    """Whether what is being sent doesn't fit the new answer."""
+    if before is None or after is None:
+        return False
+    agreed, answered = (
+        (one.payload_types, one.extensions, [media.rejected for media in one.media])
+        for one in (before, after)
+    )
+    return agreed != answered

@@ -71,8 +71,53 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Reassociating:
+    """The Key Distributor has lost our association, or we an EKTKey; another handshake is begun.
+
+    Media goes on under the keys in use.
+    """
+
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reassociated:
+    """Another handshake is complete, and an EKTKey came of it.
+
+    Attributes:
+        seconds: since `Reassociating`.
+    """
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejoining:
+    """We have lost our place in the conference, and try to come back."""
+
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejoined:
+    """We are back, with another participation.
+
+    Attributes:
+        seconds: since `Rejoining`.
+        ssrcs: what we send now, in the order in which tracks were added.
+    """
+
+    at: float
+    seconds: float
+    ssrcs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Terminated:
-    """The association with the Key Distributor is over, not by our leaving."""
+    """We are out, not by our leaving, and may not come back."""
 
     reason: str
     at: float
@@ -86,6 +131,10 @@ Event = (
     | EKTKeyInstalled
     | KeysSwitched
     | SendingStopped
+    | Reassociating
+    | Reassociated
+    | Rejoining
+    | Rejoined
     | Left
     | Terminated
     | PersonEvent

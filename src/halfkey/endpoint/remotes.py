@@ -58,6 +58,10 @@ class Remotes:
         self._vouched = vouched
         self._remotes: dict[int, _Remote] = {}
 
+    def set_own(self, ssrcs: frozenset[int]) -> None:
+        """Takes other SSRCs for ours."""
+        self._roster.own = ssrcs
+
     def apply(self, event: str, data: dict[str, Any]) -> list[Coroutine[Any, Any, None]]:
         """Takes in an event of the Focus.
 

@@ -34,12 +34,15 @@ class Source:
 class Roster:
     """The sources of all participants but ourselves.
 
+    Attributes:
+        own: our own SSRCs.
+
     Args:
         own: our own SSRCs.
     """
 
     def __init__(self, own: frozenset[int]) -> None:
-        self._own = own
+        self.own = own
         self._sources: dict[int, Source] = {}
 
     def find(self, ssrc: int) -> Source | None:
@@ -79,7 +82,7 @@ class Roster:
             return
         for entry in sources:
             source = _source(identifier, name if isinstance(name, str) else "", entry)
-            if source is None or source.ssrc in self._own or len(self._sources) >= SOURCE_LIMIT:
+            if source is None or source.ssrc in self.own or len(self._sources) >= SOURCE_LIMIT:
                 continue
             # First come, first served: a later claim can't take an SSRC over.
             self._sources.setdefault(source.ssrc, source)

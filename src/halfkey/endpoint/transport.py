@@ -177,7 +177,7 @@ class Transport:
         if association.is_reassociating or not association.is_keyed:
             return False
         configuration = replace(configuration, handshake_timeout=REASSOCIATION_TIMEOUT)
-        connection = Connection(configuration, self.ice.remote_username.encode())
+        connection = Connection(configuration, (self.ice.remote_username or "").encode())
         association.reassociate(connection, self._loop.time())
         self._drain()
         return True
@@ -189,9 +189,13 @@ class Transport:
             certificate: of the next DTLS client.
             tls_id: the next external_session_id.
         """
-        self.end_association()
-        self._association = self._configuration = None
+        association, self._association = self._association, None
+        self._configuration = None
         self._timer.arm(None)
+        if association is not None:
+            association.close(self._loop.time())
+            for datagram in association.datagrams_to_send():
+                self.ice.transmit(datagram)
         self._certificate, self._tls_id = certificate, tls_id
         old, self.ice = self.ice, ICEAgent(self._datagram_received, self._consent_lost)
         await old.close()

@@ -16,7 +16,8 @@ _LOGGER = logging.getLogger(__name__)
 FIRST_DELAY = 0.25
 """Seconds before the events are asked for again; they double up to `LONGEST_DELAY`."""
 
-LONGEST_DELAY = 10.0
+LONGEST_DELAY = 3.0
+"""Short, since Endpoints learn from these events that a Distributor has restarted."""
 
 
 def _nothing() -> None:

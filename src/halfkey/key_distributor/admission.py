@@ -14,6 +14,7 @@ and what a Focus can do alone is to keep people out.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import time
@@ -84,6 +85,7 @@ class AdmissionAPI:
         gatekeeper: decides on admissions.
         prepare: fetches what the verification of an assertion needs.
         refused: told of refusals: reason, conference and participant.
+        followed: called when somebody has begun to follow the events.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class AdmissionAPI:
         gatekeeper: Gatekeeper,
         prepare: Prepare,
         refused: Callable[[str, str, str], None] | None = None,
+        followed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._followed = followed
         self._driver = driver
         self._gatekeeper = gatekeeper
         self._prepare = prepare
@@ -110,7 +114,7 @@ class AdmissionAPI:
                 web.delete(_PARTICIPANT, self._remove),
                 web.post("/conferences/{conference}/rekey", self._rekey),
                 web.get("/statistics", self._statistics),
-                web.get("/events", self._followers.follow),
+                web.get("/events", self._events),
             ]
         )
         return application
@@ -127,6 +131,10 @@ class AdmissionAPI:
     def close(self) -> None:
         """Lets everybody go who follows."""
         self._followers.close()
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        asyncio.get_running_loop().call_soon(self._followed)  # when it is among the followers
+        return await self._followers.follow(request)
 
     async def _admit(self, request: web.Request) -> web.Response:
         names = request.match_info

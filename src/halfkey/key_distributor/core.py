@@ -159,6 +159,10 @@ class KeyDistributor:
         """The conference of that name, if anybody is admitted to it."""
         return self._registry.conferences.get(name)
 
+    def conference_names(self) -> list[str]:
+        """The conferences that anybody is admitted to."""
+        return list(self._registry.conferences)
+
     def devices(self, conference: str, identity: str) -> list[Participant]:
         """Those participants of a conference who are this person, in the order of admission."""
         place = self.conference(conference)

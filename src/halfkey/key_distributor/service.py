@@ -138,7 +138,7 @@ class RunningKeyDistributor:
         )
         refused = None if self.auditing is None else self.auditing.refused
         self.admission = AdmissionAPI(
-            self.driver, self.gatekeeper, self.issuer_keys.prepare, refused
+            self.driver, self.gatekeeper, self.issuer_keys.prepare, refused, self._repeat
         )
 
     def _verifiers(self, options: KeyDistributorOptions) -> Verifiers:
@@ -172,6 +172,11 @@ class RunningKeyDistributor:
         if self._statements is not None:
             self._statements.handle_timer(self.driver.now)
             self._statements_timer.arm(self._statements.next_timer())
+
+    def _repeat(self) -> None:
+        if self._statements is not None:
+            self._statements.repeat(self.driver.now)
+            self._state()
 
     def _publish_roster(self, conference: str, statement: str) -> None:
         self.admission.publish_roster(conference, statement)

@@ -1,7 +1,8 @@
 """What the Key Distributor vouches for: its answers to admissions, and the roster of a conference.
 
 The roster names who holds a key: everybody whose association is up, and nobody else. It is signed
-anew when that changes or the EKTKey does, and every `ROSTER_INTERVAL` seconds.
+anew when that changes or the EKTKey does, and every `ROSTER_INTERVAL` seconds. After a restart it
+names nobody, and by that those who were admitted before learn that they must associate again.
 """
 
 from __future__ import annotations
@@ -100,6 +101,11 @@ class Statements:
             if roster is None or roster.spi != event.spi:
                 self._mark(event.conference, now)
 
+    def repeat(self, now: float) -> None:
+        """Makes every conference's roster due, for somebody who has none yet."""
+        for name in self._core.conference_names():
+            self._mark(name, now)
+
     def next_timer(self) -> float | None:
         """When `handle_timer` wants to be called (monotonic seconds), or None."""
         due = (roster.due_at for roster in self._rosters.values())
@@ -119,7 +125,7 @@ class Statements:
     def _state(self, name: str, roster: _Roster, now: float) -> None:
         conference = self._core.conference(name)
         entries = [] if conference is None else self._entries(conference)
-        if conference is None or not entries:
+        if conference is None or not conference.participants:
             del self._rosters[name]  # nobody is there who could be told
             return
         # One count for all conferences: so it grows also in one that ends and begins again.
