@@ -125,7 +125,7 @@ class RunningKeyDistributor:
             self._statements = Statements(
                 self.core, authority, instance, time.time, self._publish_roster
             )
-        self.driver = Driver(self.core, self._handle, self._commit)
+        self.driver = Driver(self.core, self._handle, self._commit, self._state)
         stack.callback(self._statements_timer.close)
         stack.callback(self.driver.close)
         self.gatekeeper = Gatekeeper(
@@ -165,7 +165,6 @@ class RunningKeyDistributor:
     def _commit(self) -> None:
         if self.auditing is not None:
             self.auditing.commit()
-        self._state()
 
     def _state(self) -> None:
         """Signs the rosters that are due."""
