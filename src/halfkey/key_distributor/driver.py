@@ -26,10 +26,11 @@ class Driver:
         on_event: called with each of its events.
         commit: called when all events were told and before anything is sent: what must be on the
             disk before a key leaves is written there.
+        afterwards: called when everything was sent: what takes long and no key waits for.
 
     Attributes:
-        failed: done with the exception if an event or `commit` raised one. Then nothing more is
-            sent, and every connection is closed: media goes on, and no key leaves.
+        failed: done with the exception if an event, `commit` or `afterwards` raised one. Then
+            nothing more is sent, and every connection is closed: media goes on, and no key leaves.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class Driver:
         core: KeyDistributor,
         on_event: Callable[[Event], None],
         commit: Callable[[], None] = lambda: None,
+        afterwards: Callable[[], None] = lambda: None,
     ) -> None:
         self.core = core
         self._on_event = on_event
         self._commit = commit
+        self._afterwards = afterwards
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._timer = EngineTimer(self._handle_timer)
@@ -60,16 +63,20 @@ class Driver:
             while (event := self.core.next_event()) is not None:
                 self._on_event(event)
             self._commit()
+            self._send()
+            self._afterwards()
         except Exception as fault:
             # Fails closed whatever it is: what waits to be sent may hold keys nobody knows of.
             self.failed.set_exception(fault)
             self._abort()
             return
+        self._timer.arm(self.core.next_timer())
+
+    def _send(self) -> None:
         for tunnel_id in self.core.tunnels_to_send():
             protocol = self._protocols.get(tunnel_id)
             if protocol is not None:
                 protocol.flush()
-        self._timer.arm(self.core.next_timer())
 
     def open(self, protocol: TunnelProtocol, media_distributor: bytes) -> int | None:
         """Notes a connection; None if its Media Distributor has too many already."""
@@ -126,6 +133,7 @@ class TunnelProtocol(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Hands on what came."""
+        super().data_received(data)
         if self._tunnel_id is not None:
             self._driver.core.receive_data(self._tunnel_id, data, self._driver.now)
             self._driver.settle()

@@ -1,0 +1,63 @@
+"""In which order the driver does its work: what must be on record, what is sent, what can wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from halfkey.dtls import Certificate
+from halfkey.key_distributor.core import KeyDistributor
+from halfkey.key_distributor.driver import Driver, TunnelProtocol
+from halfkey.key_distributor.policy import Policy
+
+
+class Noted(TunnelProtocol):
+    """A tunnel that notes when it is told to write."""
+
+    def __init__(self, driver: Driver, done: list[str]) -> None:
+        super().__init__(driver)
+        self._done = done
+
+    def flush(self) -> None:
+        self._done.append("send")
+
+    def abort(self) -> None:
+        self._done.append("abort")
+
+
+async def run(failing: str) -> tuple[list[str], bool]:
+    """What is done, in its order, with one step that fails, and whether the driver has failed."""
+    done: list[str] = []
+
+    def step(name: str) -> None:
+        done.append(name)
+        if name == failing:
+            raise OSError("the disk is full")
+
+    driver = Driver(
+        KeyDistributor(Policy(), Certificate.generate("dtls")),
+        lambda event: step("event"),
+        lambda: step("commit"),
+        lambda: step("afterwards"),
+    )
+    tunnel = driver.open(Noted(driver, done), bytes(32))
+    assert tunnel is not None
+    driver.core.receive_data(tunnel, b"", driver.now)
+    driver.settle()
+    failed = driver.failed.done() and driver.failed.exception() is not None
+    return done, failed
+
+
+async def test_what_is_on_record_is_sent_and_only_then_what_can_wait_is_done() -> None:
+    assert (await run("nothing")) == (["event", "commit", "send", "afterwards"], False)
+
+
+@pytest.mark.parametrize("failing", ["event", "commit"])
+async def test_nothing_is_sent_that_could_not_be_put_on_record(failing: str) -> None:
+    done, failed = await run(failing)
+    assert failed
+    assert "send" not in done
+    assert done[-1] == "abort"
+
+
+async def test_a_fault_in_what_could_wait_ends_it_too() -> None:
+    assert (await run("afterwards")) == (["event", "commit", "send", "afterwards", "abort"], True)
