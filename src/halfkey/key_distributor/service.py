@@ -32,6 +32,7 @@ from halfkey.key_distributor.persistence import Persistence
 from halfkey.key_distributor.statements import Statements
 from halfkey.key_distributor.store import Store
 from halfkey.operations.role import Operated
+from halfkey.peering import Peer
 from halfkey.pki import make_certificate
 from halfkey.serving import Address, Ready, dialling, listening, serving
 from halfkey.tls import client_context, server_context
@@ -47,6 +48,14 @@ AUDIT_FOLDER, AUDIT_KEY = "audit", "audit.key"
 """In the state folder: the audit log, and the key that signs it."""
 
 _INSTANCE_BYTES = 16
+
+
+MEDIA_DISTRIBUTOR = Peer(
+    "the Media Distributor",
+    bundle="--trust-media-distributors",
+    its_bundle="--trust-key-distributors",
+    option="--dial",
+)
 
 
 def _ignore(_: Event) -> None:
@@ -253,8 +262,8 @@ async def _serve_tunnels(
     if options.tunnel is not None:
         tls = server_context(*own, options.trusted_media_distributors)
         running.addresses["tunnel"] = await stack.enter_async_context(
-            listening(tunnel, "tunnel address", options.tunnel, tls)
+            listening(tunnel, "tunnel address", options.tunnel, tls, MEDIA_DISTRIBUTOR)
         )
     for target in options.dial:
         tls = client_context(options.trusted_media_distributors, *own)
-        await stack.enter_async_context(dialling(tunnel, target, tls))
+        await stack.enter_async_context(dialling(tunnel, target, tls, MEDIA_DISTRIBUTOR))

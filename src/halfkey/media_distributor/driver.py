@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -26,9 +25,6 @@ from halfkey.tunnel import (
 from halfkey.tunnel.messages import VERSION
 
 MAXIMUM_TUNNELS = 8
-
-_PROBE_AFTER_SECONDS, _PROBE_EVERY_SECONDS, _PROBES = 10, 5, 3
-"""RFC 9185 has no keepalive: TCP's own finds out that the other machine is gone."""
 
 _logger = logging.getLogger(__name__)
 
@@ -178,14 +174,12 @@ class TunnelProtocol(Connection):
         super().connection_made(transport)
         if self._transport is None:
             return
-        connection = self._transport.get_extra_info("socket")
-        if connection is not None:
-            _probe(connection)
         if not self._driver.tunnel_made(self):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Hands on what came."""
+        super().data_received(data)
         self._tunnel.receive_data(data, self._driver.now)
         self._handle_events()
         self._driver.settle()
@@ -223,14 +217,3 @@ class TunnelProtocol(Connection):
                 self._driver.note_unsupported(event.highest_version)
             elif isinstance(event, TunnelTerminated):
                 self.close()
-
-
-def _probe(connection: socket.socket) -> None:
-    """Has TCP give a connection up whose other end doesn't answer any more."""
-    tcp = socket.IPPROTO_TCP
-    patience = _PROBE_AFTER_SECONDS + _PROBE_EVERY_SECONDS * _PROBES
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(tcp, socket.TCP_KEEPIDLE, _PROBE_AFTER_SECONDS)
-    connection.setsockopt(tcp, socket.TCP_KEEPINTVL, _PROBE_EVERY_SECONDS)
-    connection.setsockopt(tcp, socket.TCP_KEEPCNT, _PROBES)
-    connection.setsockopt(tcp, socket.TCP_USER_TIMEOUT, 1000 * patience)

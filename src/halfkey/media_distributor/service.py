@@ -19,6 +19,7 @@ from halfkey.media_distributor.control import ControlAPI
 from halfkey.media_distributor.driver import Driver, TunnelProtocol
 from halfkey.media_distributor.events import Event
 from halfkey.operations.role import Operated, Running
+from halfkey.peering import Peer
 from halfkey.serving import Address, Ready, binding, dialling, listening, serving
 from halfkey.tls import client_context, server_context
 
@@ -62,6 +63,14 @@ class MediaDistributorOptions:
             raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
         with suppress(ValueError):  # a host name, whose address is known when it is bound
             advertised_host(self.media[0], self.advertise)
+
+
+KEY_DISTRIBUTOR = Peer(
+    "the Key Distributor",
+    bundle="--trust-key-distributors",
+    its_bundle="--trust-media-distributors",
+    option="--key-distributor",
+)
 
 
 def _ignore(_: Event) -> None:
@@ -131,11 +140,11 @@ async def serve(
         if options.tunnel is not None:
             tls = server_context(*own, options.trusted_key_distributors)
             addresses["tunnel"] = await stack.enter_async_context(
-                listening(tunnel, "tunnel address", options.tunnel, tls)
+                listening(tunnel, "tunnel address", options.tunnel, tls, KEY_DISTRIBUTOR)
             )
         if options.dial is not None:
             tls = client_context(options.trusted_key_distributors, *own)
-            await stack.enter_async_context(dialling(tunnel, options.dial, tls))
+            await stack.enter_async_context(dialling(tunnel, options.dial, tls, KEY_DISTRIBUTOR))
         yield addresses
 
 
