@@ -12,14 +12,13 @@ from halfkey.dtls.handshake import Encodable
 from halfkey.dtls.messages.client_hello import ClientHello
 from halfkey.dtls.messages.server_hello import ServerHello
 from halfkey.dtls.registries import CipherSuite, ExtensionType, HandshakeType
-from halfkey.dtls.server import ServerHandshake
 from halfkey.ekt.messages import EKTCipher
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+from tests.dtls.deviations import Deviate, replacing, with_extensions
 from tests.dtls.helpers import (
     Network,
     client_configuration,
     connected,
-    deviant,
     server_configuration,
 )
 
@@ -28,18 +27,17 @@ WRAP_128, WRAP_256 = EKTCipher.AESKW128, EKTCipher.AESKW256
 
 
 @pytest.fixture
-def hellos(monkeypatch: pytest.MonkeyPatch) -> list[Encodable]:
+def hellos(deviate: Deviate) -> list[Encodable]:
     """The ClientHellos and ServerHellos that are sent, in order."""
     sent: list[Encodable] = []
-    for side in ("ClientHandshake", "ServerHandshake"):
-        module = __import__("halfkey.dtls.connection", fromlist=[side])
 
-        def note(message_type: HandshakeType, message: Encodable) -> Encodable:
-            if isinstance(message, ClientHello | ServerHello):
-                sent.append(message)
-            return message
+    def note(_: HandshakeType, message: Encodable) -> Encodable:
+        if isinstance(message, ClientHello | ServerHello):
+            sent.append(message)
+        return message
 
-        monkeypatch.setattr(module, side, deviant(getattr(module, side), note))
+    for side in ("client", "server"):
+        deviate(side, note)
     return sent
 
 
@@ -123,21 +121,17 @@ def test_a_server_refuses_where_the_ekt_cipher_would_be_the_weakest(
     ],
 )
 def test_a_client_refuses_an_ekt_cipher_that_is_the_weakest(
-    monkeypatch: pytest.MonkeyPatch,
+    deviate: Deviate,
     profile: SRTPProtectionProfile,
     suites: tuple[CipherSuite, ...],
     is_refused: bool,
 ) -> None:
     """The server negotiates no EKT, and then says AESKW128 all the same."""
 
-    def say_aeskw128(message_type: HandshakeType, message: Encodable) -> Encodable:
-        if isinstance(message, ServerHello):
-            message.extensions[ExtensionType.SUPPORTED_EKT_CIPHERS] = bytes([WRAP_128])  # type: ignore[index]
-        return message
+    def say_aeskw128(extensions: dict[int, bytes]) -> None:
+        extensions[ExtensionType.SUPPORTED_EKT_CIPHERS] = bytes([WRAP_128])
 
-    monkeypatch.setattr(
-        "halfkey.dtls.connection.ServerHandshake", deviant(ServerHandshake, say_aeskw128)
-    )
+    deviate("server", replacing(HandshakeType.SERVER_HELLO, with_extensions(say_aeskw128)))
     network = Network(
         client_configuration(cipher_suites=suites),
         server_configuration(srtp_profiles=(profile,), ekt_ciphers=()),

@@ -1,0 +1,219 @@
+"""What anybody on the path can send, while a handshake runs and after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from halfkey.dtls import AlertDescription, Event, HandshakeCompleted
+from halfkey.dtls.registries import (
+    AlertLevel,
+    ContentType,
+    HandshakeType,
+)
+from halfkey.dtls.states import State
+from tests.dtls.helpers import (
+    Network,
+    client_configuration,
+    connected,
+    deliver,
+    ekt_key,
+    handshake_record,
+    plaintext_record,
+    server_configuration,
+    split_records,
+)
+
+A = AlertDescription
+
+
+def noise() -> list[bytes]:
+    alerts = [bytes([level, kind]) for level in (1, 2) for kind in (0, 10, 20, 40, 80)]
+    return [
+        *(plaintext_record(ContentType.ALERT, alert) for alert in alerts),
+        plaintext_record(ContentType.ALERT, b"\x02"),
+        plaintext_record(ContentType.CHANGE_CIPHER_SPEC, b"\x01"),
+        plaintext_record(ContentType.CHANGE_CIPHER_SPEC, b"\x02"),
+        plaintext_record(ContentType.APPLICATION_DATA, b"hello"),
+        plaintext_record(ContentType.ACK, b"\0\x10" + bytes(16)),
+        plaintext_record(99, b"?"),
+        plaintext_record(ContentType.HANDSHAKE, b""),
+        plaintext_record(ContentType.HANDSHAKE, b"\x01\0\0\x05"),
+        plaintext_record(ContentType.HANDSHAKE, bytes(20000)),
+        b"\x16",
+        b"\x16\xfe\xfd\0\0",
+        b"\x16\x03\x03" + bytes(10),
+        b"\x16\xfe\xfd\0\x01" + bytes(6) + b"\0\x20" + bytes(32),
+        b"\x16\xfe\xfd\0\x02" + bytes(6) + b"\0\x20" + bytes(32),
+        b"\x16\xfe\xfd\xff\xff" + b"\xff" * 6 + b"\0\x20" + bytes(32),
+        b"",
+        handshake_record(HandshakeType.HELLO_REQUEST, 0, b""),
+        handshake_record(HandshakeType.CLIENT_HELLO, 0, bytes(50)),
+        handshake_record(HandshakeType.FINISHED, 60000, bytes(12)),
+    ]
+
+
+def test_noise_changes_nothing_in_any_state() -> None:
+    """Noise before and after every record of a handshake, to both sides."""
+    network = Network(client_configuration(), server_configuration())
+
+    def fate(index: int, sender: str, datagram: bytes) -> list[tuple[float, bytes]]:
+        records = split_records(datagram)
+        flow = [piece for record in records for piece in (*noise(), record)]
+        return [(0.01, piece) for piece in (*flow, *noise())]
+
+    network.fate = fate
+
+    def on_event(name: str, event: Event) -> None:
+        if name == "server" and isinstance(event, HandshakeCompleted):
+            network.server.connection.send_ekt_key(ekt_key(), network.now)
+
+    network.on_event = on_event
+    network.start().run(0.39)  # before any timer: nothing was set back
+    assert network.client.completed.keying_material == network.server.completed.keying_material
+    assert network.client.received_spis == network.server.acknowledged_spis == [7]
+    assert network.client.connection.counters["plaintext_alert"] > 10
+
+
+def test_a_stray_client_hello_never_disturbs_a_connection() -> None:
+    network = connected()
+    hellos = [datagram for name, datagram in network.datagrams if name == "client"][:2]
+    before = len(network.datagrams)
+    for hello in hellos * 3:
+        network.server.connection.receive_datagram(hello, network.now)
+    network.drain()
+    assert len(network.datagrams) == before
+    assert network.server.connection.is_connected
+    assert network.server.connection.counters["late_plaintext"] == 6
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_replayed_and_forged_records_are_counted(side: str) -> None:
+    network = connected()
+    network.server.connection.send_ekt_key(ekt_key(), network.now)
+    network.drain()
+    network.run(1)
+    other = "server" if side == "client" else "client"
+    protected = [
+        record
+        for name, datagram in network.datagrams
+        if name == other
+        for record in split_records(datagram)
+        if record[4] == 1
+    ]
+    connection = network.side(side).connection
+    before = dict(connection.counters)
+    for record in protected:
+        connection.receive_datagram(record, network.now)
+        forged = record[:10] + bytes([record[10] + 40]) + record[11:]
+        connection.receive_datagram(forged, network.now)
+        connection.receive_datagram(record[:-1] + bytes([record[-1] ^ 1]), network.now)
+    assert connection.datagrams_to_send() == []
+    assert connection.next_event() is None
+    assert connection.counters["replayed"] - before["replayed"] == 2 * len(protected)
+    assert connection.counters["decryption_failed"] == len(protected)
+
+
+def test_a_forgery_does_not_move_the_replay_window() -> None:
+    network = connected()
+    header = b"\x16\xfe\xfd\0\x01" + b"\xff" * 6 + b"\0\x40"
+    network.client.connection.receive_datagram(header + bytes(64), network.now)
+    network.server.connection.send_ekt_key(ekt_key(), network.now)
+    network.drain()
+    network.run(1)
+    assert network.client.received_spis == [7]
+
+
+def test_renegotiation_is_declined_and_harmless() -> None:
+    network = connected()
+    for sender, kind in (
+        ("client", HandshakeType.CLIENT_HELLO),
+        ("server", HandshakeType.HELLO_REQUEST),
+    ):
+        side = network.side(sender)
+        payload = handshake_record(kind, 0, b"")[13:]
+        side.connection._channel.send_record(ContentType.HANDSHAKE, payload)
+    network.drain()
+    network.run(1)
+    for name in ("client", "server"):
+        connection = network.side(name).connection
+        assert connection.is_connected
+        assert connection.counters["warning_alert"] == 1
+
+
+@pytest.mark.parametrize("sender", ["client", "server"])
+def test_a_late_handshake_message_is_unexpected(sender: str) -> None:
+    network = connected()
+    channel = network.side(sender).connection._channel
+    payload = handshake_record(HandshakeType.FINISHED, channel.take_message_seq(), bytes(12))[13:]
+    channel.send_record(ContentType.HANDSHAKE, payload)
+    network.drain()
+    network.run(1)
+    other = "server" if sender == "client" else "client"
+    assert network.side(other).terminated.alert is A.UNEXPECTED_MESSAGE
+    assert network.side(sender).terminated.alert is A.UNEXPECTED_MESSAGE
+    assert network.side(sender).terminated.by_peer
+
+
+def test_a_protected_fatal_alert_ends_the_connection() -> None:
+    network = connected()
+    network.client.connection._channel.send_alert(AlertLevel.FATAL, A.INTERNAL_ERROR)
+    network.drain()
+    network.run(1)
+    assert network.server.terminated.alert is A.INTERNAL_ERROR
+    assert network.server.connection.state is State.TERMINATED
+
+
+def test_a_plaintext_finished_does_not_stand_in_the_way() -> None:
+    """What is injected in epoch 0 under Finished's number is not mixed up with it."""
+
+    def fate(index: int, sender: str, datagram: bytes) -> list[tuple[float, bytes]]:
+        fakes = [handshake_record(kind, seq, bytes(12)) for kind in (20, 26) for seq in (5, 6, 7)]
+        return [(0.01, fake) for fake in fakes] + deliver(index, sender, datagram)
+
+    network = Network(client_configuration(), server_configuration(), fate)
+    network.start().run(0.39)
+    assert network.server.completed.keying_material == network.client.completed.keying_material
+
+
+def test_a_server_that_only_sends_cookies() -> None:
+    network = Network(client_configuration(), server_configuration(), lambda *_: [])
+    network.start()
+    for seq in range(6):
+        request = handshake_record(3, seq, b"\xfe\xff\x01" + bytes([seq]))
+        network.client.connection.receive_datagram(request, network.now)
+        network.drain()
+    assert len(network.client.sent) == 5 + 1  # the hello, four answers, the alert
+    assert network.client.terminated.alert is A.HANDSHAKE_FAILURE
+
+
+def test_alerts_that_came_before_their_key_end_an_association_once() -> None:
+    network = Network(client_configuration(), server_configuration())
+    network.fate = lambda index, sender, datagram: (
+        [] if index >= 4 else deliver(index, sender, datagram)
+    )
+    network.start().run(0.1)
+    (flight,) = (datagram for _, datagram in network.datagrams[4:])
+    for _ in range(3):
+        network.client.connection._channel.send_alert(AlertLevel.FATAL, A.INTERNAL_ERROR)
+    server = network.server.connection
+    for record in network.client.connection.datagrams_to_send():
+        server.receive_datagram(record, network.now)
+    assert server.state is State.EXPECT_CERTIFICATE
+    server.receive_datagram(flight, network.now)
+    network.drain()
+    assert network.server.terminated.alert is A.INTERNAL_ERROR
+    assert network.server.of(HandshakeCompleted) == []
+
+
+def test_what_was_left_of_plain_text_is_forgotten() -> None:
+    network = Network(client_configuration(), server_configuration())
+    half = plaintext_record(ContentType.HANDSHAKE, bytes.fromhex("0b 000100 0007 000000 000001 30"))
+    network.fate = lambda index, sender, datagram: [(0.01, half), (0.01, datagram)]
+    network.start()
+    most = 0
+    sides = [network.client.connection, network.server.connection]
+    while not all(side.is_connected for side in sides):
+        network.step(network.now + 1)
+        most = max(most, *(side._channel.reassembler.held_bytes for side in sides))
+    assert most >= 256
+    assert [side._channel.reassembler.held_bytes for side in sides] == [0, 0]
