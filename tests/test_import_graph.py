@@ -226,3 +226,13 @@ def test_rust_forwarder_is_compiled_without_endpoint_types() -> None:
         cwd=root,
     ).stdout
     assert 'feature "endpoint"' in control
+
+
+def test_the_reference_shares_no_code_with_what_it_judges() -> None:
+    reference = sorted((Path(__file__).parent / "reference").rglob("*.py"))
+    assert reference
+    for path in reference:
+        named = {module.partition(".")[0] for module, _ in imports(path)}
+        assert "halfkey" not in named, path
+    judging = Path(__file__).parent / "media" / "test_double.py"
+    assert "halfkey" in {module.partition(".")[0] for module, _ in imports(judging)}
