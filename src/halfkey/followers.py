@@ -13,7 +13,9 @@ from halfkey.event_stream import COMMENT, CONTENT_TYPE, ServerSentEvent
 from halfkey.json_api import fault
 
 MAXIMUM_FOLLOWERS = 64
-QUEUE_LENGTH = 1024
+QUEUE_LENGTH = 4096
+"""Events that may wait for one reader: the rekey of a conference of a thousand makes two thousand
+within a moment."""
 
 KEEP_ALIVE_SECONDS = 10.0
 """Without an event for that long, a comment tells a dead peer from a quiet stream."""
