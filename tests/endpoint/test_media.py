@@ -147,6 +147,51 @@ def test_a_file_that_is_no_media_is_named(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("/etc", "/etc: that is a folder; give a media file"),
+        ("", ".: that is a folder; give"),
+        ("/dev/zero", "/dev/zero: that is no regular file; give"),
+        ("/etc/passwd/film.mp4", "/etc/passwd/film.mp4: Not a directory; give"),
+        ("film\0.mp4", "that is no path; give"),
+    ],
+)
+def test_what_is_wrong_with_a_path_is_said(path: str, complaint: str) -> None:
+    with pytest.raises(ConfigurationError) as failure:
+        FileMedia(Path(path))
+    assert complaint in str(failure.value)
+
+
+def open_files(path: Path) -> int:
+    """How many descriptors of ours are of this file."""
+    return sum(link.resolve() == path for link in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both read", "one read"])
+async def test_a_file_played_again_and_again_is_open_twice_at_most(
+    tmp_path: Path, both: bool
+) -> None:
+    path = tmp_path / "movie.mp4"
+    await write_movie(path, seconds=0.2)
+    media = FileMedia(path, VideoShape(320, 180, frame_rate=25))
+    audio, video = media.tracks
+    reading = asyncio.create_task(_drain(video)) if both else None
+    opened = []
+    for _ in range(100):  # 10 rounds
+        await audio.recv()
+        opened.append(open_files(path))
+    assert 1 <= max(opened) <= 3, "two rounds, and one that is just being closed"
+    if reading is None:  # who begins late joins the round that is being played
+        frame = await video.recv()
+        assert frame.pts > 90_000  # type: ignore[attr-defined]
+    else:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    audio.stop()
+    video.stop()
+
+
 def test_pictures_are_only_ever_scaled_down() -> None:
     shape = VideoShape(320, 180)
     assert fitted(1920, 1080, shape) == (320, 180)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import stat
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ class FileMedia:
     def __init__(self, path: Path, shape: VideoShape | None = None) -> None:
         self._path = path
         kinds, self.duration = probe(path)
-        self._rounds = [MediaPlayer(str(path))]
+        self._rounds: dict[int, MediaPlayer] = {}
         self._started: float | None = None
         shape = shape or VideoShape()
         made: dict[str, Callable[[], MediaStreamTrack]] = {
@@ -155,15 +156,25 @@ class FileMedia:
         }
         self.tracks = tuple(make() for kind, make in made.items() if kind in kinds)
 
-    def source(self, kind: str, number: int) -> MediaStreamTrack:
-        """The track of this kind in round `number` of playing the file."""
-        while number >= len(self._rounds):
-            self._rounds.append(MediaPlayer(str(self._path)))
+    def source(self, kind: str, number: int) -> tuple[int, MediaStreamTrack]:
+        """The track of this kind in round `number` of playing the file, or in the latest round.
+
+        So a track that nobody reads for a while joins the other one, and the file is open at most
+        twice. A round that one track has ended alone is closed and of no use to the other.
+
+        Returns:
+            The number of the round, and the track.
+        """
+        number = max((number, *self._rounds))
+        if number not in self._rounds:
+            self._rounds[number] = MediaPlayer(str(self._path))
+            for old in [old for old in self._rounds if old < number - 1]:
+                _close(self._rounds.pop(old))
         player = self._rounds[number]
         track = player.audio if kind == "audio" else player.video
         if track is None:  # the file was changed while it was played
             raise MediaStreamError
-        return track
+        return number, track
 
     async def due(self, seconds: float) -> None:
         """Waits until `seconds` after the first frame of either track."""
@@ -173,6 +184,12 @@ class FileMedia:
         await asyncio.sleep(max(0.0, self._started + seconds - now))
 
 
+def _close(player: MediaPlayer) -> None:
+    for track in (player.audio, player.video):
+        if track is not None:
+            track.stop()
+
+
 class _FileTrack(MediaStreamTrack):
     """Reads one track of a file, round after round."""
 
@@ -180,17 +197,18 @@ class _FileTrack(MediaStreamTrack):
         super().__init__()
         self._media = media
         self._round = 0
-        self._source = media.source(self.kind, 0)
+        self._source: MediaStreamTrack | None = None  # taken when the track is first read
 
     async def _next(self) -> tuple[AudioFrame | VideoFrame, float]:
         """The next frame and its time in seconds from the very start."""
         if self.readyState != "live":
             raise MediaStreamError
         try:
+            if self._source is None:
+                self._round, self._source = self._media.source(self.kind, 0)
             frame = await self._source.recv()
         except MediaStreamError:
-            self._round += 1
-            self._source = self._media.source(self.kind, self._round)
+            self._round, self._source = self._media.source(self.kind, self._round + 1)
             frame = await self._source.recv()
         if not isinstance(frame, AudioFrame | VideoFrame):
             raise MediaStreamError
@@ -201,7 +219,8 @@ class _FileTrack(MediaStreamTrack):
     def stop(self) -> None:
         """Ends the track and closes the file."""
         super().stop()
-        self._source.stop()
+        if self._source is not None:
+            self._source.stop()
 
 
 class _FileAudio(_FileTrack):
@@ -252,10 +271,15 @@ def fitted(width: int, height: int, shape: VideoShape) -> tuple[int, int]:
 
 
 def probe(path: Path) -> tuple[set[str], float]:
-    """Which kinds of media the file has, and how long it is in seconds."""
+    """Which kinds of media the file has, and how long it is in seconds.
+
+    Raises:
+        ConfigurationError: it is no file that can be read, or nothing in it can be decoded.
+    """
     wanted = "give a media file such as MP4 or WebM"
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: there is no such file; {wanted}")
+    fault = _fault_of(path)
+    if fault:
+        raise ConfigurationError(f"{path}: {fault}; {wanted}")
     kinds: set[str] = set()
     try:
         with av.open(str(path)) as container:
@@ -270,6 +294,19 @@ def probe(path: Path) -> tuple[set[str], float]:
     if not kinds:
         raise ConfigurationError(f"{path}: no audio or video stream that can be decoded; {wanted}")
     return kinds, max(duration, 1 / 50)
+
+
+def _fault_of(path: Path) -> str:
+    """What is wrong with a path that should be a file; empty if nothing is."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "there is no such file"
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        return getattr(error, "strerror", None) or "that is no path"
+    if stat.S_ISDIR(mode):
+        return "that is a folder"
+    return "" if stat.S_ISREG(mode) else "that is no regular file"
 
 
 def frequency_of(frame: AudioFrame) -> float:
