@@ -159,8 +159,15 @@ class OutboundEKT:
             self._events.append(InnerKeysAnnounced(spi, now, (key,)))
             self._events.append(InnerKeysSwitched(spi, now, (key,)))
 
-    def receive_ekt_key(self, key: EKTKey, now: float) -> None:
-        """Takes a new EKTKey: section 4.5 makes every source change its master key as well."""
+    def receive_ekt_key(self, key: EKTKey, now: float, overlap: float = OVERLAP) -> None:
+        """Takes a new EKTKey: section 4.5 makes every source change its master key as well.
+
+        Args:
+            key: it.
+            now: monotonic seconds.
+            overlap: seconds to go on under the old keys; longer than section 4.3.1 says where the
+                others may get the EKTKey much later than we, and nobody is to be shut out.
+        """
         previous = self._set
         sealing = previous is not None and not self._check_limits(previous, now)
         self._set = _ParameterSet(key, now + key.ekt_ttl)
@@ -168,8 +175,9 @@ class OutboundEKT:
         self._events.append(InnerKeysAnnounced(key.ekt_spi, now, keys))
         if not sealing:
             self._switch(now)
-        elif self._switch_at is None and previous is not None:
-            self._switch_at = min(now + OVERLAP, previous.expires_at)
+        elif previous is not None:
+            latest = min(now + overlap, previous.expires_at)
+            self._switch_at = latest if self._switch_at is None else min(self._switch_at, latest)
 
     def ekt_field(
         self, ssrc: int, rollover_counter: int, now: float, *, intra: bool = False

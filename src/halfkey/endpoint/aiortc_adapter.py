@@ -13,6 +13,8 @@ members used, and why:
   line for each bad frame, and without waking the event loop for frames that nobody awaits. It sets
   the private members that aiortc's own `receive` sets.
 - `RTCRtpReceiver._track`, `_set_rtcp_ssrc` are what aiortc's peer connection sets too.
+- `_handle_rtp_packet` is overridden to give up packets that don't come, with the jitter buffer's
+  `_origin` and the NACK generator's `max_seq` and `missing`, which aiortc has no method to reset.
 - `_handle_rtcp_packet` is overridden too, to note what sender reports say of the sender's clock;
   the timestamps of frames count from an origin that only aiortc's `TimestampMapper` knows, which
   the decoder's thread asks for it as well.
@@ -43,7 +45,7 @@ from aiortc.rtcrtpparameters import (
 )
 from aiortc.rtcrtpreceiver import RTCRtpReceiver, TimestampMapper
 from aiortc.rtcrtpsender import RTCRtpSender
-from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 from av.frame import Frame
 
 from halfkey.errors import UsageError
@@ -54,6 +56,10 @@ FRAMES_WAITING = 64
 
 KEYFRAME_REQUEST_INTERVAL = 0.2
 """Seconds between two requests for a key frame of one stream, at least."""
+
+MISSING_PATIENCE = 1.0
+"""Seconds to wait for a packet that was asked for again. aiortc would wait until 512 more have
+come, which takes half a minute where a picture is a packet."""
 
 # abs-send-time is left out although it is offered: it feeds aiortc's bandwidth estimator, whose
 # REMB messages end at the Media Distributor, and it costs time for every packet.
@@ -250,6 +256,7 @@ class Receiver(RTCRtpReceiver):
         self.remote_track = RemoteTrack(kind, asyncio.get_running_loop())
         self._track = self.remote_track  # type: ignore[assignment]
         self._asked_at = float("-inf")
+        self._missing: tuple[int, float] | None = None  # a packet, and since when
         self._set_rtcp_ssrc(feedback_ssrc)
 
     async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
@@ -269,6 +276,19 @@ class Receiver(RTCRtpReceiver):
         self._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(self._run_rtcp())
         self._RTCRtpReceiver__started = True
 
+    def resume(self, ssrc: int) -> None:
+        """Begins anew with the next packet: those that are missing will never come."""
+        buffer = self._RTCRtpReceiver__jitter_buffer  # type: ignore[attr-defined]
+        if buffer._origin is not None:
+            buffer.remove(buffer.capacity)
+            buffer._origin = None
+        nack = self._RTCRtpReceiver__nack_generator  # type: ignore[attr-defined]
+        if nack is not None:
+            nack.missing.clear()
+            nack.max_seq = None
+            self.request_keyframe(ssrc)
+        self._missing = None
+
     def request_keyframe(self, ssrc: int) -> None:
         """Asks the sender of a video stream for a key frame."""
         run_now(self._send_rtcp_pli(ssrc))
@@ -277,6 +297,17 @@ class Receiver(RTCRtpReceiver):
         """Stops decoding; the track ends."""
         await super().stop()
         self.remote_track.end()
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        await super()._handle_rtp_packet(packet, arrival_time_ms)
+        nack = self._RTCRtpReceiver__nack_generator  # type: ignore[attr-defined]
+        now = time.monotonic()
+        if nack is None or not nack.missing:
+            self._missing = None
+        elif self._missing is None or self._missing[0] not in nack.missing:
+            self._missing = next(iter(nack.missing)), now
+        elif now - self._missing[1] >= MISSING_PATIENCE:
+            self.resume(packet.ssrc)
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
         mapper = self._RTCRtpReceiver__timestamp_mapper  # type: ignore[attr-defined]

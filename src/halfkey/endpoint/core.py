@@ -34,6 +34,7 @@ from halfkey.dtls import (
 from halfkey.ekt.inbound import InboundEKT, ParameterSetAdded
 from halfkey.ekt.messages import EKTKey
 from halfkey.ekt.outbound import (
+    OVERLAP,
     EKTKeyUsedUp,
     InnerKey,
     InnerKeysAnnounced,
@@ -45,6 +46,10 @@ from halfkey.endpoint.payload import begins_intra_picture
 from halfkey.endpoint.statistics import Position, Statistics, newer
 from halfkey.errors import PacketRejected, UsageError
 from halfkey.profiles import SRTPProtectionProfile
+
+REASSOCIATION_OVERLAP = 2.0
+"""Seconds for which we seal under the old keys once a second handshake has brought an EKTKey: the
+others shake hands within about a second, and each key is announced once a second."""
 
 SEALED_CACHE = 256
 """Packets per SSRC that are kept sealed, for retransmission: twice what aiortc keeps unsealed."""
@@ -461,7 +466,8 @@ class Association:
             self._statistics.rekeyed(now)
         self._tell({"kind": "kek", "hex": key.ekt_key_value.hex(), "spi": key.ekt_spi})
         self._events.append(EKTKeyInstalled(key.ekt_spi, now))
-        self._outbound.receive_ekt_key(key, now)
+        overlap = REASSOCIATION_OVERLAP if self._awaits_ekt_key else OVERLAP
+        self._outbound.receive_ekt_key(key, now, overlap)
         self._take_outbound_events()
 
     def _take_inbound_events(self) -> None:

@@ -80,11 +80,14 @@ class ReceivedStream:
     last_opened_at: float | None = None
     newest_opened: Position | None = None
     _window_end: float = float("-inf")
+    _is_interrupted: bool = False
+    _has_resumed: bool = False
     _unknown_spi: tuple[float, float] | None = None  # refusals in a row: the first, the latest
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT), repr=False)
 
     def failed(self, now: float, *, for_want_of_a_key: bool) -> None:
         """Counts a packet that was refused end to end."""
+        self._is_interrupted = True
         if for_want_of_a_key and not self.packets:
             self.before_key += 1
         elif now < self._window_end:
@@ -92,6 +95,11 @@ class ReceivedStream:
         else:
             self.e2e_failures += 1
             self._recent.append(now)
+
+    @property
+    def has_resumed(self) -> bool:
+        """Whether the packet opened last came after others that were refused end to end."""
+        return self._has_resumed
 
     def missed_ekt_key(self, now: float) -> bool:
         """Notes a packet under an unknown EKTKey.
@@ -112,6 +120,7 @@ class ReceivedStream:
         self.bytes += size
         self.last_opened_at = now
         self._unknown_spi = None
+        self._has_resumed, self._is_interrupted = self._is_interrupted, False
 
     def rekeyed(self, now: float) -> None:
         """Opens the window of a rekey, a little into the past as well."""

@@ -245,6 +245,8 @@ class Transport:
         try:
             # Header extensions are hints of the hop (RFC 8723 section 5.3): none is needed here.
             packet = RtpPacket.parse(opened.packet)
+            if not fresh and self._statistics.stream(opened.ssrc).has_resumed:
+                receiver.resume(opened.ssrc)  # what was refused won't come again
             run_now(receiver._handle_rtp_packet(packet, arrival_time_ms=round(now * 1000)))
             if fresh and receiver.remote_track.kind == "video":
                 # We may have come in the middle of things: without this the picture would have
