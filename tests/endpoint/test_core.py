@@ -14,14 +14,15 @@ from halfkey._media import SrtpReceiver, SrtpSender
 from halfkey.dtls import Certificate, Configuration, Connection, HandshakeCompleted, Role
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.endpoint.core import (
+    REASSOCIATION_OVERLAP,
     Association,
+    AssociationRenewed,
     AssociationTerminated,
     Connected,
     CoreEvent,
     EKTKeyInstalled,
     EKTKeyMissed,
     KeysSwitched,
-    AssociationRenewed,
     RenewalFailed,
     SendingStopped,
 )
@@ -343,7 +344,9 @@ def test_another_handshake_changes_the_hop_and_loses_nothing_end_to_end() -> Non
         one.send(second)
         assert kinds(one.events()) == [EKTKeyInstalled, AssociationRenewed]
         assert not one.association.is_reassociating
-    assert talk(1.0) == 50
+    assert talk(REASSOCIATION_OVERLAP - 0.2) == 90
+    assert bob.statistics.streams[AUDIO].ekt_spi == 5  # whoever is slower is not shut out
+    assert talk(0.4) == 20
     assert bob.statistics.streams[AUDIO].ekt_spi == 6
     assert bob.statistics.rejections == {}
     assert kinds(alice.events()) == [KeysSwitched]
