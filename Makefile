@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench check fmt clean help
+.PHONY: demo test bench bench-eviction check fmt clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -18,6 +18,9 @@ test: .venv/ready ## every test, Python and Rust
 
 bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks/results.md
 	$(BIN)/python -m benchmarks.run
+
+bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 participants (3 min)
+	$(BIN)/python -m benchmarks.eviction
 
 check: .venv/ready ## format, lint, types and stubs of both languages
 	cargo fmt --check
@@ -39,4 +42,4 @@ clean: ## takes away everything that was built or installed here
 	rm -f src/halfkey/_media*.so
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24

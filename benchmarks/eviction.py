@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import secrets
 import statistics
@@ -24,8 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.conference import Member, Servers, until
+from benchmarks.report import Row, machine, table
 
-Row = dict[str, object]
+RESULTS = Path(__file__).parent / "eviction.md"
 
 _JOINS_AT_ONCE = 8
 _LISTEN_ON = 0.5
@@ -60,7 +60,7 @@ class Setting:
 
 SMALL = Setting(participants=3, evictions=50, senders=2, rate=50)
 MIDDLE = Setting(participants=50, evictions=20, senders=49, rate=20)
-LARGE = Setting(participants=500, evictions=5, senders=50, rate=20)
+LARGE = Setting(participants=500, evictions=20, senders=50, rate=20)
 QUICK = (
     Setting(participants=3, evictions=12, senders=2, rate=50),
     Setting(participants=50, evictions=4, senders=49, rate=20),
@@ -236,7 +236,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 _STEPS = {
     "first_key": "first Endpoint has the new EKTKey",
-    "answered": "Key Distributor has answered",
+    "answered": "operator has the Key Distributor's answer",
     "last_key": "last Endpoint has it",
     "first_switch": "first sender under a new key",
     "last_switch": "last sender under a new key",
@@ -244,41 +244,65 @@ _STEPS = {
 }
 
 
-def row(measured: Measured) -> Row:
-    """A row of the table: p50 and p99 of each step, in ms."""
-    figures = [asdict(eviction) for eviction in measured.evictions]
-    steps = {
-        told: f"{percentile(times, 50):.0f} / {percentile(times, 99):.0f}"
-        for name, told in _STEPS.items()
-        if (times := [1000 * one[name] for one in figures])
-    }
-    return {
-        "participants": measured.setting.participants,
-        "evictions": len(figures),
-        "senders": measured.setting.senders,
-        **steps,
-    }
+def steps(measured: Sequence[Measured]) -> list[Row]:
+    """The table of steps: a row for each, a column for each setting; p50 / p99 in ms."""
+    rows: list[Row] = []
+    for name, told in _STEPS.items():
+        row: Row = {"ms from the decision until": told}
+        for one in measured:
+            times = [1000 * asdict(eviction)[name] for eviction in one.evictions]
+            row[_title(one)] = f"{percentile(times, 50):.0f} / {percentile(times, 99):.0f}"
+        rows.append(row)
+    return rows
 
 
-def costs(measured: Measured) -> Row:
-    """A row of the table of costs."""
+def costs(measured: Sequence[Measured]) -> list[Row]:
+    """The table of what a setting costs, likewise."""
+    titles = [_title(one) for one in measured]
+    return [
+        {"cost": cost, **dict(zip(titles, figures, strict=True))}
+        for cost, figures in zip(
+            _COSTS, zip(*(_figures(one) for one in measured), strict=True), strict=True
+        )
+    ]
+
+
+_COSTS = (
+    "senders that the evicted one heard",
+    "s until all who stay had joined, 8 at once",
+    "ms of CPU for a join: Key Distributor",
+    "ms of CPU for a join: Media Distributor",
+    "ms of CPU for a join: Focus",
+    "MB resident, Key Distributor: empty, full",
+    "MB resident, Media Distributor: empty, full",
+    "ms of CPU until the last switch: Key Distributor",
+    "ms of CPU until the last switch: Media Distributor, media included",
+    "ms of CPU until the last switch: all Endpoints, media included",
+)
+
+
+def _figures(measured: Measured) -> tuple[object, ...]:
     joined = measured.setting.participants - 1
-    roles = ("key_distributor", "media_distributor", "endpoints")
-    spent = {
-        role: statistics.median(asdict(one)[role] for one in measured.evictions) for role in roles
-    }
-    empty, full = measured.memory["kd"]
-    return {
-        "participants": measured.setting.participants,
-        "joined in, s": f"{measured.join_seconds:.1f}",
-        "CPU of a join, ms: KD": 1000 * measured.join_cpu["kd"] / joined,
-        "MD": 1000 * measured.join_cpu["md"] / joined,
-        "Focus": 1000 * measured.join_cpu["focus"] / joined,
-        "KD memory, MB": f"{empty:.0f} to {full:.0f}",
-        "CPU of an eviction, ms: KD ": 1000 * spent["key_distributor"],
-        "MD ": 1000 * spent["media_distributor"],
-        "Endpoints ": 1000 * spent["endpoints"],
-    }
+    spent = [
+        statistics.fmean(asdict(one)[role] for one in measured.evictions)
+        for role in ("key_distributor", "media_distributor", "endpoints")
+    ]
+    memory = (f"{measured.memory[role][0]:.0f}, {measured.memory[role][1]:.0f}" for role in _HOLD)
+    return (
+        measured.setting.senders,
+        measured.join_seconds,
+        *(1000 * measured.join_cpu[role] / joined for role in ("kd", "md", "focus")),
+        *memory,
+        *(1000 * seconds for seconds in spent),
+    )
+
+
+_HOLD = ("kd", "md")
+
+
+def _title(measured: Measured) -> str:
+    setting = measured.setting
+    return f"{setting.participants} participants, {setting.evictions} evictions"
 
 
 def run(settings: Sequence[Setting]) -> list[Measured]:
@@ -287,17 +311,28 @@ def run(settings: Sequence[Setting]) -> list[Measured]:
 
 
 def main() -> None:
-    """Measures a setting of one's own, and prints everything."""
-    parser = argparse.ArgumentParser(description="measure evictions in one conference")
-    parser.add_argument("--participants", type=int, default=3)
-    parser.add_argument("--evictions", type=int, default=10)
-    parser.add_argument("--senders", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=50)
-    measured = asyncio.run(measure(Setting(**vars(parser.parse_args()))))
-    for eviction in measured.evictions:
-        rounded = {name: round(value, 4) for name, value in asdict(eviction).items()}
-        print(json.dumps(rounded))
-    print(json.dumps(row(measured)), json.dumps(costs(measured)), sep="\n")
+    """Measures the three sizes and writes them down, or prints one of one's own."""
+    parser = argparse.ArgumentParser(description="measure evictions")
+    for name, kind in (
+        ("participants", int),
+        ("evictions", int),
+        ("senders", int),
+        ("rate", float),
+    ):
+        parser.add_argument(f"--{name}", type=kind, help="of one conference; give all four")
+    own = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    where = machine()  # before our own work is in the load
+    measured = run([Setting(**own)] if own else [SMALL, MIDDLE, LARGE])
+    told = ["\n".join(table(rows)) for rows in (steps(measured), costs(measured))]
+    if own:
+        print(*told, sep="\n\n")
+        return
+    head = (
+        f"# Eviction\n\nMade by `make bench-eviction` on {where}. [README.md](README.md#eviction)"
+    )
+    text = f"{head} says\nwhat is measured. Figures are p50 / p99.\n\n" + "\n\n".join(told) + "\n"
+    RESULTS.write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,16 @@ calls, measured in the same run, and what counts is the ratio.
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import platform
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks import dtls, media
+from benchmarks import dtls, eviction, media
+from benchmarks.report import Row, machine, table
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.md"
-
-Row = dict[str, Any]
 
 READING = """\
 Ours and what it is compared with take turns in one run, and the figures are medians: what else
@@ -45,12 +39,19 @@ side's code. `ratio` is our rate over that of pyOpenSSL, whose handshake is all 
 better; ours is Python around the primitives of `cryptography`."""
 
 
+EVICTION = """\
+Milliseconds, p50 / p99, from the decision to take somebody out; 250 of them are by rule. Of so few
+evictions p99 is the longest. `make bench-eviction` makes more of them, also with 500 participants:
+[eviction.md](eviction.md)."""
+
+
 def main() -> None:
     where = machine()  # before our own work is in the load
     sections = [
         ("Packets, from Rust", RUST, rust()),
         ("Packets, from Python", PYTHON, media.measure()),
         ("DTLS 1.2", DTLS, dtls.measure()),
+        ("Eviction", EVICTION, eviction.steps(eviction.run(eviction.QUICK))),
     ]
     lines = ["# How fast it is", "", f"Made by `make bench` on {where}.", "", READING, ""]
     for title, note, rows in sections:
@@ -66,43 +67,6 @@ def rust() -> list[Row]:
     command = ["cargo", "run", "--quiet", "--release", "-p", "halfkey-media", "--example", "bench"]
     output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent)
     return [json.loads(line) for line in output.stdout.splitlines() if line.startswith("{")]
-
-
-def machine() -> str:
-    """Names the machine: processor, cores, system, versions, date."""
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    today = datetime.datetime.now(tz=datetime.UTC).date()
-    return (
-        f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        f"{rustc()}, on {today}; load average before: {os.getloadavg()[0]:.1f}"
-    )
-
-
-def rustc() -> str:
-    """The compiler's name and version."""
-    output = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True)
-    return " ".join(output.stdout.split()[:2])
-
-
-def table(rows: Sequence[Row]) -> list[str]:
-    """A Markdown table with every key of the rows as a column, in order of appearance."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    for row in rows:
-        lines.append("| " + " | ".join(cell(row.get(column, "")) for column in columns) + " |")
-    return lines
-
-
-def cell(value: object) -> str:
-    """Three significant digits for a number; text as it is."""
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":
