@@ -134,7 +134,6 @@ class TunnelProtocol(Connection):
     def data_received(self, data: bytes) -> None:
         """Hands on what came."""
         super().data_received(data)
-        super().data_received(data)
         if self._tunnel_id is not None:
             self._driver.core.receive_data(self._tunnel_id, data, self._driver.now)
             self._driver.settle()
