@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +107,7 @@ async def test_the_duration_ends_it(stage: Stage) -> None:
     assert stage.kd.participants == set()
 
 
-@pytest.mark.parametrize("name", ["../../escape", "", ".hidden", "a/b"])
+@pytest.mark.parametrize("name", ["../../escape", ".hidden", "a/b"])
 async def test_a_name_is_never_a_path(stage: Stage, tmp_path: Path, name: str) -> None:
     alice = Running(stage, 0, pictures=tmp_path / "pictures")
     bob = Running(stage, 1, name=name)
@@ -129,5 +130,50 @@ async def test_what_is_wrong_is_named_before_anything_is_asked(
     with pytest.raises(ConfigurationError, match=r"file/pictures: the folder can't be made"):
         await run(replace(options, pictures=blocked / "pictures"), lambda _: None)
     with pytest.raises(JoinFailedError):
-        await run(replace(options, conference="no such name!"), lambda _: None)
+        await run(replace(options, focus_url="https://127.0.0.1:1"), lambda _: None)
     assert stage.kd.participants == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"duration": float("nan")}, "--duration nan: give seconds above 0"),
+        ({"duration": float("inf")}, "--duration inf: give seconds above 0"),
+        ({"duration": -1.0}, "--duration -1: give seconds above 0"),
+        ({"duration": 0.0}, "--duration 0: give seconds above 0"),
+        ({"index": -5}, "--index -5: give 0 or more"),
+        ({"name": ""}, "--name '': give 1 to 64 printable"),
+        ({"name": "  "}, "--name '  ': give 1 to 64 printable"),
+        ({"name": "two\nlines"}, "--name 'two.nlines': give 1 to 64"),
+        ({"conference": "a/b c"}, "--conference 'a/b c': give 1 to 64 letters"),
+        ({"conference": ".."}, "--conference '..': give 1 to 64 letters"),
+    ],
+)
+async def test_an_option_that_can_not_be_is_named_before_anybody_is_asked(
+    changes: dict[str, Any], complaint: str, tmp_path: Path, credentials: Path
+) -> None:
+    nobody = "https://127.0.0.1:1"
+    options = ProcessOptions(nobody, credentials / "focus.crt", "plenary", "Alice")
+    pictures = tmp_path / "pictures"
+    with pytest.raises(ConfigurationError) as failure:
+        await run(replace(options, pictures=pictures, **changes), lambda _: None)
+    assert re.match(complaint, str(failure.value))
+    assert "\n" not in str(failure.value)
+
+
+async def test_being_stopped_loses_nothing(stage: Stage, tmp_path: Path) -> None:
+    alice, bob = Running(stage, 0, pictures=tmp_path), Running(stage, 1)
+    await until(lambda: alice.received("P1", "video") > 5)
+    await asyncio.wait_for(alice.process.stop(), 20)
+    assert len(alice.of("final")) == 1
+    assert [path.name for path in saved_pictures(tmp_path)] == ["P1.png"]
+    await alice.task
+    await bob.stop()
+
+
+async def test_being_stopped_before_the_stay_keeps_nobody_waiting(stage: Stage) -> None:
+    alice = Running(stage, 0, focus_url="https://192.0.2.1:1")
+    await asyncio.wait_for(alice.process.stop(), 20)
+    alice.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await alice.task

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from typing import Any
 
 from av import VideoFrame
 
+from halfkey.conference_name import is_conference_name
 from halfkey.endpoint.client import FocusError
 from halfkey.endpoint.core import Disclose, EKTKeyInstalled, KeysSwitched, SendingStopped
 from halfkey.endpoint.endpoint import Endpoint, EndpointOptions
@@ -48,6 +50,7 @@ from halfkey.endpoint.media import (
 )
 from halfkey.errors import ConfigurationError
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
+from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH, is_display_name
 
 PROGRESS_INTERVAL = 0.5
 
@@ -91,6 +94,29 @@ class ProcessOptions:
     pictures: Path | None = None
     disclose: Disclose | None = field(default=None, repr=False)
 
+    def check(self) -> None:
+        """Checks what can be known to be wrong without asking anybody.
+
+        Raises:
+            ConfigurationError: an option can't be used.
+        """
+        if not is_conference_name(self.conference):
+            raise ConfigurationError(
+                f"--conference {self.conference!r}: give 1 to 64 letters, digits, dots, dashes and "
+                "underscores, not dots alone"
+            )
+        if not self.name.strip() or not is_display_name(self.name):
+            raise ConfigurationError(
+                f"--name {self.name!r}: give 1 to {MAXIMUM_NAME_LENGTH} printable characters"
+            )
+        if self.index < 0:
+            raise ConfigurationError(f"--index {self.index}: give 0 or more")
+        if self.duration is not None and not 0 < self.duration < math.inf:
+            raise ConfigurationError(
+                f"--duration {self.duration:g}: give seconds above 0, or leave it out to stay "
+                "until told"
+            )
+
 
 class EndpointProcess:
     """Joins, reports, and leaves or stops on command.
@@ -107,6 +133,17 @@ class EndpointProcess:
         self._pictured: dict[int, TrackAdded] = {}
         self._leave = asyncio.Event()
         self._stop = asyncio.Event()
+        self._joined = False
+        self._over = asyncio.Event()
+
+    async def stop(self) -> None:
+        """Ends the stay as the command ``stop`` does, and returns when it is over.
+
+        Before there is a stay there is nothing to save: then it returns at once.
+        """
+        self._stop.set()
+        if self._joined:
+            await self._over.wait()
 
     async def command(self, message: Mapping[str, Any]) -> None:
         """Takes a command; an unknown one is passed over."""
@@ -126,6 +163,7 @@ class EndpointProcess:
             JoinFailedError: the conference could not be joined.
         """
         options = self._options
+        options.check()
         _make_folder(options.pictures)
         media = None if options.media is None else FileMedia(options.media, options.shape)
         self._endpoint = endpoint = Endpoint(
@@ -145,6 +183,7 @@ class EndpointProcess:
         helpers = [asyncio.create_task(self._follow(endpoint))]
         try:
             await endpoint.join()
+            self._joined = True
             helpers.append(asyncio.create_task(self._progress(endpoint)))
             await self._stay(endpoint)
             self._save_pictures()
@@ -154,6 +193,7 @@ class EndpointProcess:
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            self._over.set()
 
     def _test_tracks(self) -> tuple[ToneTrack, PictureTrack]:
         options = self._options

@@ -212,13 +212,18 @@ def _usable_bundle(description: SessionDescription, media: Sequence[Media]) -> t
     return (tagged, *bundle)
 
 
+def is_display_name(name: str) -> bool:
+    """Whether it is short enough, and holds nothing that a terminal or a page could trip over."""
+    printable = all(c.isprintable() or c in _JOINERS for c in name)
+    return printable and len(name) <= MAXIMUM_NAME_LENGTH
+
+
 def _display_name(description: SessionDescription) -> str:
     """The session's ``i=`` line; what a terminal or a page could trip over is refused."""
     line = description.session.first("i")
     if line is None:
         return ""
-    printable = all(c.isprintable() or c in _JOINERS for c in line.value)
-    if len(line.value) > MAXIMUM_NAME_LENGTH or not printable:
+    if not is_display_name(line.value):
         raise line.fault(f"i= isn't a name of at most {MAXIMUM_NAME_LENGTH} printable characters")
     return line.value
 
