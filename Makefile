@@ -26,6 +26,7 @@ check: .venv/ready ## format, lint, types and stubs of both languages
 	cargo fmt --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo check --quiet -p halfkey-media --no-default-features
+	cargo check --quiet -p halfkey-switch
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
