@@ -8,11 +8,10 @@ import json
 import shutil
 import signal
 import sys
-import tempfile
-from pathlib import Path
 
 from halfkey.cli.demo.children import ChildFailed, Children
 from halfkey.cli.demo.conference import Conference
+from halfkey.cli.demo.credentials import credentials_folder
 from halfkey.cli.demo.memory import MemoryUnreadableError
 from halfkey.cli.demo.options import PICTURE, REPORT, DemoOptions
 from halfkey.cli.demo.report import Facts, claims, document
@@ -45,9 +44,9 @@ async def _run(options: DemoOptions) -> int:
     try:
         with (
             LiveView(options.names, quiet=options.json) as view,
-            tempfile.TemporaryDirectory(prefix="halfkey-") as credentials,
+            credentials_folder() as credentials,
         ):
-            conference = Conference(options, view, children, Path(credentials))
+            conference = Conference(options, view, children, credentials)
             facts = await _first(conference, children, interrupted)
     except (ChildFailed, MemoryUnreadableError) as error:
         sys.stderr.write(f"halfkey demo: {error}\n")
