@@ -216,6 +216,9 @@ def focus(
         Path, typer.Option(help="PEM bundle: the Media Distributor that is believed.")
     ],
     listen: Annotated[str, typer.Option(help="HOST:PORT for Endpoints.")] = "127.0.0.1:7000",
+    state: Annotated[
+        Path | None, typer.Option(help="Folder for who is in; else a restart makes them rejoin.")
+    ] = None,
     metrics_listen: MetricsListen = None,
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
@@ -244,6 +247,7 @@ def focus(
             client_key=key,
             key_distributor_trust=trust_key_distributors,
             media_distributor_trust=trust_media_distributors,
+            state=state,
         )
         options.check()
         check_files(certificate, key, trust_key_distributors, trust_media_distributors)

@@ -133,17 +133,28 @@ class Conferences:
     Args:
         limits: what to bear.
         random: gives as many random bytes as it is asked for.
+        changed: told of each participant that is another than before, to remember it.
     """
 
     def __init__(
-        self, limits: Limits | None = None, random: Callable[[int], bytes] = os.urandom
+        self,
+        limits: Limits | None = None,
+        random: Callable[[int], bytes] = os.urandom,
+        changed: Callable[[Participant], None] = lambda _: None,
     ) -> None:
+        self._changed = changed
         self.limits = limits or Limits()
         self._random = random
         self._conferences: dict[str, dict[str, Participant]] = {}
         self._by_token: dict[bytes, Participant] = {}
         self._statements: dict[str, str] = {}
         self._events: deque[ConferenceEvent] = deque()
+
+    def restore(self, participant: Participant) -> None:
+        """Puts a participant back that was there before a restart; nobody is told."""
+        self._conferences.setdefault(participant.conference, {})[participant.id] = participant
+        if participant.state is ParticipantState.PRESENT:
+            self._by_token[participant.token_digest] = participant
 
     def next_event(self) -> ConferenceEvent | None:
         """The next thing to tell, or None."""
@@ -174,6 +185,7 @@ class Conferences:
         identifier = self._random(_IDENTIFIER_LENGTH).hex()
         participant = Participant(conference, identifier, offer, session_id)
         self._conferences.setdefault(conference, {})[identifier] = participant
+        self._changed(participant)
         return participant
 
     def complete(self, participant: Participant, answer: Answer) -> str:
@@ -187,6 +199,7 @@ class Conferences:
         participant.token_digest = _digest(token)
         self._by_token[participant.token_digest] = participant
         self._answered(participant, participant.offer, answer)
+        self._changed(participant)
         self._tell(participant.conference, "joined", participant.roster_entry)
         return token
 
@@ -201,6 +214,7 @@ class Conferences:
         was_present = participant.state is ParticipantState.PRESENT
         self._advance(participant, ParticipantState.LEAVING)
         self._by_token.pop(participant.token_digest, None)
+        self._changed(participant)
         if was_present:
             self._tell(participant.conference, "left", {"id": participant.id})
         return True
@@ -208,6 +222,7 @@ class Conferences:
     def finish_removal(self, participant: Participant) -> None:
         """Frees the participant's place, and the conference if it was the last."""
         self._advance(participant, ParticipantState.GONE)
+        self._changed(participant)
         participants = self._conferences[participant.conference]
         del participants[participant.id]
         if not participants:
@@ -265,6 +280,7 @@ class Conferences:
             participant.answer_version += 1
             self._answered(participant, offer, answer)
         participant.offer = offer
+        self._changed(participant)
         if renamed:
             entry = {"id": participant.id, "name": offer.name}
             self._tell(participant.conference, "renamed", entry)

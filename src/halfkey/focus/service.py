@@ -23,6 +23,7 @@ from halfkey.focus.problems import unavailable
 from halfkey.focus.reachability import Reachability
 from halfkey.focus.removal import Removals
 from halfkey.focus.signalling import Signalling
+from halfkey.focus.state import State
 from halfkey.operations.role import Operated, Running
 from halfkey.serving import Ready, serving
 from halfkey.tls import client_context, server_context
@@ -46,6 +47,7 @@ class FocusOptions:
         client_key: PEM, its private key.
         key_distributor_trust: PEM bundle, the Key Distributors that are believed.
         media_distributor_trust: PEM bundle, the Media Distributors that are believed.
+        state: a folder for what survives a restart; None to forget who is in.
         limits: what to bear.
     """
 
@@ -59,10 +61,13 @@ class FocusOptions:
     client_key: Path
     key_distributor_trust: Path
     media_distributor_trust: Path
+    state: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
     def check(self) -> None:
         """Raises `ConfigurationError`, in one line, for what can't be followed."""
+        if self.state is not None and not self.state.is_dir():
+            raise ConfigurationError(f"{self.state}: no such folder; make it for the state")
         _checked("Key Distributor", self.key_distributor_url)
         _checked("Media Distributor", self.media_distributor_url)
 
@@ -98,7 +103,9 @@ async def run(options: FocusOptions, on_ready: Ready, operated: Operated | None 
             )
         )
         distributors = key_distributor, media_distributor
-        await _serve(options, own, distributors, on_ready, operated)
+        state = State(options.state)
+        stack.callback(state.close)
+        await _serve(options, own, distributors, state, on_ready, operated)
 
 
 def _checked(name: str, url: str) -> None:
@@ -116,11 +123,12 @@ async def _serve(
     options: FocusOptions,
     tls: ssl.SSLContext,
     distributors: tuple[KeyDistributorClient, MediaDistributorClient],
+    state: State,
     on_ready: Ready,
     operated: Operated | None,
 ) -> None:
     key_distributor, media_distributor = distributors
-    conferences = Conferences(options.limits)
+    conferences = Conferences(options.limits, changed=state.save)
     broadcast = Broadcast(conferences)
     removals = Removals(conferences, broadcast, distributors)
     joining = Joining(conferences, broadcast, key_distributor, media_distributor, removals)
@@ -131,6 +139,10 @@ async def _serve(
     reachability = Reachability({"kd": key_distributor, "md": media_distributor})
     if operated is not None:
         _show(operated, conferences, broadcast, reachability, application)
+    for participant in state.participants():
+        conferences.restore(participant)
+        if participant.answer is None:
+            removals.schedule(participant)
     async with serving(
         application,
         "listening address",
