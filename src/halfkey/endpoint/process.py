@@ -9,6 +9,8 @@ It says what happens in objects fit for JSON, each with an ``event``:
 - ``progress``, twice a second: the counters; ``mark`` on command and ``final`` at the end: the
   counters, and how far each source was understood
 - ``left`` {at}
+- ``reassociating`` and ``rejoining`` {reason, at}: a restart took our keys, or our place;
+  ``reassociated`` {at, ms} and ``rejoined`` {at, ms, ssrcs}: we have them back
 
 and takes the commands ``leave``, ``mark`` and ``stop``. Every ``at`` is in seconds of the system's
 monotonic clock.
@@ -36,6 +38,10 @@ from halfkey.endpoint.events import (
     Event,
     Joined,
     Left,
+    Reassociated,
+    Reassociating,
+    Rejoined,
+    Rejoining,
     RemoteStatistics,
     Terminated,
     TrackAdded,
@@ -246,6 +252,8 @@ class EndpointProcess:
             self._report({"event": "track", **what})
         elif isinstance(event, Left):
             self._report({"event": "left", "at": event.at})
+        elif isinstance(event, Reassociating | Reassociated | Rejoining | Rejoined):
+            self._report(_recovery(event))
         elif isinstance(event, Terminated):
             self._report({"event": "terminated", "reason": event.reason, "at": event.at})
 
@@ -266,6 +274,15 @@ class EndpointProcess:
                 plain = _PLAIN_NAME.fullmatch(added.name) is not None
                 name = added.name if plain else f"{added.ssrc:08x}"
                 image_of(frame).save(folder / f"{name}.png")
+
+
+def _recovery(event: Reassociating | Reassociated | Rejoining | Rejoined) -> dict[str, Any]:
+    """What to report of recovery from a restart."""
+    name = type(event).__name__.lower()
+    if isinstance(event, Reassociating | Rejoining):
+        return {"event": name, "reason": event.reason, "at": event.at}
+    told = {"event": name, "at": event.at, "ms": round(event.seconds * 1000, 1)}
+    return told if isinstance(event, Reassociated) else {**told, "ssrcs": list(event.ssrcs)}
 
 
 async def run(options: ProcessOptions, report: Report) -> None:
