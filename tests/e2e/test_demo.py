@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.endpoint.files import write_movie
+
 MARK = "HALFKEY_DEMO_TEST"
 DURATION = 8
 PATIENCE = 120.0
@@ -106,6 +108,31 @@ def test_the_document(finished: tuple[Path, dict[str, Any]]) -> None:
     assert document["key_distributor"]["ekt_keys_issued"] >= 5
 
 
+def test_five_participants(tmp_path: Path) -> None:
+    document = short_run(tmp_path, "--participants", "5")
+    received = [p["received"] for p in document["participants"]]
+    assert [len(senders) for senders in received] == [4] * 5
+
+
+async def test_a_movie_under_the_other_profile(tmp_path: Path) -> None:
+    await write_movie(tmp_path / "movie.mp4", seconds=2.0)
+    document = short_run(tmp_path, "--media", str(tmp_path / "movie.mp4"), "--profile", "256")
+    (alice, _, _) = document["participants"]
+    assert alice["received"]["Bob"]["audio_frames"] > 0
+    with Image.open(tmp_path / "pictures" / "Alice" / "Bob.png") as picture:
+        assert picture.size == (240, 180)  # 640 by 480 as the file has it, scaled down
+
+
+def short_run(out: Path, *arguments: str) -> dict[str, Any]:
+    """The document of a demo that ran to its end and found every claim to hold."""
+    demo = Demo(out, "--duration", "6", "--json", *arguments)
+    status, stdout, stderr = demo.end()
+    assert status == 0, stdout + stderr
+    document: dict[str, Any] = json.loads(stdout)
+    assert document["ok"] is True
+    return document
+
+
 def test_everybody_who_stays_receives_everybody(finished: tuple[Path, dict[str, Any]]) -> None:
     _, document = finished
     received = {p["name"]: p["received"] for p in document["participants"]}
@@ -130,6 +157,7 @@ def test_the_leaver_was_shut_out_by_the_rekey(finished: tuple[Path, dict[str, An
     rekey = finished[1]["rekey"]
     assert rekey["reason"] == "left"
     assert rekey["ms"] >= 250  # RFC 8870 section 4.3.1
+    assert rekey["last_opened_ms"] > 0  # until the others had changed keys, it could
     assert rekey["packets_to_leaver_after"] > 100  # the control: there was something to open
     assert rekey["packets_opened_by_leaver_after"] == 0
     assert rekey["frames_decoded_by_leaver_after"] == 0
