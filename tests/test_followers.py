@@ -96,10 +96,21 @@ async def test_a_full_queue_cuts_off_once_and_takes_no_more() -> None:
     follower.put(b"1")
     follower.put(b"2")
     assert cuts == []
-    assert await follower.get() == b"1"
+    assert await follower.get() == b"12"
     follower.put(b"3")
     assert cuts == []
     for _ in range(3):
         follower.put(b"too many")
     assert cuts == ["cut"]
     assert await follower.get() is None
+
+
+async def test_what_waits_goes_out_together_up_to_a_size() -> None:
+    follower = Follower(100, lambda: None)
+    events = [bytes([number]) * 20_000 for number in range(10)]
+    for event in events:
+        follower.put(event)
+    first, second, third = [await follower.get() for _ in range(3)]
+    assert first == b"".join(events[:4])
+    assert second == b"".join(events[4:8])
+    assert third == b"".join(events[8:])

@@ -17,6 +17,9 @@ QUEUE_LENGTH = 4096
 """Events that may wait for one reader: the rekey of a conference of a thousand makes two thousand
 within a moment."""
 
+_BATCH = 64 * 1024
+"""Bytes from which on no further event is put to others to be written with them."""
+
 KEEP_ALIVE_SECONDS = 10.0
 """Without an event for that long, a comment tells a dead peer from a quiet stream."""
 
@@ -53,8 +56,19 @@ class Follower:
         self._queue.put_nowait(None)
 
     async def get(self) -> bytes | None:
-        """The next event, encoded; None when it is over."""
-        return await self._queue.get()
+        """The next events, encoded; None when it is over.
+
+        What waits goes out together: a rekey tells of each participant, and to write a thousand
+        times would cost more than the rekey.
+        """
+        batch, size = [], 0
+        while size == 0 or (size < _BATCH and not self._queue.empty()):
+            event = await self._queue.get()
+            if event is None:
+                return None
+            batch.append(event)
+            size += len(event)
+        return b"".join(batch)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answers a request with the events until they are over or the reader is gone."""
