@@ -326,6 +326,8 @@ class Conference:
         rekey.packets_to_leaver_after = (
             final["packets_received"] - self._leaver_after_rekey["packets_received"]
         )
+        if final["last_opened_at"] is not None:
+            rekey.last_opened_ms = (final["last_opened_at"] - self._left_at) * 1000
         rekey.packets_opened_by_leaver_after = made.packets_opened
         rekey.frames_decoded_by_leaver_after = made.frames_decoded
 

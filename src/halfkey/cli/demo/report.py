@@ -51,6 +51,8 @@ class RekeyFacts:
         reason: as the Key Distributor gave it.
         ms: from the leaving to the last Endpoint that sends under the new key; None if it never
             came to that.
+        last_opened_ms: from the leaving until the leaver opened its last packet; below 0 if that
+            was before. None if it never opened one.
         new_spi: the SPI of the new EKTKey.
         packets_to_leaver_after: packets that the Media Distributor still sent the leaver, after.
         packets_opened_by_leaver_after: packets sealed after the change of keys that the leaver
@@ -60,6 +62,7 @@ class RekeyFacts:
 
     reason: str = ""
     ms: float | None = None
+    last_opened_ms: float | None = None
     new_spi: int | None = None
     packets_to_leaver_after: int = 0
     packets_opened_by_leaver_after: int = 0
@@ -200,11 +203,16 @@ def _the_leaver_was_shut_out(facts: Facts) -> Claim:
         f"{facts.leaver}, who went on listening, understood nothing",
         f"{rekey.packets_to_leaver_after} packets still came, "
         f"{rekey.packets_opened_by_leaver_after} could be opened, "
-        f"{rekey.frames_decoded_by_leaver_after} frames were decoded",
+        f"{rekey.frames_decoded_by_leaver_after} frames were decoded; "
+        f"the last packet that it could open came {_after(rekey.last_opened_ms)}",
         rekey.frames_decoded_by_leaver_after == 0
         and rekey.packets_opened_by_leaver_after == 0
         and rekey.packets_to_leaver_after > 0,
     )
+
+
+def _after(ms: float | None) -> str:
+    return "never" if ms is None else f"{ms:.0f} ms after the leaving"
 
 
 def _the_distributor_holds_no_secret(facts: Facts) -> Claim:
@@ -253,7 +261,8 @@ def document(facts: Facts) -> dict[str, Any]:
         },
         "rekey": {
             "reason": facts.rekey.reason,
-            "ms": None if facts.rekey.ms is None else round(facts.rekey.ms, 1),
+            "ms": _rounded(facts.rekey.ms),
+            "last_opened_ms": _rounded(facts.rekey.last_opened_ms),
             "leaver": facts.leaver,
             "packets_to_leaver_after": facts.rekey.packets_to_leaver_after,
             "packets_opened_by_leaver_after": facts.rekey.packets_opened_by_leaver_after,
@@ -264,6 +273,10 @@ def document(facts: Facts) -> dict[str, Any]:
         ],
         "ok": all(claim.holds for claim in made),
     }
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 1)
 
 
 def _participant(endpoint: EndpointFacts) -> Mapping[str, Any]:
