@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from halfkey.endpoint import Endpoint, Reassociated, Rejoined, Terminated
+from halfkey.endpoint import Endpoint, JoinFailedError, Reassociated, Rejoined, Terminated
+from halfkey.vouching.standing import PersonLeft
 from tests.e2e.processes import Processes, running_processes
-from tests.e2e.system import everyone_has, frames
+from tests.e2e.system import everyone_has
 from tests.endpoint.stage import Listener
 from tests.endpoint.waiting import until
 
@@ -19,7 +20,7 @@ PATIENCE = 60.0
 
 @pytest.fixture
 async def processes(tmp_path: Path) -> AsyncIterator[Processes]:
-    async with running_processes(tmp_path, focus_state=False) as made:
+    async with running_processes(tmp_path) as made:
         yield made
 
 
@@ -32,19 +33,24 @@ async def three(processes: Processes) -> tuple[list[tuple[int, Endpoint]], list[
     return everybody, listeners
 
 
+def understood(receiver: Endpoint, sender: Endpoint) -> int:
+    """The fewest frames that were decoded of anything that the sender sends now."""
+    decoded = {stream.ssrc: stream.frames for stream in receiver.statistics().streams}
+    return min(decoded.get(ssrc, 0) for ssrc in sender.ssrcs)
+
+
 async def goes_on(everybody: list[tuple[int, Endpoint]], count: int = 15) -> None:
     """Waits until everybody has decoded so many more frames of each other one."""
-    before = {
-        (index, other): frames(endpoint, f"P{other}")
-        for index, endpoint in everybody
-        for other, _ in everybody
-        if other != index
-    }
-    present = dict(everybody)
+    pairs = [
+        (receiver, sender)
+        for number, receiver in everybody
+        for other, sender in everybody
+        if other != number
+    ]
+    before = [understood(*pair) for pair in pairs]
     await until(
         lambda: all(
-            frames(present[index], f"P{other}") >= seen + count
-            for (index, other), seen in before.items()
+            understood(*pair) >= seen + count for pair, seen in zip(pairs, before, strict=True)
         ),
         PATIENCE,
     )
@@ -84,3 +90,32 @@ async def test_a_media_distributor_that_is_killed_is_rejoined(processes: Process
     await goes_on([*everybody, (3, late)])
     for listener in listeners:
         assert listener.of(Terminated) == []
+
+
+async def test_a_focus_that_is_killed_is_missed_by_joiners_alone(processes: Processes) -> None:
+    everybody, listeners = await three(processes)
+    told = [len(listener.events) for listener in listeners]
+    await processes.focus.kill()
+    await goes_on(everybody)
+    with pytest.raises(JoinFailedError, match="can't be reached"):
+        await processes.endpoint(4).join()
+    await processes.focus.start()
+    await goes_on(everybody)
+    assert [len(listener.events) for listener in listeners] == told
+    late = processes.endpoint(3)
+    await late.join()
+    await goes_on([*everybody, (3, late)])
+    await late.leave()  # and what was begun before the restart can be ended after it
+    await everybody[2][1].leave()
+    await until(lambda: len(listeners[0].of(PersonLeft)) == 2, PATIENCE)
+    await goes_on(everybody[:2])
+
+
+async def test_a_focus_that_remembers_nobody_is_rejoined(tmp_path: Path) -> None:
+    async with running_processes(tmp_path, focus_state=False) as processes:
+        everybody, listeners = await three(processes)
+        await processes.focus.kill()
+        await processes.focus.start()
+        for listener in listeners:
+            await until(lambda listener=listener: listener.of(Rejoined), PATIENCE)
+        await goes_on(everybody)

@@ -398,8 +398,10 @@ class Endpoint:
     async def _replace_senders(self) -> None:
         """Sends the same tracks under other SSRCs, once `_start_senders` is called."""
         for number, (kind, sender) in enumerate(self._senders):
+            track = sender.track
+            sender.replaceTrack(None)  # or it would stop the track with itself
             await sender.stop()
-            self._senders[number] = kind, RTCRtpSender(sender.track, self._transport)  # type: ignore[arg-type]
+            self._senders[number] = kind, RTCRtpSender(track, self._transport)  # type: ignore[arg-type]
         if self._remotes is not None:
             self._remotes.set_own(frozenset(self.ssrcs))
 
