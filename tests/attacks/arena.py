@@ -18,7 +18,7 @@ from halfkey.audit.reader import LogReader
 from halfkey.dtls import Certificate
 from halfkey.endpoint import Endpoint, EndpointOptions, JoinFailedError
 from halfkey.endpoint.aiortc_adapter import Receiver
-from halfkey.endpoint.core import AssociationTerminated, Connected, EKTKeyInstalled
+from halfkey.endpoint.core import Connected, EKTKeyInstalled
 from halfkey.endpoint.media import ToneTrack, tone_of
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport, TransportEvent
@@ -107,10 +107,6 @@ class Attacker:
         await self.transport.connect(remote, {}, hashes)
 
     @property
-    def is_refused(self) -> bool:
-        return any(isinstance(event, AssociationTerminated) for event in self.events)
-
-    @property
     def has_nothing(self) -> bool:
         """No handshake completed, no EKTKey, no packet opened."""
         won = [event for event in self.events if isinstance(event, Connected | EKTKeyInstalled)]
@@ -183,6 +179,20 @@ class Arena:
         count: int = self.system.kd.core.snapshot()["ekt_keys_issued"]
         return count
 
+    async def thief(
+        self, admission: Admission, assertion: str | None, **options: Any
+    ) -> tuple[Attacker, str]:
+        """Sends a client of the Focus's own through the handshake; says why it is refused."""
+        refused = self.system.kd.core.statistics.refused
+        before = refused.copy()
+        attacker = self.attacker(**options)
+        name = attacker.tls_id[:8] + "-thief"
+        allocation = await self.md.allocate(CONFERENCE, name, attacker.offer(assertion))
+        await attacker.associate(admission, allocation, assertion)
+        await until(lambda: refused != before)
+        (reason,) = refused - before
+        return attacker, f"its handshake is refused ({reason}); no key"
+
     def reset(self) -> None:
         """Makes the Focus honest."""
         self.focus.mischief = type(self.focus.mischief)()
@@ -239,6 +249,12 @@ class Arena:
         for attacker in self.attackers:
             assert attacker.has_nothing
             await attacker.transport.close()
+
+
+def id_of(endpoint: Endpoint, name: str) -> str:
+    """The id of somebody in a conference, as the Key Distributor states it."""
+    (found,) = (one.entry.id for one in people_of(endpoint).people() if one.entry.name == name)
+    return found
 
 
 def people_of(endpoint: Endpoint) -> People:

@@ -56,7 +56,8 @@ class Mischief:
         admitted: changes, in place, what the Key Distributor answers.
         answer: changes the SDP answer that the Endpoint gets.
         event: turns an event for an Endpoint into any number of others.
-        keeps_leaves: the Key Distributor isn't told that somebody left.
+        keeps_leaves: nobody is told that somebody left.
+        waits: the Key Distributor isn't asked, and everybody told to wait.
         delay: seconds for which each answer is held back.
     """
 
@@ -67,6 +68,7 @@ class Mischief:
     answer: Callable[[str], str] = _same
     event: Callable[[ServerSentEvent], Iterable[ServerSentEvent]] = _as_it_came
     keeps_leaves: bool = False
+    waits: bool = False
     delay: float = 0.0
 
 
@@ -112,6 +114,8 @@ class Front:
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         focus, body, path = self._focus, await request.read(), request.path
+        if request.method == "DELETE" and focus.mischief.keeps_leaves:
+            return web.Response(status=HTTPStatus.NO_CONTENT)
         if request.method == "POST":
             path = focus.mischief.path(path)
             focus.offers.append(body.decode())
@@ -163,10 +167,10 @@ class Back:
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         focus, body = self._focus, await request.read()
-        if request.method == "DELETE" and focus.mischief.keeps_leaves:
-            return web.Response(status=HTTPStatus.NO_CONTENT)
         asked = json.loads(body) if body else None
         if request.method == "PUT" and asked is not None:
+            if focus.mischief.waits:
+                return web.json_response({"waiting": True}, status=HTTPStatus.ACCEPTED)
             focus.mischief.admission(asked)
         async with self._session.request(
             request.method, self._target + request.path, json=asked
