@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import dtls, eviction, media
+from benchmarks import dtls, eviction, media, restarts
 from benchmarks.report import Row, machine, table
 
 HERE = Path(__file__).parent
@@ -45,6 +45,12 @@ evictions p99 is the longest. `make bench-eviction` makes more of them, also wit
 [eviction.md](eviction.md)."""
 
 
+RESTARTS = """\
+Three Endpoints, and each server in turn killed (SIGKILL) and started again at once. A silence is
+the longest time without a packet of somebody's sound that could be opened, in a pair of Endpoints;
+20 ms are by rule."""
+
+
 def main() -> None:
     where = machine()  # before our own work is in the load
     sections = [
@@ -52,6 +58,7 @@ def main() -> None:
         ("Packets, from Python", PYTHON, media.measure()),
         ("DTLS 1.2", DTLS, dtls.measure()),
         ("Eviction", EVICTION, eviction.steps(eviction.run(eviction.QUICK))),
+        ("Restarts", RESTARTS, restarts.measure()),
     ]
     lines = ["# How fast it is", "", f"Made by `make bench` on {where}.", "", READING, ""]
     for title, note, rows in sections:
