@@ -29,7 +29,7 @@ from halfkey.sdp import read_offer
 from halfkey.sdp.description import SessionDescription
 from halfkey.vouching.answer import DOMAIN, PROTOCOL, AnswerVouch, DTLSIdentity
 from halfkey.vouching.authority import VOUCHING, Authority
-from tests.attacks.arena import CONFERENCE, Arena, verified
+from tests.attacks.arena import Arena, verified
 from tests.attacks.focus import Mischief
 from tests.attacks.rows import Row, attack, attacks
 from tests.attacks.test_offers import (
@@ -38,6 +38,7 @@ from tests.attacks.test_offers import (
     Happened,
     without_identity,
 )
+from tests.e2e.system import CONFERENCE
 from tests.endpoint.waiting import until
 
 REFUSED = "the Endpoint refuses the answer ({}); no key"

@@ -10,9 +10,10 @@ from typing import Any
 
 from halfkey.dtls import Fingerprint
 from halfkey.sdp import read_offer
-from tests.attacks.arena import CONFERENCE, Arena, verified
+from tests.attacks.arena import Arena, verified
 from tests.attacks.focus import Mischief
 from tests.attacks.rows import Row, attack, attacks
+from tests.e2e.system import CONFERENCE
 from tests.endpoint.waiting import until
 
 Happened = Callable[[str], None]
@@ -68,12 +69,12 @@ REFUSED = "the Key Distributor refuses it ({}); no key"
 @attacks(
     fingerprint_in_offer=Row(
         "Swaps the Endpoint's fingerprint in the offer",
-        REFUSED.format("admission"),
+        REFUSED.format("offer_differs"),
         (in_offer(with_fingerprint),),
     ),
     fingerprint_beside=Row(
         "Swaps the fingerprint beside the offer",
-        REFUSED.format("admission"),
+        REFUSED.format("offer_differs"),
         (beside("fingerprint", OTHER_FINGERPRINT),),
     ),
     fingerprint_in_both=Row(
@@ -83,12 +84,12 @@ REFUSED = "the Key Distributor refuses it ({}); no key"
     ),
     tls_id_in_offer=Row(
         "Swaps the Endpoint's tls-id in the offer",
-        REFUSED.format("admission"),
+        REFUSED.format("offer_differs"),
         (in_offer(with_tls_id),),
     ),
     tls_id_beside=Row(
         "Swaps the tls-id beside the offer",
-        REFUSED.format("admission"),
+        REFUSED.format("offer_differs"),
         (beside("tls_id", OTHER_TLS_ID),),
     ),
     tls_id_in_both=Row(
@@ -100,17 +101,17 @@ REFUSED = "the Key Distributor refuses it ({}); no key"
     ),
     no_identity_in_offer=Row(
         "Strips the identity from the offer",
-        REFUSED.format("admission"),
+        REFUSED.format("offer_differs"),
         (in_offer(without_identity),),
     ),
     no_identity_beside=Row(
         "Strips the assertion beside the offer",
-        REFUSED.format("admission"),
+        REFUSED.format("no_assertion"),
         (beside("assertion", None),),
     ),
     no_identity_at_all=Row(
         "Strips the identity everywhere",
-        REFUSED.format("admission"),
+        REFUSED.format("no_assertion"),
         (everywhere(without_identity),),
     ),
 )

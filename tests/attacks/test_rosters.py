@@ -14,6 +14,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import pytest
+
 from halfkey.endpoint import Endpoint
 from halfkey.endpoint.roster import SOURCE_LIMIT
 from halfkey.event_stream import ServerSentEvent
@@ -29,7 +31,6 @@ from halfkey.vouching.roster import MAXIMUM_ENTRIES, RosterVouch
 from halfkey.vouching.standing import StatementRefused
 from halfkey.vouching.statements import STALE_AFTER
 from tests.attacks.arena import (
-    CONFERENCE,
     Arena,
     heard,
     id_of,
@@ -41,7 +42,7 @@ from tests.attacks.focus import Mischief
 from tests.attacks.rows import Row, attack, attacks
 from tests.attacks.test_offers import Happened
 from tests.attacks.test_theft import hears_more, refused, victims
-from tests.e2e.system import sha256_of
+from tests.e2e.system import CONFERENCE, sha256_of
 from tests.endpoint.stage import Listener
 from tests.endpoint.waiting import until
 
@@ -84,7 +85,7 @@ def reasons(endpoint: Endpoint) -> dict[str, str | None]:
 
 
 def refusals(endpoint: Endpoint) -> dict[str, int]:
-    return dict(people_of(endpoint).refusals)
+    return {str(reason): count for reason, count in people_of(endpoint).refusals.items()}
 
 
 async def ghosts_reason(endpoint: Endpoint) -> str | None:
@@ -181,7 +182,12 @@ def _give(field: Arena, offers: dict[str, int]) -> None:
     """Passes assertions on, each under the id of some participant."""
     for identifier, number in offers.items():
         assertion = read_offer(field.focus.offers[number]).identity
-        entry = {"id": identifier, "name": "", "sources": [], "assertion": assertion}
+        entry: dict[str, Any] = {
+            "id": identifier,
+            "name": "",
+            "sources": [],
+            "assertion": assertion,
+        }
         field.focus.inject(ServerSentEvent("joined", entry))
 
 
@@ -368,6 +374,29 @@ async def test_a_leave_kept_back(field: Arena, happened: Happened) -> None:
 
 
 @attack(
+    "The same, of somebody whose Endpoint was cut off and can't say it itself",
+    "the Media Distributor misses its Endpoint; the Key Distributor rekeys, and signs a roster "
+    "without it (disconnected)",
+)
+async def test_a_dead_endpoint_kept_back(
+    field: Arena, happened: Happened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Less than its 15 s, but more than the pauses between an Endpoint's consent checks.
+    monkeypatch.setattr("halfkey.media_distributor.core.PRESENCE_TIMEOUT", 7.0)
+    alice, bob = await field.pair()
+    spi = alice.statistics().ekt_spi
+    field.focus.mischief = Mischief(keeps_leaves=True, path=lambda path: path + "/nowhere")
+    await bob._transport.ice.close()
+    await until(lambda: verified(alice) == {"P0"})
+    await until(lambda: alice.statistics().ekt_spi != spi)
+    (event,) = (one for one in field.system.key_events if isinstance(one, Disassociated))
+    happened(
+        "the Media Distributor misses its Endpoint; the Key Distributor rekeys, and signs a "
+        f"roster without it ({event.reason})"
+    )
+
+
+@attack(
     "Delays everything by half a second", "nothing: everybody is verified and heard, only later"
 )
 async def test_delays(field: Arena, happened: Happened) -> None:
@@ -408,7 +437,7 @@ async def test_a_flood_of_admissions(field: Arena, happened: Happened) -> None:
     alice = await field.joined(0)
     await until(lambda: verified(alice) == {"P0"})
     offer, keys, count = victims(field)[0], field.keys_issued, 200
-    assert "admission" in await refused(field, "ghost", offer)
+    assert "replayed" in await refused(field, "ghost", offer)
     refusals_of = 0
     for number in range(count):
         try:

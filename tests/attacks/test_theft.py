@@ -15,12 +15,13 @@ from halfkey.endpoint.events import Waiting
 from halfkey.focus.clients import Admission, Refused
 from halfkey.key_distributor.events import Associated
 from halfkey.key_distributor.policy import ConferencePolicy
-from halfkey.profiles import DOUBLE_128
+from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Offer, read_offer
-from tests.attacks.arena import CONFERENCE, Arena, arena, heard, id_of, verified
+from tests.attacks.arena import Arena, arena, heard, id_of, verified
 from tests.attacks.focus import Mischief
 from tests.attacks.rows import attack
 from tests.attacks.test_offers import OTHER_FINGERPRINT, Happened
+from tests.e2e.system import CONFERENCE
 from tests.endpoint.stage import Listener
 from tests.endpoint.waiting import until
 
@@ -63,7 +64,7 @@ async def test_an_admission_again(field: Arena, happened: Happened) -> None:
     happened("the Key Distributor repeats its answer; no key")
 
 
-@attack("Replays an assertion for another participant", REFUSED.format("admission"))
+@attack("Replays an assertion for another participant", REFUSED.format("replayed"))
 async def test_a_replay_for_another(field: Arena, happened: Happened) -> None:
     alice = await field.joined(0)
     await until(lambda: verified(alice) == {"P0"})
@@ -71,7 +72,7 @@ async def test_a_replay_for_another(field: Arena, happened: Happened) -> None:
     assert verified(alice) == {"P0"}
 
 
-@attack("Replays an assertion after its owner has left", REFUSED.format("admission"))
+@attack("Replays an assertion after its owner has left", REFUSED.format("replayed"))
 async def test_a_replay_after_leaving(field: Arena, happened: Happened) -> None:
     link = field.link(0)
     alice = await field.joined(0, link)
@@ -87,7 +88,7 @@ async def test_a_replay_after_leaving(field: Arena, happened: Happened) -> None:
 async def test_a_replay_in_another_conference(field: Arena, happened: Happened) -> None:
     await field.joined(0)
     # The control: there the conference is what is wrong, not that it was used before.
-    assert "admission" in await refused(field, "ghost", victims(field)[0])
+    assert "replayed" in await refused(field, "ghost", victims(field)[0])
     happened(await refused(field, "ghost", victims(field)[0], "other"))
 
 
@@ -104,7 +105,7 @@ async def test_a_stolen_assertion(field: Arena, happened: Happened) -> None:
     happened(await refused(field, "ghost", field.attacker().offer(stolen)))
 
 
-@attack("Joins itself without any assertion", REFUSED.format("admission"))
+@attack("Joins itself without any assertion", REFUSED.format("no_assertion"))
 async def test_no_assertion(field: Arena, happened: Happened) -> None:
     await field.joined(0)
     happened(await refused(field, "ghost", field.attacker().offer(None)))
@@ -113,7 +114,7 @@ async def test_no_assertion(field: Arena, happened: Happened) -> None:
 @attack(
     "Joins itself by its own word, where the Key Distributor believes the Focus but people came "
     "by link",
-    REFUSED.format("admission"),
+    REFUSED.format("mixed"),
 )
 async def test_nobody_joins_people_with_links_by_the_focuses_word(
     tmp_path: Path, happened: Happened
@@ -209,6 +210,21 @@ async def test_unprotected_rtp(field: Arena, happened: Happened) -> None:
     field.reset()
     await field.joined(0, link)
     happened("the Endpoint refuses the answer; no key")
+
+
+@attack(
+    "Shakes hands itself with a plain GCM profile, which has no EKT, under a stolen tls-id",
+    HANDSHAKE.format("no_common_profile"),
+)
+async def test_a_plain_profile(field: Arena, happened: Happened) -> None:
+    await field.pair()
+    offer, admission, assertion = victims(field)
+    plain = (SRTPProtectionProfile.AEAD_AES_128_GCM,)
+    _, outcome = await field.thief(
+        admission, assertion, tls_id=offer.transport.tls_id, profiles=plain
+    )
+    await hears_more(field)
+    happened(outcome)
 
 
 @attack(

@@ -148,8 +148,7 @@ class AdmissionAPI:
             return web.json_response({"waiting": True}, status=202)
         except (AdmissionRefused, AssertionRefused) as fault:
             if self._refused is not None:
-                reason = fault.reason if isinstance(fault, AssertionRefused) else "admission"
-                self._refused(reason, body.conference, body.participant)
+                self._refused(fault.reason, body.conference, body.participant)
             raise
         finally:
             self._driver.settle()

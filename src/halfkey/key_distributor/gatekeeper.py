@@ -173,7 +173,9 @@ class Gatekeeper:
         if request.assertion is None:
             if self._believe_focus:
                 return None
-            raise AdmissionRefused("an identity assertion is needed; join with a link")
+            raise AdmissionRefused(
+                "an identity assertion is needed; join with a link", reason="no_assertion"
+            )
         standing = self._core.find(request.conference, request.participant)
         if standing is not None and _is_by(standing.identity, request.assertion):
             # The same again, since the Focus didn't hear our answer: it was used then.
@@ -199,7 +201,8 @@ class Gatekeeper:
         others = () if place is None else place.participants.values()
         if any((one.identity is None) != (identity is None) for one in others):
             raise AdmissionRefused(
-                "the conference is by link for everybody or for nobody; join as the others have"
+                "the conference is by link for everybody or for nobody; join as the others have",
+                reason="mixed",
             )
 
     def _verify(self, value: str, binding: Binding) -> VerifiedIdentity:
@@ -208,7 +211,9 @@ class Gatekeeper:
         person, claims = self._verifiers.verify(value, binding, now)
         until = claims.replayable_until
         if not self._store.use_nonce(person.key_thumbprint, claims.nonce, until, now):
-            raise AdmissionRefused("the identity assertion was used before; make a fresh one")
+            raise AdmissionRefused(
+                "the identity assertion was used before; make a fresh one", reason="replayed"
+            )
         return VerifiedIdentity(person, claims.ssrcs, claims.nonce, value)
 
     def _check_ssrcs(self, conference: str, identity: VerifiedIdentity) -> None:
@@ -219,7 +224,9 @@ class Gatekeeper:
                 continue
             taken = set(other.identity.ssrcs) & set(identity.ssrcs)
             if taken:
-                raise AdmissionRefused(f"SSRC {min(taken)} is taken; choose another")
+                raise AdmissionRefused(
+                    f"SSRC {min(taken)} is taken; choose another", reason="ssrc_taken"
+                )
 
     def _replace(self, conference: str, person: Person, now: float) -> None:
         """Takes out the devices of a person beyond what is allowed, the oldest first."""
@@ -250,7 +257,7 @@ class Gatekeeper:
             if len(self._waiting) > MAXIMUM_WAITING:
                 self._waiting.popitem(last=False)
         if waiting.is_rejected:
-            raise AdmissionRefused("the host did not let you in")
+            raise AdmissionRefused("the host did not let you in", reason="rejected")
         waiting.asked_at = now
         self._waiting.move_to_end(key)
         raise MustWait
@@ -282,16 +289,24 @@ def _binding(request: AdmissionRequest) -> Binding:
         tuple(source.ssrc for source in offer.sources),
     )
     if (binding.fingerprint, binding.tls_id) != (request.fingerprint, request.tls_id):
-        raise AdmissionRefused("fingerprint and tls_id are not the offer's", malformed=True)
+        raise AdmissionRefused(
+            "fingerprint and tls_id are not the offer's", malformed=True, reason="offer_differs"
+        )
     if offer.identity != request.assertion:
-        raise AdmissionRefused("the assertion is not the offer's", malformed=True)
+        raise AdmissionRefused(
+            "the assertion is not the offer's", malformed=True, reason="offer_differs"
+        )
     return binding
 
 
 def _offer(request: AdmissionRequest) -> Offer:
     if request.offer is None:
-        raise AdmissionRefused("an assertion needs the offer that it came with", malformed=True)
+        raise AdmissionRefused(
+            "an assertion needs the offer that it came with", malformed=True, reason="no_offer"
+        )
     try:
         return read_offer(request.offer)
     except CodecError as fault:
-        raise AdmissionRefused(f"the offer can't be used: {fault}", malformed=True) from None
+        raise AdmissionRefused(
+            f"the offer can't be used: {fault}", malformed=True, reason="malformed_offer"
+        ) from None

@@ -26,11 +26,13 @@ class AdmissionRefused(HalfkeyError):  # noqa: N818 (an outcome)
 
     Attributes:
         malformed: whether the values themselves are wrong, whoever else is admitted.
+        reason: a short fixed name, for the audit log.
     """
 
-    def __init__(self, message: str, *, malformed: bool = False) -> None:
+    def __init__(self, message: str, *, malformed: bool = False, reason: str = "admission") -> None:
         super().__init__(message)
         self.malformed = malformed
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
