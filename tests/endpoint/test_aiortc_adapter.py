@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from aiortc.rtp import (
 )
 from aiortc.stats import RTCStatsReport
 
+from halfkey.endpoint import aiortc_adapter
 from halfkey.endpoint.aiortc_adapter import (
     FRAMES_WAITING,
     Receiver,
@@ -46,6 +48,8 @@ class Wire:
         self.receiver: Receiver | None = None
         self.sender: RTCRtpSender | None = None
         self.requests = 0
+        self.lose: Callable[[bytes], bool] | None = None
+        self.lost = 0
 
     async def _send_rtp(self, data: bytes) -> None:
         if 192 <= data[1] <= 223:
@@ -54,6 +58,8 @@ class Wire:
                     self.requests += 1
                     assert self.sender is not None
                     run_now(self.sender._handle_rtcp_packet(packet))
+        elif self.lose is not None and self.lose(data):
+            self.lost += 1
         elif self.receiver is not None:
             run_now(self.receiver._handle_rtp_packet(RtpPacket.parse(data), arrival_time_ms=0))
 
@@ -178,3 +184,26 @@ def test_a_handler_that_waits_is_refused() -> None:
 
     with pytest.raises(UsageError, match="waits"):
         run_now(waits())
+
+
+async def test_a_packet_that_never_comes_does_not_hold_up_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aiortc_adapter, "MISSING_PATIENCE", 0.2)
+    wire, sender = await start(PictureTrack("Alice", 0, VideoShape(160, 90, 15)))
+    receiver = start_receiver("video", sender_ssrc(sender), wire, 1, PAYLOAD_TYPES)
+    receiver.request_keyframe(sender_ssrc(sender))
+    await until(lambda: receiver.remote_track.frames >= 5)
+    lost: list[bytes] = []
+
+    def lose(data: bytes) -> bool:
+        """One packet, and it alone, also when it is sent again."""
+        lost[:] = lost or [data[2:4]]
+        return data[2:4] == lost[0]
+
+    wire.lose = lose
+    await until(lambda: wire.lost)
+    before, asked = receiver.remote_track.frames, wire.requests
+    await until(lambda: receiver.remote_track.frames >= before + 15)  # aiortc alone: 512 packets
+    assert wire.requests > asked
+    await asyncio.gather(sender.stop(), receiver.stop())

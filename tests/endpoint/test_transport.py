@@ -23,7 +23,6 @@ from halfkey.endpoint.aiortc_adapter import (
 from halfkey.endpoint.core import (
     AssociationTerminated,
     Connected,
-    CoreEvent,
     EKTKeyInstalled,
     KeysSwitched,
 )
@@ -31,7 +30,7 @@ from halfkey.endpoint.ice import ICEFailedError
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, frequency_of
 from halfkey.endpoint.payload import begins_intra_picture
 from halfkey.endpoint.statistics import Statistics
-from halfkey.endpoint.transport import Transport
+from halfkey.endpoint.transport import ConsentLost, Transport, TransportEvent
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 from tests.endpoint.relay import Peer, Relay
 from tests.endpoint.waiting import until
@@ -64,7 +63,7 @@ class Party:
         self.kinds = {sender_ssrc(sender): sender.kind for sender in self.senders}
         self.known: dict[int, str] = {}
         self.receivers: dict[int, Receiver] = {}
-        self.events: list[CoreEvent] = []
+        self.events: list[TransportEvent] = []
         self.peer: Peer | None = None
 
     async def join(self) -> None:
@@ -76,7 +75,7 @@ class Party:
                 send_parameters(sender.kind, str(number), "cname", PAYLOAD_TYPES, EXTENSIONS)
             )
 
-    def of(self, kind: type[CoreEvent]) -> list[Any]:
+    def of(self, kind: type[TransportEvent]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
     def frames(self, other: Party) -> list[int]:
@@ -100,7 +99,7 @@ class Party:
             await receiver.stop()
         await self.transport.close()
 
-    def association_event(self, event: CoreEvent) -> None:
+    def association_event(self, event: TransportEvent) -> None:
         self.events.append(event)
 
     def new_stream(self, ssrc: int) -> Receiver | None:
@@ -357,8 +356,34 @@ async def test_without_consent_nothing_is_sent_and_listening_goes_on(
     assert alice.peer is not None
     alice.peer.deaf = True
     await until(lambda: alice.transport.ice.consent_lost)
+    assert len(alice.of(ConsentLost)) == 1
+    assert bob.of(ConsentLost) == []
     await until(lambda: alice.statistics.unsent["no_consent"] > 10)
     before, received = alice.frames(bob), bob.statistics.packets_received
     await until(lambda: min(alice.frames(bob)) >= min(before) + 10)
     assert bob.statistics.packets_received - received <= 2, "what was under way"
+    await asyncio.gather(alice.close(), bob.close())
+
+
+async def test_a_renewed_transport_carries_the_same_tracks_to_another_place(relay: Relay) -> None:
+    """Senders go on meanwhile, and a new participation has nothing of the old one's."""
+    alice, bob = party(relay, 0), party(relay, 1)
+    introduce(alice, bob)
+    await asyncio.gather(alice.join(), bob.join())
+    await until(lambda: min(bob.frames(alice)) >= 3)
+    old = alice.peer
+    assert old is not None
+    alice.certificate, alice.tls_id = Certificate.generate(), secrets.token_hex(20)
+    await alice.transport.renew(alice.certificate, alice.tls_id)
+    assert alice.transport.state == "connected"  # or aiortc's senders would end
+    await until(lambda: old.terminated and alice.statistics.unsent["not_connected"] > 5)
+    relay.peers.remove(old)
+    relay.rekey()  # as a Key Distributor does when somebody left
+    alice.events.clear()
+    before = bob.frames(alice)
+    await alice.join()
+    assert alice.peer is not None
+    assert alice.peer.address != old.address
+    await until(lambda: min(bob.frames(alice)) >= max(before) + 10)
+    await until(lambda: min(alice.frames(bob)) >= 10)
     await asyncio.gather(alice.close(), bob.close())
