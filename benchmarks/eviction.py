@@ -24,8 +24,13 @@ from pathlib import Path
 
 from benchmarks.conference import Member, Servers, until
 from benchmarks.report import Row, machine, table
+from halfkey.key_distributor.statements import SPACING_PER_ENTRY
 
 RESULTS = Path(__file__).parent / "eviction.md"
+
+READING = """\
+Steps are p50 / p99, and of 50 evictions or fewer p99 is the longest; costs are means.
+[README.md](README.md#eviction) says what is measured, and what bounds it."""
 
 _JOINS_AT_ONCE = 8
 _LISTEN_ON = 0.5
@@ -34,7 +39,6 @@ _LISTEN_ON = 0.5
 _REST = 0.5
 """Seconds between a join and the eviction, besides what rosters are spaced by."""
 
-_SPACING_PER_ENTRY = 0.002  # as in halfkey.key_distributor.statements
 _KEYS_TIMEOUT = 30.0
 _HEARD_TIMEOUT = 60.0
 
@@ -184,7 +188,7 @@ async def _evict(
         await evicted.join(servers.focus)
         await until(lambda: len(evicted.newest) == len(senders), _HEARD_TIMEOUT, "to be heard")
         # The rest is random, so that no sender's rhythm falls together with the decision.
-        rest = _REST + _SPACING_PER_ENTRY * setting.participants + secrets.randbelow(100) / 1000
+        rest = _REST + SPACING_PER_ENTRY * setting.participants + secrets.randbelow(100) / 1000
         await asyncio.sleep(rest)
         old = evicted.endpoint.ekt_spi
         cpu = _cpu(servers)
@@ -327,10 +331,8 @@ def main() -> None:
     if own:
         print(*told, sep="\n\n")
         return
-    head = (
-        f"# Eviction\n\nMade by `make bench-eviction` on {where}. [README.md](README.md#eviction)"
-    )
-    text = f"{head} says\nwhat is measured. Figures are p50 / p99.\n\n" + "\n\n".join(told) + "\n"
+    head = f"# Eviction\n\nMade by `make bench-eviction` on {where}."
+    text = "\n\n".join([head, READING, *told]) + "\n"
     RESULTS.write_text(text)
     print(text)
 
