@@ -46,6 +46,7 @@ LAYERS = {
     "halfkey.hosts": WIRE,
     "halfkey.http_body": SERVICE,
     "halfkey.json_api": SERVICE,
+    "halfkey.local_serving": SERVICE,
     "halfkey.operations": SERVICE,
     "halfkey.peering": SERVICE,
     "halfkey.pki": SERVICE,

@@ -144,6 +144,27 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingDecided:
+    """Somebody in the waiting room was let in or turned away.
+
+    Attributes:
+        conference: its conference.
+        identity: whom its assertion names.
+        name: how its assertion calls it.
+        decision: ``"let-in"`` or ``"reject"``.
+        by: who decided it.
+    """
+
+    event: ClassVar[str] = "waiting_decided"
+
+    conference: str
+    identity: str
+    name: str
+    decision: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Associated:
     """A participant's DTLS handshake is complete.
 
@@ -348,6 +369,7 @@ Record = (
     | Refused
     | RefusalsCounted
     | Waiting
+    | WaitingDecided
     | Associated
     | Disassociated
     | EKTKeySent

@@ -27,6 +27,7 @@ class Auditing:
     def __init__(self, log: AuditLog, instance: str) -> None:
         self._log = log
         self._instance = instance
+        self._last = 0
         self._issued: dict[tuple[str, int, int], list[str]] = defaultdict(list)
 
     def start(self, configuration: str) -> None:
@@ -52,6 +53,15 @@ class Auditing:
         """
         self._log.append_durably(record)
 
+    def sync(self) -> None:
+        """Returns when what events have told is on the disk.
+
+        Raises:
+            AuditUnavailable: it isn't.
+        """
+        if self._last:
+            self._log.sync(self._last)
+
     def refused(self, reason: str, conference: str, participant: str) -> None:
         """Notes a refused admission.
 
@@ -71,7 +81,7 @@ class Auditing:
             return
         make = _RECORDS.get(type(event))
         if make is not None:
-            self._log.append(make(event))
+            self._last = self._log.append(make(event))
 
     def commit(self) -> None:
         """Returns when the records of all keys that are about to leave are on the disk.

@@ -173,16 +173,21 @@ class KeyDistributor:
             if one.identity is not None and one.identity.person.identity == identity
         ]
 
-    def rekey(self, conference: str, now: float) -> bool:
+    def rekey(self, conference: str, now: float, reason: str = "requested") -> bool:
         """Gives everybody in the conference a new EKTKey; False if there is no such conference.
 
         Requests that come faster than one each `REQUESTED_SPACING` are served as one.
+
+        Args:
+            conference: its name.
+            now: monotonic seconds.
+            reason: to give, a short fixed name.
         """
         place = self._registry.conferences.get(conference)
         if place is None:
             return False
         if place.current is not None:
-            place.request_rekey(place.current.issued_at + REQUESTED_SPACING)
+            place.request_rekey(place.current.issued_at + REQUESTED_SPACING, reason)
             self._timers.arm(place, place.rekey_at)
             self.handle_timer(now)
         return True

@@ -19,6 +19,7 @@ from halfkey.identity.invite import InviteVerifier
 from halfkey.identity.jwks import FetchedKeys
 from halfkey.identity.oidc import OIDCVerifier
 from halfkey.identity.verifier import Verifier, Verifiers
+from halfkey.key_distributor.administration import AdministrationAPI
 from halfkey.key_distributor.admission import AdmissionAPI
 from halfkey.key_distributor.auditing import Auditing
 from halfkey.key_distributor.core import KeyDistributor
@@ -31,6 +32,7 @@ from halfkey.key_distributor.options import KeyDistributorOptions
 from halfkey.key_distributor.persistence import Persistence
 from halfkey.key_distributor.statements import Statements
 from halfkey.key_distributor.store import Store
+from halfkey.local_serving import serving_locally
 from halfkey.operations.role import Operated
 from halfkey.peering import Peer
 from halfkey.pki import make_certificate
@@ -43,6 +45,9 @@ STATE_FILE = "kd.sqlite"
 
 DTLS_NAME = "dtls"
 """In the state folder: the certificate and key of the DTLS associations."""
+
+ADMINISTRATION_SOCKET = "kd.sock"
+"""In the state folder: see `halfkey.key_distributor.administration`."""
 
 AUDIT_FOLDER, AUDIT_KEY = "audit", "audit.key"
 """In the state folder: the audit log, and the key that signs it."""
@@ -103,6 +108,8 @@ class RunningKeyDistributor:
         store: what survives a restart.
         auditing: writes the audit log; None without a state folder.
         issuer_keys: of the OpenID providers that are believed.
+        authority: what it vouches with; None for nothing.
+        administration: what the operator asks; None without a state folder.
 
     Args:
         options: checked.
@@ -129,10 +136,12 @@ class RunningKeyDistributor:
         self._persistence.restore()
         self._statements: Statements | None = None
         self._statements_timer = EngineTimer(self._state)
+        self.authority: Authority | None = None
+        self.administration: AdministrationAPI | None = None
         if options.vouching is not None:
-            authority = Authority.load(*options.vouching, time.time())
+            self.authority = Authority.load(*options.vouching, time.time())
             self._statements = Statements(
-                self.core, authority, instance, time.time, self._publish_roster
+                self.core, self.authority, instance, time.time, self._publish_roster
             )
         self.driver = Driver(self.core, self._handle, self._commit, self._state)
         stack.callback(self._statements_timer.close)
@@ -168,6 +177,8 @@ class RunningKeyDistributor:
         self._persistence.on_event(event)
         if self._statements is not None:
             self._statements.on_event(event, self.driver.now)
+        if self.administration is not None:
+            self.administration.on_event(event)
         self.admission.publish(event)
         self._on_event(event)
 
@@ -206,6 +217,7 @@ async def serve(
         running = RunningKeyDistributor(options, on_event, stack)
         await stack.enter_async_context(running.issuer_keys)
         await _serve_admission(options, running, operated, stack)
+        await _serve_administration(options, running, stack)
         await _serve_tunnels(options, running, stack)
         yield running
 
@@ -252,6 +264,21 @@ async def _serve_admission(
         serving(application, "admission address", options.admission, tls)
     )
     stack.callback(running.admission.close)
+
+
+async def _serve_administration(
+    options: KeyDistributorOptions, running: RunningKeyDistributor, stack: AsyncExitStack
+) -> None:
+    """For the operator, who is whoever may open the socket in the state folder."""
+    if options.state is None or running.auditing is None:
+        return
+    authority = None if running.authority is None else running.authority.ca_sha256
+    running.administration = AdministrationAPI(
+        running.driver, running.gatekeeper, running.store, running.auditing, authority, time.time
+    )
+    application = running.administration.application()
+    path = options.state / ADMINISTRATION_SOCKET
+    await stack.enter_async_context(serving_locally(application, "administration socket", path))
 
 
 async def _serve_tunnels(

@@ -138,6 +138,11 @@ class Store:
         rows = self._invites("thumbprint = ? AND revoked = 0", thumbprint)
         return next(rows, None)
 
+    def has_key(self, thumbprint: str) -> bool:
+        """Whether some invite has, or had, the key of this thumbprint."""
+        query = "SELECT 1 FROM invites WHERE thumbprint = ?"
+        return self._database.execute(query, (thumbprint,)).fetchone() is not None
+
     def invite(self, identifier: str) -> Invite | None:
         """The invite of that id, unless it was revoked."""
         return next(self._invites("id = ? AND revoked = 0", identifier), None)

@@ -1,0 +1,331 @@
+"""What an operator does to a running Key Distributor by its socket, and what is noted of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from halfkey.audit.faults import AuditUnavailable
+from halfkey.audit.keys import PUBLIC_KEY_FILE, load_public_key
+from halfkey.audit.reader import LogReader
+from halfkey.errors import ConfigurationError
+from halfkey.identity.claims import AssertionRefused
+from halfkey.identity.invite import InviteSecret
+from halfkey.key_distributor.gatekeeper import MustWait
+from halfkey.key_distributor.registry import AdmissionRefused
+from halfkey.key_distributor.service import (
+    ADMINISTRATION_SOCKET,
+    AUDIT_FOLDER,
+    RunningKeyDistributor,
+    serve,
+)
+from halfkey.pki import make_authority, make_vouching_certificate
+from tests.key_distributor.helpers import Certificates
+from tests.key_distributor.test_gatekeeper import Person
+
+INVITE = {
+    "conference": "board",
+    "name": "Alice",
+    "role": "participant",
+    "thumbprint": InviteSecret(bytes(16), "board").thumbprint,
+}
+
+
+@dataclass
+class Administered:
+    """A Key Distributor with a state folder, and its operator."""
+
+    kd: RunningKeyDistributor
+    state: Path
+    session: aiohttp.ClientSession
+
+    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        async with self.session.request(method, f"http://kd{path}", json=body) as response:
+            return response.status, await response.json() if response.content_length else None
+
+    async def invited(self, person: Person) -> str:
+        """Invites a person through the socket; gives the invite's id."""
+        body = {**INVITE, "name": person.name, "role": person.role}
+        body["thumbprint"] = person.secret.thumbprint
+        status, made = await self.ask("POST", "/invites", body)
+        assert status == 201
+        return str(made["id"])
+
+    def admit(self, person: Person, participant: str) -> None:
+        request = person.request(participant, time.time())
+        self.kd.gatekeeper.admit(request, self.kd.driver.now)
+        self.kd.driver.settle()
+
+    def noted(self) -> list[tuple[str, dict[str, Any]]]:
+        """The audit log's events, verified."""
+        folder = self.state / AUDIT_FOLDER
+        reader = LogReader(folder, load_public_key(folder / PUBLIC_KEY_FILE))
+        return [(line.event, dict(line.fields)) for line, _ in reader.records()]
+
+
+@asynccontextmanager
+async def administering(tmp_path: Path, certificates: Certificates) -> AsyncIterator[Administered]:
+    state = tmp_path / "state"
+    state.mkdir()
+    vouching = make_vouching_certificate(tmp_path, make_authority(tmp_path, "ca"), "vouching")
+    options = certificates.options(state=state, vouching=vouching)
+    connector = aiohttp.UnixConnector(str(state / ADMINISTRATION_SOCKET))
+    async with serve(options) as kd, aiohttp.ClientSession(connector=connector) as session:
+        yield Administered(kd, state, session)
+
+
+@pytest.fixture
+async def administered(tmp_path: Path, certificates: Certificates) -> AsyncIterator[Administered]:
+    async with administering(tmp_path, certificates) as administered:
+        yield administered
+
+
+async def test_the_socket_is_its_owners_alone_and_goes_with_the_key_distributor(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    path = tmp_path / ADMINISTRATION_SOCKET
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    async with serve(certificates.options(state=tmp_path)):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
+            answer = await session.get("http://kd/")
+            assert await answer.json() == {"authority": None}
+    assert not path.exists()
+
+
+async def test_what_is_no_socket_is_not_replaced(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    path = tmp_path / ADMINISTRATION_SOCKET
+    path.write_text("somebody's")
+    with pytest.raises(ConfigurationError, match=r"administration socket .*in use"):
+        async with serve(certificates.options(state=tmp_path)):
+            pass
+    assert path.read_text() == "somebody's"
+
+
+async def test_a_second_key_distributor_leaves_the_first_ones_socket(
+    administered: Administered, certificates: Certificates
+) -> None:
+    with pytest.raises(ConfigurationError, match="stop the other Key Distributor"):
+        async with serve(certificates.options(state=administered.state)):
+            pass
+    assert (await administered.ask("GET", "/"))[0] == 200
+
+
+async def test_it_says_whose_hash_belongs_into_links(administered: Administered) -> None:
+    authority = administered.kd.authority
+    assert authority is not None
+    assert await administered.ask("GET", "/") == (200, {"authority": authority.ca_sha256.hex()})
+
+
+async def test_an_invite_admits_until_it_is_revoked(administered: Administered) -> None:
+    alice = Person()
+    with pytest.raises(AssertionRefused, match="key"):
+        administered.admit(alice, "p0")
+    invite = await administered.invited(alice)
+    administered.admit(alice, "p1")
+    _, told = await administered.ask("GET", "/invites")
+    assert [(one["id"], one["name"]) for one in told["invites"]] == [(invite, "Alice")]
+    assert await administered.ask("DELETE", f"/invites/{invite}") == (204, None)
+    with pytest.raises(AssertionRefused, match="key"):
+        administered.admit(alice, "p2")
+    assert (await administered.ask("DELETE", f"/invites/{invite}"))[0] == 404
+    noted = administered.noted()
+    made = next(fields for event, fields in noted if event == "invite_made")
+    assert (made["invite"], made["name"], made["by"]) == (invite, "Alice", "operator")
+    assert ("invite_revoked", {"invite": invite, "by": "operator"}) in noted
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"conference": "a b"}, "conference"),
+        ({"conference": ".."}, "dots"),
+        ({"conference": 7}, "strings"),
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"role": ""}, "role"),
+        ({"thumbprint": "short"}, "thumbprint"),
+        ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"expires_at": True}, "expires_at"),
+        ({"devices": 0}, "devices"),
+        ({"devices": 1.5}, "devices"),
+    ],
+)
+async def test_a_wrong_invite_is_refused_and_leaves_nothing(
+    administered: Administered, change: dict[str, Any], said: str
+) -> None:
+    status, answer = await administered.ask("POST", "/invites", {**INVITE, **change})
+    assert status == 400
+    assert said in answer["error"]
+    assert administered.kd.store.invites() == []
+    assert (await administered.ask("POST", "/invites", INVITE))[0] == 201
+
+
+async def test_a_key_is_for_one_invite_ever(administered: Administered) -> None:
+    _, made = await administered.ask("POST", "/invites", INVITE)
+    assert (await administered.ask("POST", "/invites", INVITE))[0] == 409
+    await administered.ask("DELETE", f"/invites/{made['id']}")
+    assert (await administered.ask("POST", "/invites", INVITE))[0] == 409
+
+
+async def test_conferences_and_who_is_in_them(administered: Administered) -> None:
+    alice = Person()
+    invite = await administered.invited(alice)
+    administered.admit(alice, "p1")
+    _, told = await administered.ask("GET", "/conferences")
+    (board,) = told["conferences"]
+    assert board["conference"] == "board"
+    assert board["participants"] == [
+        {
+            "id": "p1",
+            "identity": f"invite:{invite}",
+            "name": "Alice",
+            "role": "participant",
+            "since": None,
+        }
+    ]
+
+
+async def test_a_policy_holds_at_once_and_after_a_restart(administered: Administered) -> None:
+    alice, bob = Person(), Person("Bob")
+    await administered.invited(alice)
+    await administered.invited(bob)
+    administered.admit(alice, "p1")
+    digest = "ab" * 32
+    changes = {"waiting_room": True, "rekey_on_join": True, "media_distributors": [digest]}
+    assert await administered.ask("PATCH", "/conferences/board/policy", changes) == (200, changes)
+    place = administered.kd.core.conference("board")
+    assert place is not None
+    assert place.policy == administered.kd.store.policy("board")
+    assert place.policy.media_distributors == frozenset({bytes.fromhex(digest)})
+    with pytest.raises(MustWait):
+        administered.admit(bob, "p2")
+    settings = [
+        (fields["setting"], fields["conference"], fields["by"])
+        for event, fields in administered.noted()
+        if event == "configuration_changed"
+    ]
+    assert settings == [(name, "board", "operator") for name in changes]
+    _, left = await administered.ask(
+        "PATCH", "/conferences/board/policy", {"media_distributors": None}
+    )
+    assert left == {"waiting_room": True, "rekey_on_join": True, "media_distributors": None}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"waiting_room": 1},
+        {"rekey_on_join": "yes"},
+        {"media_distributors": []},
+        {"media_distributors": ["ab"]},
+        {"media_distributors": ["zz" * 32]},
+        {"nonsense": True},
+        [],
+    ],
+)
+async def test_a_wrong_policy_changes_nothing(administered: Administered, wrong: Any) -> None:
+    before = administered.kd.store.policy("board")
+    status, answer = await administered.ask("PATCH", "/conferences/board/policy", wrong)
+    assert (status, "error" in answer) == (400, True)
+    assert administered.kd.store.policy("board") == before
+
+
+@pytest.mark.parametrize("decision", ["let-in", "reject"])
+async def test_who_waits_is_let_in_or_turned_away(
+    administered: Administered, decision: str
+) -> None:
+    alice = Person()
+    await administered.invited(alice)
+    await administered.ask("PATCH", "/conferences/board/policy", {"waiting_room": True})
+    request = alice.request("p1", time.time())
+    with pytest.raises(MustWait):
+        administered.kd.gatekeeper.admit(request, 0.0)
+    _, told = await administered.ask("GET", "/conferences/board/waiting")
+    (waiting,) = told["waiting"]
+    assert (waiting["name"], waiting["role"]) == ("Alice", "participant")
+    path = f"/conferences/board/waiting/{waiting['id']}"
+    assert (await administered.ask("POST", f"{path}/nonsense"))[0] == 404
+    assert await administered.ask("POST", f"{path}/{decision}") == (204, None)
+    assert (await administered.ask("POST", f"{path}/{decision}"))[0] == 404
+    if decision == "let-in":
+        assert administered.kd.gatekeeper.admit(request, 0.0).is_new
+    else:
+        with pytest.raises(AdmissionRefused, match="did not let you in"):
+            administered.kd.gatekeeper.admit(request, 0.0)
+    decided = [fields for event, fields in administered.noted() if event == "waiting_decided"]
+    assert [(one["name"], one["decision"], one["by"]) for one in decided] == [
+        ("Alice", decision, "operator")
+    ]
+
+
+async def test_who_is_evicted_may_come_back_unless_the_invite_is_revoked(
+    administered: Administered,
+) -> None:
+    alice = Person()
+    invite = await administered.invited(alice)
+    path = "/conferences/board/participants"
+    administered.admit(alice, "p1")
+    assert await administered.ask("DELETE", f"{path}/p1") == (204, None)
+    assert administered.kd.core.find("board", "p1") is None
+    administered.admit(alice, "p2")
+    assert await administered.ask("DELETE", f"{path}/p2?revoke=true") == (204, None)
+    with pytest.raises(AssertionRefused, match="key"):
+        administered.admit(alice, "p3")
+    assert (await administered.ask("DELETE", f"{path}/p2"))[0] == 404
+    noted = administered.noted()
+    removed = [fields for event, fields in noted if event == "removed"]
+    assert [(one["participant"], one["reason"], one["by"]) for one in removed] == [
+        ("p1", "evicted", "operator"),
+        ("p2", "evicted", "operator"),
+    ]
+    assert [fields["invite"] for event, fields in noted if event == "invite_revoked"] == [invite]
+
+
+async def test_a_rekey_of_a_conference_where_somebody_is(administered: Administered) -> None:
+    assert (await administered.ask("POST", "/conferences/board/rekey"))[0] == 404
+    alice = Person()
+    await administered.invited(alice)
+    administered.admit(alice, "p1")
+    assert (await administered.ask("POST", "/conferences/board/rekey"))[0] == 202
+
+
+def spoil(administered: Administered) -> None:
+    """Takes the log's open files away: its next record can't be written."""
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if link.readlink().parent == administered.state / AUDIT_FOLDER:
+                unwritable = os.open(os.devnull, os.O_RDONLY)
+                os.dup2(unwritable, int(link.name))
+                os.close(unwritable)
+
+
+async def test_what_cannot_be_noted_is_not_done(tmp_path: Path, certificates: Certificates) -> None:
+    """A log that can't be written takes no record; before that the same was done."""
+    other = {**INVITE, "thumbprint": InviteSecret(bytes(16), "other").thumbprint}
+    with pytest.raises(AuditUnavailable):
+        async with administering(tmp_path, certificates) as administered:
+            assert (await administered.ask("POST", "/invites", INVITE))[0] == 201
+            await asyncio.to_thread(spoil, administered)
+            status, answer = await administered.ask("POST", "/invites", other)
+            assert (status, "error" in answer) == (503, True)
+            assert len(administered.kd.store.invites()) == 1
+            change = {"waiting_room": True}
+            path = "/conferences/board/policy"
+            assert (await administered.ask("PATCH", path, change))[0] == 503
+            assert not administered.kd.store.policy("board").waiting_room
