@@ -9,7 +9,7 @@ import socket
 import stat
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -318,14 +318,15 @@ def spoil(administered: Administered) -> None:
 async def test_what_cannot_be_noted_is_not_done(tmp_path: Path, certificates: Certificates) -> None:
     """A log that can't be written takes no record; before that the same was done."""
     other = {**INVITE, "thumbprint": InviteSecret(bytes(16), "other").thumbprint}
+    stack = AsyncExitStack()
+    administered = await stack.enter_async_context(administering(tmp_path, certificates))
+    assert (await administered.ask("POST", "/invites", INVITE))[0] == 201
+    await asyncio.to_thread(spoil, administered)
+    status, answer = await administered.ask("POST", "/invites", other)
+    assert (status, "error" in answer) == (503, True)
+    assert len(administered.kd.store.invites()) == 1
+    path = "/conferences/board/policy"
+    assert (await administered.ask("PATCH", path, {"waiting_room": True}))[0] == 503
+    assert not administered.kd.store.policy("board").waiting_room
     with pytest.raises(AuditUnavailable):
-        async with administering(tmp_path, certificates) as administered:
-            assert (await administered.ask("POST", "/invites", INVITE))[0] == 201
-            await asyncio.to_thread(spoil, administered)
-            status, answer = await administered.ask("POST", "/invites", other)
-            assert (status, "error" in answer) == (503, True)
-            assert len(administered.kd.store.invites()) == 1
-            change = {"waiting_room": True}
-            path = "/conferences/board/policy"
-            assert (await administered.ask("PATCH", path, change))[0] == 503
-            assert not administered.kd.store.policy("board").waiting_room
+        await stack.aclose()
