@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from halfkey._media import UnprotectedPacket
-from halfkey.cli.demo.children import Child, Children
+from halfkey.cli.children import Child, Children
 from halfkey.endpoint.client import FocusClient
 from halfkey.endpoint.core import EKTKeyInstalled, KeysSwitched
 from halfkey.endpoint.light import LightEndpoint

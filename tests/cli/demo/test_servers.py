@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from halfkey.cli.children import ChildFailed, Children
 from halfkey.cli.demo import servers
-from halfkey.cli.demo.children import ChildFailed, Children
 
 
 async def test_a_frozen_media_distributor_is_named(

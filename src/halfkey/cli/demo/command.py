@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 
-from halfkey.cli.demo.children import ChildFailed, Children
+from halfkey.cli.children import ChildFailed, Children
 from halfkey.cli.demo.conference import Conference
 from halfkey.cli.demo.credentials import credentials_folder
 from halfkey.cli.demo.memory import MemoryUnreadableError

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from halfkey.cli.demo.children import Child, ChildFailed, Children, Message
+from halfkey.cli.children import Child, ChildFailed, Children, Message
 from halfkey.cli.demo.leaver import understood
 from halfkey.cli.demo.options import LOGS, PICTURE, DemoOptions
 from halfkey.cli.demo.picture import View, draw

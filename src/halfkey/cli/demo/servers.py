@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from halfkey.cli.demo.children import Child, ChildFailed, Children, Message
+from halfkey.cli.children import Child, ChildFailed, Children, Message
 from halfkey.errors import CodecError
 from halfkey.event_stream import read_events
 from halfkey.pki import make_certificate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from halfkey.cli.demo.children import Message
+from halfkey.cli.children import Message
 from halfkey.cli.demo.memory import search
 from halfkey.cli.demo.report import TheftFacts
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from halfkey.cli.demo.children import Child, ChildFailed, Message
+from halfkey.cli.children import Child, ChildFailed, Message
 
 DAY = 86_400.0
 

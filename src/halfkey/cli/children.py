@@ -1,8 +1,8 @@
-"""The demo's child processes: one role each, spoken to in lines of JSON.
+"""Child processes of the demo and of `halfkey up`: one role each, spoken to in lines of JSON.
 
 A child says on stdout, one JSON object a line, first ``{"ready": {...}}`` and then what happens.
-It takes commands the same way on stdin, and ends when stdin closes: so no child outlives the demo,
-however the demo ends.
+It takes commands the same way on stdin, and ends when stdin closes: so no child outlives whoever
+started it, however that ends.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 pass_fds=pass_fds,
-                start_new_session=True,  # Ctrl-C is the demo's to handle, not each child's
+                start_new_session=True,  # Ctrl-C is ours to handle, not each child's
                 limit=_LINE_LIMIT,
             )
         if self._process.stdout is not None:
@@ -207,7 +207,7 @@ async def _pipe_reader(descriptor: int) -> asyncio.StreamReader:
 
 
 class Children:
-    """All children of one demo, and the task that notices when one of them dies."""
+    """All children of one parent, and the task that notices when one of them dies."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
