@@ -107,10 +107,15 @@ class Attacker:
         await self.transport.connect(remote, {}, hashes)
 
     @property
+    def spis(self) -> list[int]:
+        """Of the EKTKeys that it was given."""
+        return [event.spi for event in self.events if isinstance(event, EKTKeyInstalled)]
+
+    @property
     def has_nothing(self) -> bool:
         """No handshake completed, no EKTKey, no packet opened."""
-        won = [event for event in self.events if isinstance(event, Connected | EKTKeyInstalled)]
-        return not won and self.statistics.packets_opened == 0
+        has_connected = any(isinstance(event, Connected) for event in self.events)
+        return not has_connected and not self.spis and self.statistics.packets_opened == 0
 
     # halfkey.endpoint.transport.Owner
 
@@ -230,8 +235,12 @@ class Arena:
         entries = list(LogReader(state / "audit", key).records())
         return [record.reason for _, record in entries if isinstance(record, records.Refused)]
 
-    async def check(self) -> None:
-        """Nobody unseen has a key; nothing that the Focus runs has anything."""
+    async def check(self, seconds: float = 20.0) -> None:
+        """Nobody unseen has a key; nothing that the Focus runs has anything.
+
+        Args:
+            seconds: to wait for the rosters that name those who have one.
+        """
         issued = [one for one in self.system.key_events if isinstance(one, EKTKeyIssued)]
         honest = {read_offer(offer).transport.fingerprint for offer in self.focus.offers}
         trust = Trust(sha256_of(self.system.folder / "authority.crt"))
@@ -244,7 +253,7 @@ class Arena:
             }
 
         holders = {event.participant for event in issued if event.conference == CONFERENCE}
-        await until(lambda: holders <= seen().keys())
+        await until(lambda: holders <= seen().keys(), seconds)
         assert {seen()[holder] for holder in holders} <= honest
         for attacker in self.attackers:
             assert attacker.has_nothing
