@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from halfkey.dtls import Certificate, Role
 from halfkey.profiles import SRTPProtectionProfile
-from tests.interop.dtls import building, openssl_command
+from tests.interop.dtls import building, gnutls, openssl_command
 from tests.interop.dtls.openssl_peer import PROFILE_NAMES, OpenSSLPeer
 from tests.interop.dtls.peer import (
     OTHER_LABEL,
@@ -96,8 +96,16 @@ JUDGES = (
         openssl_command.version,
         SINGLE,
         openssl_command.open_peer,
-        is_ours_to_get=False,
+        package="openssl",
         note="s_server and s_client; its names end at single GCM",
+    ),
+    Judge(
+        "GnuTLS",
+        gnutls.version,
+        EVERY,
+        gnutls.GnuTLSPeer,
+        package="libgnutls30",
+        note="the C library; profiles by code point, as it has names for older ones only",
     ),
     Judge(
         "pion/dtls",

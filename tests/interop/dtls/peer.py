@@ -81,7 +81,8 @@ class Judge:
         version: of it; found out when it is there.
         profiles: the protection profiles that it can negotiate.
         open: opens an association.
-        is_ours_to_get: whether a fresh clone can get it without the distribution's packages.
+        package: the distribution's package that has it; None: it comes from a registry, so that a
+            fresh clone can always get it.
         note: what a reader of the table should know.
     """
 
@@ -89,7 +90,7 @@ class Judge:
     version: Callable[[], str]
     profiles: tuple[SRTPProtectionProfile, ...]
     open: Open
-    is_ours_to_get: bool = True
+    package: str | None = None
     note: str = ""
 
 
