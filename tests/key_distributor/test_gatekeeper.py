@@ -349,6 +349,18 @@ def test_nobody_takes_the_place_of_who_waits(closed: Gate, alice: Person, is_let
     assert closed.admit(request).is_new
 
 
+def test_who_waits_with_an_invite_that_is_revoked_is_refused(closed: Gate, alice: Person) -> None:
+    request = alice.request("p1")
+    with pytest.raises(MustWait):
+        closed.admit(request)
+    (key,) = closed.gatekeeper.waiting("board")
+    closed.gatekeeper.let_in("board", key)
+    closed.store.revoke_invite("id-Alice")
+    with pytest.raises(AssertionRefused) as caught:
+        closed.admit(request)
+    assert caught.value.reason == "key"
+
+
 def test_being_let_in_is_good_once(closed: Gate, alice: Person) -> None:
     request = alice.request("p1")
     with pytest.raises(MustWait):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
-from halfkey.identity.claims import Binding, Person
+from halfkey.identity.claims import AssertionRefused, Binding, Person
 from halfkey.identity.verifier import Verifiers
 from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.core import KeyDistributor
@@ -185,12 +185,21 @@ class Gatekeeper:
         waiting = self._waiting.get(key)
         if waiting is not None and _is_the_same(waiting, request.assertion, binding):
             identity = waiting.identity
+            self._check_invite(identity.person)
         else:
             # Also where only the offer is another: then the assertion doesn't bind it.
             identity = self._verify(request.assertion, binding)
         self._check_ssrcs(request.conference, identity)
         self._hold(key, identity, binding)
         return identity
+
+    def _check_invite(self, person: Person) -> None:
+        """Refuses who has waited, if the invite was revoked meanwhile."""
+        if (
+            person.kind == "invite"
+            and self._store.invite_by_thumbprint(person.key_thumbprint) is None
+        ):
+            raise AssertionRefused("key")
 
     def _check_company(self, conference: str, identity: VerifiedIdentity | None) -> None:
         """Keeps those whom only the Focus names from those who joined by link.
