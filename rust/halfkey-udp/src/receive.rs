@@ -1,0 +1,142 @@
+//! recvmmsg, with UDP_GRO.
+
+use core::mem;
+use core::net::SocketAddr;
+use core::ops::Range;
+use core::ptr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::address::RawAddress;
+
+/// The room for one message: a datagram of any length, or what UDP_GRO makes of many.
+const SLOT: usize = 1 << 16;
+
+/// The control messages of one message: aligned as a `cmsghdr`, with room for one `int`.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 32]);
+
+/// What one message is: datagrams of one sender's, side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Where they came from.
+    pub from: SocketAddr,
+    /// Where they lie in the buffer.
+    pub range: Range<usize>,
+    /// The length of each of them; the last may be shorter.
+    pub segment: usize,
+}
+
+impl Received {
+    /// Where each datagram lies in the buffer.
+    pub fn datagrams(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (start, end, step) = (self.range.start, self.range.end, self.segment.max(1));
+        // An empty datagram is one, too.
+        let count = (end - start).div_ceil(step).max(1);
+        (0..count).map(move |at| start + at * step..(start + (at + 1) * step).min(end))
+    }
+}
+
+/// Room for the messages of one call.
+pub struct ReceiveBuffer {
+    data: Box<[u8]>,
+    addresses: Box<[RawAddress]>,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+impl core::fmt::Debug for ReceiveBuffer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ReceiveBuffer").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: the pointers in `vectors` and `headers` point into the other fields, which are on the
+// heap and move with them, and they are only read by the kernel, in `receive`, which makes them anew.
+unsafe impl Send for ReceiveBuffer {}
+
+impl ReceiveBuffer {
+    /// Room for `messages` at once, 64 KiB each. The system gives pages only as they are used.
+    #[must_use]
+    pub fn new(messages: usize) -> Self {
+        // SAFETY: integers and null pointers, for which zero is a value.
+        let (vector, header) = unsafe { (mem::zeroed(), mem::zeroed()) };
+        Self {
+            data: vec![0; messages * SLOT].into(),
+            addresses: vec![RawAddress::empty(); messages].into(),
+            controls: vec![Control([0; 32]); messages].into(),
+            vectors: vec![vector; messages].into(),
+            headers: vec![header; messages].into(),
+        }
+    }
+
+    /// The buffer that the ranges of [`Received`] are in.
+    pub fn data(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+
+    /// Takes the messages that are there, without waiting; returns their number.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is none, or what the system says.
+    pub fn receive(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        let slots = self.data.chunks_exact_mut(SLOT);
+        let parts = self.addresses.iter_mut().zip(self.controls.iter_mut());
+        let kernel = self.vectors.iter_mut().zip(self.headers.iter_mut());
+        for ((slot, (address, control)), (vector, header)) in slots.zip(parts).zip(kernel) {
+            vector.iov_base = slot.as_mut_ptr().cast();
+            vector.iov_len = slot.len();
+            // The kernel changes the lengths, so they are set for each call.
+            header.msg_hdr.msg_name = ptr::from_mut(address).cast();
+            header.msg_hdr.msg_namelen = RawAddress::LENGTH;
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = control.0.len();
+            header.msg_hdr.msg_flags = 0;
+        }
+        // SAFETY: each header points to an address, a vector, a slot and a control buffer of its
+        // own, with their lengths, which live in `self` for as long as the call.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_fd().as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                self.headers.len() as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut(),
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// What message number `at` of the last call is; none if its sender has no IP address.
+    #[must_use]
+    pub fn message(&self, at: usize) -> Option<Received> {
+        let header = self.headers.get(at)?;
+        let length = (header.msg_len as usize).min(SLOT);
+        Some(Received {
+            from: self.addresses.get(at)?.get()?,
+            range: at * SLOT..at * SLOT + length,
+            segment: segment_length(&header.msg_hdr).unwrap_or(length),
+        })
+    }
+}
+
+/// What UDP_GRO says of a message: the length of the datagrams that it was made of.
+fn segment_length(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the kernel has filled the control buffer, which the header points to with its length,
+    // and CMSG_FIRSTHDR stays in it.
+    let control = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() }?;
+    // SAFETY: the function only computes a length.
+    let whole = unsafe { libc::CMSG_LEN(mem::size_of::<libc::c_int>() as libc::c_uint) } as usize;
+    if (control.cmsg_level, control.cmsg_type) != (libc::SOL_UDP, libc::UDP_GRO)
+        || control.cmsg_len < whole
+    {
+        return None;
+    }
+    // SAFETY: the control message is long enough to hold an int behind its head, aligned or not.
+    let length = unsafe { ptr::read_unaligned(libc::CMSG_DATA(control).cast::<libc::c_int>()) };
+    usize::try_from(length).ok().filter(|length| *length > 0)
+}
