@@ -232,8 +232,9 @@ fn relay(
     sent.payload_type = 111;
     sent.sequence_number = sent.sequence_number.wrapping_sub(9);
     let mid: [Element<'_>; 1] = [(3, b"s1")];
-    let sealed = packet.reseal(send, sent, mid.into_iter(), output);
-    sealed.expect("fresh")
+    let length = packet.rewrite(sent, mid.into_iter(), output);
+    send.seal_rtp(output, length.expect("has room"))
+        .expect("fresh")
 }
 
 /// Hop re-seal beside one raw open and one raw seal.

@@ -83,6 +83,8 @@ named_enum! {
         KeyExhausted = "key_exhausted",
         /// No more SSRCs are taken under these keys.
         TooManySsrcs = "too_many_ssrcs",
+        /// Somebody else seals this SSRC's packets under this key.
+        StreamLent = "stream_lent",
         /// No end-to-end key was set for the SSRC.
         NoInnerKey = "no_inner_key",
         /// The header extension has none of RFC 8285's forms, as RFC 8723 section 5.1 asks.

@@ -11,15 +11,17 @@
 //! the EKT Field goes on unread.
 //!
 //! No sockets and no clock: `now` is the time since an epoch of the caller's, and what is to be sent
-//! is handed to a function. After any call that takes `now`, arm a timer for
+//! goes to an [`Output`]. Datagrams that came together make a [`Batch`]. After any call that takes `now`, arm a timer for
 //! [`Forwarder::next_timer`].
 
+mod batch;
 mod capture;
 mod control;
 mod drops;
 mod feedback;
 mod keyframes;
 mod media;
+mod output;
 mod participant;
 mod reception;
 mod route;
@@ -29,22 +31,28 @@ mod tests;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
+pub use batch::Batch;
 pub use control::ControlError;
 pub use drops::{DropReason, Statistics};
+pub use output::Output;
 pub use participant::{HopKeys, Kind, ParticipantConfig, SourceConfig};
 pub use reception::ReceptionReport;
 
+use batch::{MAX_WAITING, Waiting};
 use capture::Captures;
 use participant::{Downlink, Uplink};
-
-use crate::rtcp::is_rtcp;
 
 /// A participant's number, chosen by the caller.
 pub type ParticipantId = u64;
 
-/// The room for one outgoing datagram.
+/// A participant whose address was looked up; good until the next instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(usize);
+
+/// The room for a compound of our own.
 const BUFFER_LENGTH: usize = 1 << 16;
 
 /// All participants of all conferences of one worker.
@@ -56,10 +64,13 @@ pub struct Forwarder {
     uplinks: Vec<Uplink>,
     downlinks: Vec<Downlink>,
     vacant: Vec<usize>,
+    waiting: Vec<Waiting>,
     buffer: Vec<u8>,
     captures: Captures,
     statistics: Statistics,
-    timer: Option<Duration>,
+    /// When whose turn it is. Only the entry that a participant's `armed` names counts: an earlier
+    /// one leaves a later one behind, which means nothing when it comes up.
+    timers: BinaryHeap<Reverse<(Duration, usize)>>,
 }
 
 impl Forwarder {
@@ -73,60 +84,53 @@ impl Forwarder {
             uplinks: Vec::new(),
             downlinks: Vec::new(),
             vacant: Vec::new(),
+            waiting: Vec::with_capacity(MAX_WAITING),
             buffer: vec![0; BUFFER_LENGTH],
             captures: Captures::new(capture_bytes),
             statistics: Statistics::default(),
-            timer: None,
+            timers: BinaryHeap::new(),
         }
     }
 
-    /// Whether datagrams from this address are a participant's.
+    /// The participant whose datagrams come from this address.
     #[must_use]
-    pub fn knows(&self, address: &SocketAddr) -> bool {
-        self.addresses.contains_key(address)
+    pub fn peer(&self, address: &SocketAddr) -> Option<Peer> {
+        self.addresses.get(address).copied().map(Peer)
     }
 
-    /// Takes an SRTP or SRTCP datagram, which is changed, and hands what follows from it to `send`.
-    pub fn receive(
-        &mut self,
-        from: SocketAddr,
-        datagram: &mut [u8],
-        now: Duration,
-        send: &mut impl FnMut(SocketAddr, &[u8]),
-    ) {
-        self.statistics.received_packets += 1;
-        let result = match self.addresses.get(&from) {
-            None => Err(DropReason::UnknownAddress),
-            Some(&index) if is_rtcp(datagram) => self.receive_rtcp(index, datagram, now, send),
-            Some(&index) => self.receive_rtp(index, datagram, now, send),
-        };
-        if let Err(reason) = result {
-            self.statistics.count(reason);
-        }
+    /// Begins with the datagrams that came in `buffer`, which are changed.
+    pub fn batch<'a>(&'a mut self, buffer: &'a mut [u8], now: Duration) -> Batch<'a> {
+        Batch::new(self, buffer, now)
     }
 
     /// When [`Self::handle_timer`] wants to be called.
     #[must_use]
-    pub const fn next_timer(&self) -> Option<Duration> {
-        self.timer
+    pub fn next_timer(&self) -> Option<Duration> {
+        self.timers.peek().map(|Reverse((due, _))| *due)
     }
 
     /// Sends the reports and the requests for pictures that are due.
-    pub fn handle_timer(&mut self, now: Duration, send: &mut impl FnMut(SocketAddr, &[u8])) {
-        if self.timer.is_none_or(|timer| timer > now) {
-            return;
-        }
-        self.timer = None;
-        for index in 0..self.uplinks.len() {
-            if self.downlinks[index].keys.is_none() {
+    pub fn handle_timer(&mut self, now: Duration, output: &mut impl Output) {
+        let mut send = |to, datagram: &[u8]| output.send_copy(to, datagram);
+        while let Some(Reverse((due, index))) = self.timers.peek().copied() {
+            if due > now {
+                return;
+            }
+            self.timers.pop();
+            let downlink = &mut self.downlinks[index];
+            if downlink.armed != Some(due) {
                 continue;
             }
-            if self.downlinks[index].report_due <= now {
-                self.send_report(index, now, send);
+            downlink.armed = None;
+            if downlink.keys.is_none() {
+                continue;
+            }
+            if downlink.report_due <= now {
+                self.send_report(index, now, &mut send);
                 self.downlinks[index].report_due = now + feedback::REPORT_INTERVAL;
             }
-            self.arm(self.downlinks[index].report_due);
-            self.send_due_keyframe_requests(index, now, send);
+            self.arm(index, self.downlinks[index].report_due);
+            self.send_due_keyframe_requests(index, now, &mut send);
         }
     }
 
@@ -169,11 +173,20 @@ impl Forwarder {
 
     /// Counts a datagram that the caller dropped.
     pub fn count_drop(&mut self, reason: DropReason) {
-        self.statistics.count(reason);
+        self.statistics.count(reason, 1);
     }
 
-    /// Moves the timer forward to `due`, if that is earlier.
-    fn arm(&mut self, due: Duration) {
-        self.timer = Some(self.timer.map_or(due, |timer| timer.min(due)));
+    /// Counts many that went the same way.
+    pub const fn count_drops(&mut self, reason: DropReason, times: u64) {
+        self.statistics.count(reason, times);
+    }
+
+    /// Has the timer come round to a participant at `due`, or earlier.
+    fn arm(&mut self, index: usize, due: Duration) {
+        let armed = &mut self.downlinks[index].armed;
+        if armed.is_none_or(|armed| due < armed) {
+            *armed = Some(due);
+            self.timers.push(Reverse((due, index)));
+        }
     }
 }

@@ -31,4 +31,4 @@ pub use error::{KeyError, Rejection, SealError};
 pub use ohb::OriginalHeaderBlock;
 pub use profile::{DoubleProfile, HopProfile};
 pub use relay::OpenedPacket;
-pub use srtp::{HopReceiveContext, HopSendContext, Opened, TAG_LENGTH};
+pub use srtp::{HopReceiveContext, HopSendContext, Opened, SendStream, TAG_LENGTH};

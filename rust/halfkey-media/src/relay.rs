@@ -3,7 +3,6 @@
 use crate::error::{Rejection, SealError};
 use crate::ohb::{MAX_LENGTH as MAX_OHB_LENGTH, OriginalHeaderBlock};
 use crate::rtp::{ChangeableFields, Element, RtpView, write_header};
-use crate::srtp::HopSendContext;
 
 /// A packet without its outer layer: what is the same for all receivers.
 #[derive(Debug, Clone, Copy)]
@@ -29,14 +28,13 @@ impl<'a> OpenedPacket<'a> {
     }
 
     /// Writes the packet into `buffer` with other changeable fields and header extension elements,
-    /// the changes reflected in its Original Header Block, and seals it for the next hop (steps 2
-    /// to 4). Returns the SRTP packet's length.
+    /// the changes reflected in its Original Header Block (steps 2 and 3). Returns its length; what
+    /// is left (step 4) is to seal it for the next hop.
     ///
     /// # Errors
-    /// Nothing was sealed: there is no room, an element is too long, or the index was used.
-    pub fn reseal<'b>(
+    /// There is no room, or an element is too long.
+    pub fn rewrite<'b>(
         &self,
-        keys: &mut HopSendContext,
         sent: ChangeableFields,
         elements: impl Iterator<Item = Element<'b>> + Clone,
         buffer: &mut [u8],
@@ -51,6 +49,6 @@ impl<'a> OpenedPacket<'a> {
             room.ok_or(SealError::BufferTooSmall)?.copy_from_slice(part);
             length += part.len();
         }
-        keys.seal_rtp(buffer, length)
+        Ok(length)
     }
 }

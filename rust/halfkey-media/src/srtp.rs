@@ -18,6 +18,7 @@
 mod cipher;
 mod receive;
 mod send;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -26,8 +27,9 @@ pub(crate) use cipher::Fingerprint;
 pub(crate) use cipher::SessionCipher;
 pub use receive::{HopReceiveContext, Opened};
 pub use send::HopSendContext;
+pub use stream::SendStream;
 #[cfg(feature = "endpoint")]
-pub(crate) use send::next_index;
+pub(crate) use stream::next_index;
 
 /// The length of AES-GCM's authentication tag, in bytes.
 pub const TAG_LENGTH: usize = 16;

@@ -31,26 +31,37 @@ impl<T> SsrcTable<T> {
     }
 
     /// Where an SSRC is (`Ok`), or where it would be put (`Err`).
-    fn position(&self, ssrc: u32) -> Result<usize, usize> {
+    fn search(&self, ssrc: u32) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&ssrc, |entry| entry.0)
+    }
+
+    /// Where an SSRC is, for [`Self::at_mut`]: good until another is added or one goes.
+    #[must_use]
+    pub fn position(&self, ssrc: u32) -> Option<usize> {
+        self.search(ssrc).ok()
+    }
+
+    /// The state at a position.
+    pub fn at_mut(&mut self, position: usize) -> Option<&mut T> {
+        self.entries.get_mut(position).map(|entry| &mut entry.1)
     }
 
     /// The state of an SSRC.
     #[must_use]
     pub fn get(&self, ssrc: u32) -> Option<&T> {
-        let at = self.position(ssrc).ok()?;
+        let at = self.search(ssrc).ok()?;
         self.entries.get(at).map(|entry| &entry.1)
     }
 
     /// The state of an SSRC, to be changed.
     pub fn get_mut(&mut self, ssrc: u32) -> Option<&mut T> {
-        let at = self.position(ssrc).ok()?;
+        let at = self.search(ssrc).ok()?;
         self.entries.get_mut(at).map(|entry| &mut entry.1)
     }
 
     /// The state of an SSRC, made by `new` if it isn't there; `None` when the table is full.
     pub fn get_or_insert_with(&mut self, ssrc: u32, new: impl FnOnce() -> T) -> Option<&mut T> {
-        let at = match self.position(ssrc) {
+        let at = match self.search(ssrc) {
             Ok(at) => at,
             Err(_) if self.entries.len() >= self.limit => return None,
             Err(at) => {
@@ -101,6 +112,10 @@ mod tests {
         assert_eq!(table.get_or_insert_with(5, || 0), Some(&mut 50));
         assert_eq!(table.get(1), Some(&10));
         assert_eq!(table.get(7), None);
+        assert_eq!(table.position(7), None);
+        let position = table.position(5).expect("added");
+        assert_eq!(table.at_mut(position), Some(&mut 50));
+        assert_eq!(table.at_mut(3), None);
         table.retain(|ssrc, _| ssrc != 5);
         assert_eq!((table.len(), table.get_mut(5)), (2, None));
     }

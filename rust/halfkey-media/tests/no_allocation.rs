@@ -54,8 +54,9 @@ fn relay(
     let mut sent = packet.view.changeable_fields();
     sent.sequence_number = sent.sequence_number.wrapping_add(9);
     let mid = [(3, &b"slot"[..])];
-    let sealed = packet.reseal(send, sent, mid.into_iter(), output);
-    sealed.expect("fresh");
+    let length = packet.rewrite(sent, mid.into_iter(), output);
+    send.seal_rtp(output, length.expect("has room"))
+        .expect("fresh");
 }
 
 #[test]

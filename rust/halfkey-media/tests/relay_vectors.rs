@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, Output, ParticipantConfig, SourceConfig};
 use halfkey_media::rtp::{ChangeableFields, Element, RtpView};
 use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, OpenedPacket, TAG_LENGTH};
 use serde_json::Value;
@@ -138,7 +138,8 @@ fn the_reseal_gives_every_vector_bit_by_bit() {
             let mut buffer = [0xee; 2048];
             let mut send = sender(profile, sent);
             assert_eq!(number(&sent["roc"]), 0, "{id}: a new hop begins with ROC 0");
-            let length = opened.reseal(&mut send, fields, elements, &mut buffer);
+            let length = opened.rewrite(fields, elements, &mut buffer);
+            let length = send.seal_rtp(&mut buffer, length.expect("has room"));
             let sealed = &buffer[..length.expect("fresh")];
             assert_eq!(sealed, octets(&relay["srtp_packet"]), "{id}");
         }
@@ -209,20 +210,34 @@ fn forwarder(profile: HopProfile, relay: &Value, sent: ChangeableFields) -> Forw
     forwarder
 }
 
+#[derive(Default)]
+struct ToReceiver {
+    room: Vec<u8>,
+    sent: Vec<Vec<u8>>,
+}
+
+impl Output for ToReceiver {
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        self.room.resize(length, 0xee);
+        &mut self.room
+    }
+
+    fn send(&mut self, to: SocketAddr, length: usize) {
+        assert_eq!(to, address(RECEIVER));
+        self.sent.push(self.room[..length].to_vec());
+    }
+}
+
 fn forward(forwarder: &mut Forwarder, mut datagram: Vec<u8>) -> Vec<Vec<u8>> {
     datagram.push(SHORT_EKT_FIELD);
-    let mut sent = Vec::new();
-    forwarder.receive(
-        address(OWNER),
-        &mut datagram,
-        NOW,
-        &mut |to, data: &[u8]| {
-            assert_eq!(to, address(RECEIVER));
-            sent.push(data.to_vec());
-        },
-    );
-    assert_eq!(forwarder.statistics().dropped.len(), 0);
-    sent
+    let mut output = ToReceiver::default();
+    let owner = forwarder.peer(&address(OWNER));
+    let length = datagram.len();
+    let mut batch = forwarder.batch(&mut datagram, NOW);
+    batch.receive(owner, 0..length, &mut output);
+    batch.finish(&mut output);
+    assert_eq!(forwarder.statistics().dropped().len(), 0);
+    output.sent
 }
 
 /// The forwarder always writes its receiver's mid as the first element, so only the vectors whose

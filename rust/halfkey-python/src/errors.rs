@@ -36,6 +36,7 @@ impl From<SealError> for Error {
             SealError::AlreadySealed => "a packet with this SSRC and index was protected before",
             SealError::IndexTooOld => "the sequence number lies too far back",
             SealError::KeyExhausted => "the key has protected all the packets that it may",
+            SealError::StreamLent => "somebody else seals this SSRC's packets under this key",
             SealError::TooManySsrcs => "there are too many SSRCs under this key",
             SealError::NoInnerKey => "no inner key was set for this SSRC",
             SealError::ForeignExtension => "the header extension doesn't follow RFC 8285",

@@ -194,7 +194,7 @@ impl Switch {
         statistics.set_item("forwarded_packets", counters.forwarded_packets)?;
         statistics.set_item("sent_rtcp_packets", counters.sent_rtcp_packets)?;
         statistics.set_item("keyframe_requests", counters.keyframe_requests)?;
-        statistics.set_item("dropped", counters.dropped)?;
+        statistics.set_item("dropped", counters.dropped())?;
         statistics.set_item("sources", sources)?;
         statistics.set_item("forwarder_participants", participants)?;
         Ok(statistics)

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod demux;
+mod outbox;
 mod queue;
 mod switch;
 mod worker;

@@ -42,7 +42,7 @@ fn drain(switch: &Switch, count: usize) -> Vec<Datagram> {
 
 fn dropped(switch: &Switch, reason: &'static str) -> u64 {
     let count = move |forwarder: &mut halfkey_media::forwarder::Forwarder, _| {
-        forwarder.statistics().dropped.get(reason).copied()
+        forwarder.statistics().dropped().get(reason).copied()
     };
     switch.control(count).expect("running").unwrap_or(0)
 }

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use halfkey_media::forwarder::{DropReason, Forwarder};
+use halfkey_media::forwarder::{DropReason, Forwarder, Output};
+use halfkey_udp::{ReceiveBuffer, enable_gro};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::demux::{Protocol, classify};
+use crate::outbox::Outbox;
 use crate::queue::Queue;
 
 pub(crate) const SOCKET: Token = Token(0);
 pub(crate) const WAKER: Token = Token(1);
 
-/// The most datagrams that are taken before instructions and timers get their turn.
-const BATCH: usize = 64;
+/// The most messages that are taken before instructions and timers get their turn.
+const MESSAGES: usize = 32;
 
-const LARGEST_DATAGRAM: usize = 1 << 16;
+/// The most instructions that are followed before media gets its turn.
+const INSTRUCTIONS: usize = 64;
 
 /// Runs in the worker, with the time of its clock.
 pub(crate) type Control = Box<dyn FnOnce(&mut Forwarder, Duration) + Send>;
@@ -36,14 +39,16 @@ pub(crate) enum Instruction {
 
 pub(crate) struct Worker {
     poll: Poll,
-    socket: UdpSocket,
     instructions: Receiver<Instruction>,
     queue: Arc<Queue>,
     forwarder: Forwarder,
     epoch: Instant,
-    buffer: Vec<u8>,
+    received: ReceiveBuffer,
+    outbox: Outbox,
     /// The socket was not emptied yet; mio tells of new datagrams only.
     readable: bool,
+    /// Instructions were left for the next turn.
+    instructed: bool,
     stopped: bool,
 }
 
@@ -55,17 +60,20 @@ impl Worker {
         queue: Arc<Queue>,
         capture_bytes: usize,
     ) -> io::Result<Self> {
+        // Without it they come one by one.
+        let _ = enable_gro(&socket);
         poll.registry()
             .register(&mut socket, SOCKET, Interest::READABLE)?;
         Ok(Self {
             poll,
-            socket,
             instructions,
             queue,
             forwarder: Forwarder::new(capture_bytes),
             epoch: Instant::now(),
-            buffer: vec![0; LARGEST_DATAGRAM],
+            received: ReceiveBuffer::new(MESSAGES),
+            outbox: Outbox::new(socket),
             readable: false,
+            instructed: false,
             stopped: false,
         })
     }
@@ -81,10 +89,15 @@ impl Worker {
             }
             self.readable |= events.iter().any(|event| event.token() == SOCKET);
             self.follow_instructions();
+            let now = self.now();
             if self.readable {
-                self.receive_batch();
+                self.receive_batch(now);
             }
-            self.handle_timer();
+            self.forwarder.handle_timer(now, &mut self.outbox);
+            let unsent = self.outbox.finish(now);
+            let forwarder = &mut self.forwarder;
+            forwarder.count_drops(DropReason::SocketFull, unsent.full);
+            forwarder.count_drops(DropReason::SocketRefused, unsent.refused);
         }
     }
 
@@ -93,7 +106,7 @@ impl Worker {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if self.readable {
+        if self.readable || self.instructed {
             return Some(Duration::ZERO);
         }
         let due = self.forwarder.next_timer()?;
@@ -101,78 +114,59 @@ impl Worker {
     }
 
     fn follow_instructions(&mut self) {
-        loop {
+        self.instructed = true;
+        for _ in 0..INSTRUCTIONS {
             match self.instructions.try_recv() {
                 Ok(Instruction::Control(follow)) => {
                     let now = self.now();
                     follow(&mut self.forwarder, now);
                 }
-                Ok(Instruction::Send(to, datagram)) => {
-                    if !transmit(&self.socket, to, &datagram) {
-                        self.forwarder.count_drop(DropReason::SocketFull);
-                    }
-                }
+                Ok(Instruction::Send(to, datagram)) => self.outbox.send_copy(to, &datagram),
                 Ok(Instruction::Stop) | Err(TryRecvError::Disconnected) => {
                     self.stopped = true;
                     return;
                 }
-                Err(TryRecvError::Empty) => return,
-            }
-        }
-    }
-
-    fn receive_batch(&mut self) {
-        for _ in 0..BATCH {
-            match self.socket.recv_from(&mut self.buffer) {
-                Ok((length, from)) => self.receive(from, length),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
+                Err(TryRecvError::Empty) => {
+                    self.instructed = false;
                     return;
                 }
-                // What an ICMP message or a signal brings says nothing about the socket.
-                Err(_) => {}
             }
         }
     }
 
-    fn receive(&mut self, from: SocketAddr, length: usize) {
-        let now = self.now();
-        let datagram = &mut self.buffer[..length];
-        let known = self.forwarder.knows(&from);
-        match classify(datagram) {
-            Ok(Protocol::Media) => {
-                let (socket, mut refused) = (&self.socket, 0);
-                let mut send = |to, data: &[u8]| refused += u32::from(!transmit(socket, to, data));
-                self.forwarder.receive(from, datagram, now, &mut send);
-                self.count_refused(refused);
+    /// Takes what is there, as far as it is one turn's work.
+    fn receive_batch(&mut self, now: Duration) {
+        let count = match self.received.receive(self.outbox.socket()) {
+            Ok(count) => count,
+            Err(error) => {
+                // What an ICMP message or a signal brings says nothing about the socket.
+                self.readable = error.kind() != ErrorKind::WouldBlock;
+                return;
             }
-            // DTLS is for those whose address has passed a connectivity check.
-            Ok(Protocol::Dtls) if !known => self.forwarder.count_drop(DropReason::UnknownAddress),
-            Ok(_) => {
-                if !self.queue.push(from, datagram, known) {
-                    self.forwarder.count_drop(DropReason::QueueFull);
+        };
+        self.readable = count == MESSAGES;
+        let messages: [_; MESSAGES] =
+            core::array::from_fn(|at| (at < count).then(|| self.received.message(at)).flatten());
+        let mut batch = self.forwarder.batch(self.received.data(), now);
+        for message in messages.iter().flatten() {
+            let peer = batch.peer(&message.from);
+            for range in message.datagrams() {
+                match classify(batch.datagram(range.clone())) {
+                    Ok(Protocol::Media) => batch.receive(peer, range, &mut self.outbox),
+                    // DTLS is for those whose address has passed a connectivity check.
+                    Ok(Protocol::Dtls) if peer.is_none() => {
+                        batch.count_drop(DropReason::UnknownAddress);
+                    }
+                    Ok(_) => {
+                        let datagram = batch.datagram(range);
+                        if !self.queue.push(message.from, datagram, peer.is_some()) {
+                            batch.count_drop(DropReason::QueueFull);
+                        }
+                    }
+                    Err(reason) => batch.count_drop(reason),
                 }
             }
-            Err(reason) => self.forwarder.count_drop(reason),
         }
+        batch.finish(&mut self.outbox);
     }
-
-    fn handle_timer(&mut self) {
-        let now = self.now();
-        let (socket, mut refused) = (&self.socket, 0);
-        let mut send = |to, data: &[u8]| refused += u32::from(!transmit(socket, to, data));
-        self.forwarder.handle_timer(now, &mut send);
-        self.count_refused(refused);
-    }
-
-    fn count_refused(&mut self, refused: u32) {
-        for _ in 0..refused {
-            self.forwarder.count_drop(DropReason::SocketFull);
-        }
-    }
-}
-
-/// Sends a datagram; false if the socket doesn't take it. UDP may lose it anyway.
-fn transmit(socket: &UdpSocket, to: SocketAddr, datagram: &[u8]) -> bool {
-    socket.send_to(datagram, to).is_ok()
 }

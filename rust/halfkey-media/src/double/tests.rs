@@ -83,8 +83,9 @@ fn relay(
     let mut output = vec![0; 256];
     let elements = [(2, &b"slot"[..])];
     let length = opened
-        .reseal(send, sent, elements.into_iter(), &mut output)
-        .expect("fresh");
+        .rewrite(sent, elements.into_iter(), &mut output)
+        .expect("has room");
+    let length = send.seal_rtp(&mut output, length).expect("fresh");
     [&output[..length], field].concat()
 }
 

@@ -50,13 +50,17 @@ impl Forwarder {
         for slot in core::mem::take(&mut self.downlinks[index].slots) {
             self.unroute(index, &slot);
         }
-        for downlink in &mut self.downlinks {
-            downlink.slots.retain(|slot| slot.owner != index);
+        let mut uplink = core::mem::take(&mut self.uplinks[index]);
+        for (_, source) in uplink.sources.iter_mut() {
+            for route in source.routes.drain(..) {
+                let downlink = &mut self.downlinks[route.receiver];
+                downlink.slots.retain(|slot| slot.owner != index);
+                downlink.give_back(route.stream);
+            }
         }
         if let Some(address) = self.downlinks[index].address {
             self.addresses.remove(&address);
         }
-        self.uplinks[index] = Uplink::default();
         self.downlinks[index] = Downlink::default();
         self.vacant.push(index);
         self.indices.remove(&id);
@@ -84,6 +88,11 @@ impl Forwarder {
             self.addresses.remove(&old);
         }
         self.addresses.insert(address, index);
+        for slot in &self.downlinks[index].slots {
+            if let Some(route) = route_into(&mut self.uplinks, slot) {
+                route.address = Some(address);
+            }
+        }
         Ok(())
     }
 
@@ -100,9 +109,11 @@ impl Forwarder {
         let index = self.index(id)?;
         self.uplinks[index].set_keys(keys.receive);
         let due = now + feedback::REPORT_INTERVAL;
-        self.downlinks[index].set_keys(keys.send);
+        if self.downlinks[index].set_keys(keys.send) {
+            self.lend_streams(index);
+        }
         self.downlinks[index].report_due = due;
-        self.arm(due);
+        self.arm(index, due);
         Ok(())
     }
 
@@ -114,6 +125,7 @@ impl Forwarder {
         let index = self.index(id)?;
         self.uplinks[index].keys = None;
         self.downlinks[index].keys = None;
+        self.lend_streams(index);
         Ok(())
     }
 
@@ -138,24 +150,25 @@ impl Forwarder {
         if self.downlinks[receiver].slots.iter().any(taken) {
             return Err(ControlError::AlreadyInASlot);
         }
-        let route = Route::new(
+        let mut route = Route::new(
             &self.uplinks[owner],
             &self.downlinks[receiver],
             receiver,
             mid,
         )?;
-        let slot = Slot {
-            mid: mid.to_owned(),
-            owner,
-            ssrc,
-        };
         self.vacate(receiver, mid);
-        self.downlinks[receiver].slots.push(slot);
+        route.stream = self.downlinks[receiver].lend(ssrc);
         if let Some(source) = self.uplinks[owner].sources.get_mut(ssrc) {
+            self.downlinks[receiver].slots.push(Slot {
+                mid: mid.to_owned(),
+                owner,
+                ssrc,
+                route: source.routes.len(),
+            });
             source.routes.push(route);
             if source.kind == Kind::Video {
                 let due = source.keyframes.request(false, now);
-                self.arm(due);
+                self.arm(owner, due);
             }
         }
         Ok(())
@@ -188,8 +201,7 @@ impl Forwarder {
         let slots = &self.downlinks[receiver].slots;
         let slot = slots.iter().find(|slot| slot.mid == mid);
         let slot = slot.ok_or(ControlError::EmptySlot)?;
-        let source = self.uplinks[slot.owner].sources.get_mut(slot.ssrc);
-        let route = source.and_then(|source| source.route_to(receiver));
+        let route = route_into(&mut self.uplinks, slot);
         let route = route.ok_or(ControlError::EmptySlot)?;
         route.sequence_offset = sequence_offset;
         route.marker = marker;
@@ -212,9 +224,39 @@ impl Forwarder {
         true
     }
 
+    /// Takes away the route into a slot; the one that takes its place in the source is told to its
+    /// slot.
     fn unroute(&mut self, receiver: usize, slot: &Slot) {
-        if let Some(source) = self.uplinks[slot.owner].sources.get_mut(slot.ssrc) {
-            source.routes.retain(|route| route.receiver != receiver);
+        let Some(source) = self.uplinks[slot.owner].sources.get_mut(slot.ssrc) else {
+            return;
+        };
+        if slot.route >= source.routes.len() {
+            return;
+        }
+        let route = source.routes.swap_remove(slot.route);
+        if let Some(moved) = source.routes.get(slot.route) {
+            let downlink = &mut self.downlinks[moved.receiver];
+            if let Some(other) = downlink.slot_of(slot.owner, slot.ssrc) {
+                other.route = slot.route;
+            }
+        }
+        self.downlinks[receiver].give_back(route.stream);
+    }
+
+    /// Gives the routes to a participant streams under its keys, or none where there are no keys.
+    fn lend_streams(&mut self, receiver: usize) {
+        let (uplinks, downlink) = (&mut self.uplinks, &mut self.downlinks[receiver]);
+        for at in 0..downlink.slots.len() {
+            let stream = downlink.lend(downlink.slots[at].ssrc);
+            if let Some(route) = route_into(uplinks, &downlink.slots[at]) {
+                route.stream = stream;
+            }
         }
     }
+}
+
+/// The route into a slot.
+pub(super) fn route_into<'a>(uplinks: &'a mut [Uplink], slot: &Slot) -> Option<&'a mut Route> {
+    let source = uplinks[slot.owner].sources.get_mut(slot.ssrc)?;
+    source.routes.get_mut(slot.route)
 }

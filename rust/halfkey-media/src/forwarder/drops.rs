@@ -25,8 +25,10 @@ pub enum DropReason {
     ReceiverNotReady,
     /// The queue of datagrams that are not media is full.
     QueueFull,
-    /// The socket took no more.
+    /// The socket took no more, not a second time either.
     SocketFull,
+    /// The system refused to send it: it is too long for the path, or there is no path.
+    SocketRefused,
     /// Neither STUN nor DTLS nor RTP.
     UnknownProtocol,
 }
@@ -46,10 +48,53 @@ impl DropReason {
             Self::ReceiverNotReady => "receiver_not_ready",
             Self::QueueFull => "queue_full",
             Self::SocketFull => "socket_full",
+            Self::SocketRefused => "socket_refused",
             Self::UnknownProtocol => "unknown_protocol",
         }
     }
+
+    /// The row of its counter: rejections, then seal errors, then [`OTHERS`].
+    const fn row(self) -> usize {
+        let other = match self {
+            Self::Rejected(rejection) => return rejection as usize,
+            Self::NotSealed(error) => return Rejection::ALL.len() + error as usize,
+            Self::UnknownAddress => 0,
+            Self::NoKeys => 1,
+            Self::UnknownSsrc => 2,
+            Self::UnknownPayloadType => 3,
+            Self::UnsupportedRtcp => 4,
+            Self::ReceiverNotReady => 5,
+            Self::QueueFull => 6,
+            Self::SocketFull => 7,
+            Self::SocketRefused => 8,
+            Self::UnknownProtocol => 9,
+        };
+        Rejection::ALL.len() + SealError::ALL.len() + other
+    }
+
+    /// Every reason, in the order of the rows.
+    fn all() -> impl Iterator<Item = Self> {
+        let rejections = Rejection::ALL.iter().copied().map(Self::Rejected);
+        let errors = SealError::ALL.iter().copied().map(Self::NotSealed);
+        rejections.chain(errors).chain(OTHERS)
+    }
 }
+
+/// The reasons that are neither a rejection nor a seal error.
+const OTHERS: [DropReason; 10] = [
+    DropReason::UnknownAddress,
+    DropReason::NoKeys,
+    DropReason::UnknownSsrc,
+    DropReason::UnknownPayloadType,
+    DropReason::UnsupportedRtcp,
+    DropReason::ReceiverNotReady,
+    DropReason::QueueFull,
+    DropReason::SocketFull,
+    DropReason::SocketRefused,
+    DropReason::UnknownProtocol,
+];
+
+const ROWS: usize = Rejection::ALL.len() + SealError::ALL.len() + OTHERS.len();
 
 impl From<Rejection> for DropReason {
     fn from(rejection: Rejection) -> Self {
@@ -64,7 +109,7 @@ impl From<SealError> for DropReason {
 }
 
 /// What was counted since the beginning.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistics {
     /// SRTP and SRTCP datagrams that came, good or bad.
     pub received_packets: u64,
@@ -74,12 +119,60 @@ pub struct Statistics {
     pub sent_rtcp_packets: u64,
     /// Requests for a picture that went to a source.
     pub keyframe_requests: u64,
-    /// What was dropped, by reason.
-    pub dropped: BTreeMap<&'static str, u64>,
+    /// What was dropped, by the reason's row: a drop under a flood costs an addition.
+    dropped: [u64; ROWS],
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Self {
+            received_packets: 0,
+            forwarded_packets: 0,
+            sent_rtcp_packets: 0,
+            keyframe_requests: 0,
+            dropped: [0; ROWS],
+        }
+    }
 }
 
 impl Statistics {
-    pub(super) fn count(&mut self, reason: DropReason) {
-        *self.dropped.entry(reason.name()).or_default() += 1;
+    pub(super) const fn count(&mut self, reason: DropReason, times: u64) {
+        self.dropped[reason.row()] += times;
+    }
+
+    /// What was dropped, by the reason's name.
+    #[must_use]
+    pub fn dropped(&self) -> BTreeMap<&'static str, u64> {
+        let mut by_name = BTreeMap::new();
+        for (reason, count) in DropReason::all().zip(self.dropped) {
+            if count > 0 {
+                *by_name.entry(reason.name()).or_default() += count;
+            }
+        }
+        by_name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_row_of_its_own() {
+        assert_eq!(DropReason::all().count(), ROWS);
+        for (row, reason) in DropReason::all().enumerate() {
+            assert_eq!(reason.row(), row, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_counted_by_name() {
+        let mut statistics = Statistics::default();
+        assert!(statistics.dropped().is_empty());
+        statistics.count(DropReason::SocketFull, 2);
+        statistics.count(Rejection::NoInnerKey.into(), 1);
+        statistics.count(SealError::NoInnerKey.into(), 1);
+        let expected = BTreeMap::from([("socket_full", 2), ("no_inner_key", 2)]);
+        assert_eq!(statistics.dropped(), expected);
     }
 }

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use super::keyframes::KeyframeRequest;
 use super::participant::Downlink;
+use super::route::Slot;
 use super::{DropReason, Forwarder};
 use crate::error::{Rejection, SealError};
 use crate::rtcp::{
@@ -53,7 +54,7 @@ impl Forwarder {
         }
         for view in views() {
             if let Err(reason) = self.take_rtcp(from, &view, now, send) {
-                self.statistics.count(reason);
+                self.statistics.count(reason, 1);
             }
         }
         // Once each, however often it is said.
@@ -135,7 +136,7 @@ impl Forwarder {
                     self.statistics.sent_rtcp_packets += 1;
                     send(address, &self.buffer[..length]);
                 }
-                Err(reason) => self.statistics.count(reason),
+                Err(reason) => self.statistics.count(reason, 1),
             }
         }
         Ok(())
@@ -153,13 +154,11 @@ impl Forwarder {
         }
     }
 
-    /// Whose source is in a slot of this receiver.
-    fn owner_of(&self, receiver: usize, media_ssrc: u32) -> Result<usize, DropReason> {
+    /// The slot of this receiver that the SSRC is in.
+    fn slot_with(&self, receiver: usize, media_ssrc: u32) -> Result<&Slot, DropReason> {
         let mut slots = self.downlinks[receiver].slots.iter();
-        slots
-            .find(|slot| slot.ssrc == media_ssrc)
-            .map(|slot| slot.owner)
-            .ok_or(DropReason::UnknownSsrc)
+        let slot = slots.find(|slot| slot.ssrc == media_ssrc);
+        slot.ok_or(DropReason::UnknownSsrc)
     }
 
     fn relay_nack(
@@ -169,9 +168,10 @@ impl Forwarder {
         view: &RtcpView<'_>,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
-        let owner = self.owner_of(from, header.media_ssrc)?;
-        let source = self.uplinks[owner].sources.get_mut(header.media_ssrc);
-        let route = source.and_then(|source| source.route_to(from));
+        let slot = self.slot_with(from, header.media_ssrc)?;
+        let (owner, at) = (slot.owner, slot.route);
+        let source = self.uplinks[owner].sources.get(header.media_ssrc);
+        let route = source.and_then(|source| source.routes.get(at));
         // The source knows its own numbers, not those that this receiver saw.
         let offset = route.ok_or(DropReason::UnknownSsrc)?.sequence_offset;
         let items = view.nack_items().map(|item| NackItem {
@@ -192,7 +192,7 @@ impl Forwarder {
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
-        let owner = self.owner_of(from, media_ssrc)?;
+        let owner = self.slot_with(from, media_ssrc)?.owner;
         let source = self.uplinks[owner].sources.get_mut(media_ssrc);
         let source = source.ok_or(DropReason::UnknownSsrc)?;
         source.keyframes.request(full_intra, now);
@@ -214,7 +214,7 @@ impl Forwarder {
             next = next.into_iter().chain(source.keyframes.due()).min();
         }
         if let Some(next) = next {
-            self.arm(next);
+            self.arm(owner, next);
         }
         for (ssrc, request) in due {
             self.statistics.keyframe_requests += 1;
@@ -274,7 +274,7 @@ impl Forwarder {
                 self.statistics.sent_rtcp_packets += 1;
                 send(address, &self.buffer[..length]);
             }
-            Err(reason) => self.statistics.count(reason),
+            Err(reason) => self.statistics.count(reason, 1),
         }
     }
 }

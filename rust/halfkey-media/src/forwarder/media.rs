@@ -1,41 +1,43 @@
 //! SRTP: open once, then rewrite and seal for each receiver.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::participant::Downlink;
+use super::batch::Waiting;
+use super::participant::Source;
 use super::route::Route;
-use super::{DropReason, Forwarder};
+use super::{DropReason, Forwarder, Output, Statistics};
 use crate::ekt_field::ekt_field_length;
-use crate::error::SealError;
 use crate::relay::OpenedPacket;
 use crate::rtp::RtpView;
 
+/// The most packets of a source that one receiver gets in a row.
+const MAX_RUN: usize = 32;
+
+/// The room that a rewritten packet needs beyond itself and its header once more: a `mid` of any
+/// length, an OHB and a tag.
+const GROWTH: usize = 512;
+
+/// An opened packet with its EKT Field.
+type Relayed<'a> = (OpenedPacket<'a>, &'a [u8]);
+
 impl Forwarder {
-    pub(super) fn receive_rtp(
+    /// Opens the datagram that begins at `start` of its buffer.
+    pub(super) fn open_rtp(
         &mut self,
         from: usize,
+        start: usize,
         datagram: &mut [u8],
         now: Duration,
-        send: &mut impl FnMut(SocketAddr, &[u8]),
-    ) -> Result<(), DropReason> {
-        let Self {
-            uplinks,
-            downlinks,
-            buffer,
-            captures,
-            statistics,
-            ..
-        } = self;
-        let uplink = &mut uplinks[from];
+    ) -> Result<Waiting, DropReason> {
+        let uplink = &mut self.uplinks[from];
         // Cheap checks first: most of what is bogus ends here, without any cryptography.
         let length = datagram.len() - ekt_field_length(datagram)?;
-        let (packet, ekt_field) = datagram.split_at_mut(length);
+        let ekt_field = start + length..start + datagram.len();
+        let packet = &mut datagram[..length];
         let keys = uplink.keys.as_mut().ok_or(DropReason::NoKeys)?;
         let ssrc = RtpView::parse(packet)?.ssrc();
-        if uplink.sources.get(ssrc).is_none() {
-            return Err(DropReason::UnknownSsrc);
-        }
+        let position = uplink.sources.position(ssrc);
+        let position = position.ok_or(DropReason::UnknownSsrc)?;
         let opened = keys.open_rtp(packet)?;
         uplink.last_received = Some(now);
 
@@ -44,50 +46,85 @@ impl Forwarder {
             .payload_type(packet.view.payload_type())
             .ok_or(DropReason::UnknownPayloadType)?;
         let clock_rate = payload_type.clock_rate;
-        let source = uplink
-            .sources
-            .get_mut(ssrc)
-            .ok_or(DropReason::UnknownSsrc)?;
-        source
-            .reception
-            .receive(opened.index, packet.view.timestamp(), clock_rate, now);
-        captures.add(ssrc, packet.inner);
+        let source = uplink.sources.at_mut(position);
+        let reception = &mut source.ok_or(DropReason::UnknownSsrc)?.reception;
+        reception.receive(opened.index, packet.view.timestamp(), clock_rate, now);
+        self.captures.add(ssrc, packet.inner);
+        Ok(Waiting {
+            source: (from, position),
+            packet: start..start + opened.length(),
+            ekt_field,
+        })
+    }
 
-        for route in &mut source.routes {
-            let downlink = &mut downlinks[route.receiver];
-            match relay(&packet, ekt_field, route, downlink, buffer) {
-                Ok((address, length)) => {
-                    statistics.forwarded_packets += 1;
-                    send(address, &buffer[..length]);
-                }
-                Err(reason) => statistics.count(reason),
+    /// Forwards the packets that wait; `buffer` is the one that they lie in.
+    pub(super) fn forward(&mut self, buffer: &[u8], output: &mut impl Output) {
+        let Self {
+            uplinks,
+            waiting,
+            statistics,
+            ..
+        } = self;
+        // Those of one source come together, and stay in the order in which they came.
+        waiting.sort_unstable_by_key(|one| (one.source, one.packet.start));
+        for run in waiting.chunk_by(|one, other| one.source == other.source) {
+            let (uplink, source) = run[0].source;
+            let Some(source) = uplinks[uplink].sources.at_mut(source) else {
+                continue;
+            };
+            for run in run.chunks(MAX_RUN) {
+                forward_run(source, run, buffer, statistics, output);
             }
         }
-        Ok(())
+        waiting.clear();
     }
 }
 
-/// Writes the datagram for one receiver into `buffer`: the packet sealed again, and its EKT Field.
+/// Sends packets of one source to each of its receivers.
+fn forward_run(
+    source: &mut Source,
+    run: &[Waiting],
+    buffer: &[u8],
+    statistics: &mut Statistics,
+    output: &mut impl Output,
+) {
+    let mut packets = [const { None }; MAX_RUN];
+    for (packet, waiting) in packets.iter_mut().zip(run) {
+        let opened = buffer.get(waiting.packet.clone()).unwrap_or_default();
+        let ekt_field = buffer.get(waiting.ekt_field.clone()).unwrap_or_default();
+        // It was parsed before, so it can be.
+        *packet = OpenedPacket::parse(opened).ok().zip(Some(ekt_field));
+    }
+    for route in &mut source.routes {
+        for packet in packets.iter().flatten() {
+            match relay(packet, route, output) {
+                Ok(()) => statistics.forwarded_packets += 1,
+                Err(reason) => statistics.count(reason, 1),
+            }
+        }
+    }
+}
+
+/// Makes and sends the datagram for one receiver: the packet sealed again, and its EKT Field.
 fn relay(
-    packet: &OpenedPacket<'_>,
-    ekt_field: &[u8],
+    (packet, ekt_field): &Relayed<'_>,
     route: &mut Route,
-    downlink: &mut Downlink,
-    buffer: &mut [u8],
-) -> Result<(SocketAddr, usize), DropReason> {
-    let (keys, address) = downlink.ready().ok_or(DropReason::ReceiverNotReady)?;
-    let highest = || keys.highest_sequence_number(packet.view.ssrc());
-    route.begin(packet.view.sequence_number(), highest);
+    output: &mut impl Output,
+) -> Result<(), DropReason> {
+    let address = route.address.ok_or(DropReason::ReceiverNotReady)?;
+    route.begin(packet.view.sequence_number());
     let sent = route
         .rewrite(packet.view.changeable_fields())
         .ok_or(DropReason::UnknownPayloadType)?;
+    let length = packet.view.bytes().len() + packet.view.header_length() + GROWTH;
+    let room = output.room(length + ekt_field.len());
+    let room_for_packet = room.len().saturating_sub(ekt_field.len());
     let elements = route.elements(packet.view.extensions());
-    let room = buffer
-        .len()
-        .checked_sub(ekt_field.len())
-        .ok_or(SealError::BufferTooSmall)?;
-    let sealed = packet.reseal(keys, sent, elements, &mut buffer[..room])?;
+    let length = packet.rewrite(sent, elements, &mut room[..room_for_packet])?;
+    let stream = route.stream.as_mut().ok_or(DropReason::ReceiverNotReady)?;
+    let sealed = stream.seal_rtp(&mut room[..room_for_packet], length)?;
     let end = sealed + ekt_field.len();
-    buffer[sealed..end].copy_from_slice(ekt_field);
-    Ok((address, end))
+    room[sealed..end].copy_from_slice(ekt_field);
+    output.send(address, end);
+    Ok(())
 }

@@ -8,7 +8,7 @@ use super::reception::Reception;
 use super::route::{Route, Slot};
 use crate::error::KeyError;
 use crate::profile::HopProfile;
-use crate::srtp::{HopReceiveContext, HopSendContext};
+use crate::srtp::{HopReceiveContext, HopSendContext, SendStream};
 use crate::ssrc_table::SsrcTable;
 
 /// The most sources that one participant may declare.
@@ -84,13 +84,6 @@ pub(super) struct Source {
     pub(super) reception: Reception,
     pub(super) keyframes: Keyframes,
     pub(super) cname: Vec<u8>,
-}
-
-impl Source {
-    pub(super) fn route_to(&mut self, receiver: usize) -> Option<&mut Route> {
-        let mut routes = self.routes.iter_mut();
-        routes.find(|route| route.receiver == receiver)
-    }
 }
 
 /// A payload type of a sender.
@@ -189,6 +182,8 @@ pub(super) struct Downlink {
     pub(super) payload_types: Vec<PayloadType>,
     pub(super) slots: Vec<Slot>,
     pub(super) report_due: Duration,
+    /// When the forwarder's timer comes round to this participant; later entries mean nothing.
+    pub(super) armed: Option<Duration>,
 }
 
 impl Downlink {
@@ -202,13 +197,33 @@ impl Downlink {
         }
     }
 
-    /// Takes keys into use. The same ones again change nothing: their indices would begin anew, and
-    /// nonces would repeat.
-    pub(super) fn set_keys(&mut self, keys: HopSendContext) {
+    /// Takes keys into use; true if they are others than before. The same ones again change nothing:
+    /// their indices would begin anew, and nonces would repeat.
+    pub(super) fn set_keys(&mut self, keys: HopSendContext) -> bool {
         let known = self.keys.as_ref().map(|old| old.fingerprints());
-        if known != Some(keys.fingerprints()) {
+        let other = known != Some(keys.fingerprints());
+        if other {
             self.keys = Some(keys);
         }
+        other
+    }
+
+    /// Borrows the stream of an SSRC, for a route; none without keys, or when they take no more SSRCs.
+    pub(super) fn lend(&mut self, ssrc: u32) -> Option<Box<SendStream>> {
+        self.keys.as_mut()?.lend(ssrc).ok()
+    }
+
+    /// Takes a stream back from a route: its indices stay used, whoever has the SSRC next.
+    pub(super) fn give_back(&mut self, stream: Option<Box<SendStream>>) {
+        if let (Some(keys), Some(stream)) = (self.keys.as_mut(), stream) {
+            keys.give_back(stream);
+        }
+    }
+
+    /// The slot with this source.
+    pub(super) fn slot_of(&mut self, owner: usize, ssrc: u32) -> Option<&mut Slot> {
+        let mut slots = self.slots.iter_mut();
+        slots.find(|slot| slot.owner == owner && slot.ssrc == ssrc)
     }
 
     /// The keys and the address, when there are both.

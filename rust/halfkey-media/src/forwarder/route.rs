@@ -1,8 +1,11 @@
 //! Where a source goes, and what changes on its way there.
 
+use core::net::SocketAddr;
+
 use super::ControlError;
 use super::participant::{Downlink, Uplink};
 use crate::rtp::{ChangeableFields, Element};
+use crate::srtp::SendStream;
 
 /// The `mid` header extension (RFC 9143 section 15.2), which names the slot.
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
@@ -19,12 +22,20 @@ pub(super) struct Slot {
     pub(super) mid: String,
     pub(super) owner: usize,
     pub(super) ssrc: u32,
+    /// Where the source has its route to here.
+    pub(super) route: usize,
 }
 
-/// A source's way into a slot: everything that is looked up by name was looked up beforehand.
+/// A source's way into a slot: everything that is looked up was looked up beforehand, and what is
+/// needed to seal for this receiver is here, so that a packet touches nothing else of it.
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) receiver: usize,
+    /// Where the receiver is; none as long as that isn't known.
+    pub(super) address: Option<SocketAddr>,
+    /// What seals for the receiver; none as long as there are no keys. It is borrowed from the
+    /// downlink, and to be given back.
+    pub(super) stream: Option<Box<SendStream>>,
     mid: Vec<u8>,
     mid_id: u8,
     /// Local identifiers, the sender's and the receiver's.
@@ -61,6 +72,8 @@ impl Route {
         });
         Ok(Self {
             receiver,
+            address: downlink.address,
+            stream: None,
             mid: mid.as_bytes().to_vec(),
             mid_id: theirs(MID).ok_or(ControlError::NoMidExtension)?,
             extensions: passed_on
@@ -76,11 +89,15 @@ impl Route {
     /// Before the first packet of a source that comes back to a receiver: lets its numbers go on
     /// behind the highest that the receiver had of it, unless they are ahead of that anyhow. Where
     /// the source went on by half a round in between, both ends would take them for old ones.
-    pub(super) fn begin(&mut self, first: u16, highest: impl FnOnce() -> Option<u16>) {
-        if core::mem::replace(&mut self.is_in_use, true) {
+    pub(super) fn begin(&mut self, first: u16) {
+        if self.is_in_use {
             return;
         }
-        let Some(highest) = highest() else {
+        let Some(stream) = &self.stream else {
+            return;
+        };
+        self.is_in_use = true;
+        let Some(highest) = stream.highest_sequence_number() else {
             return;
         };
         let ahead = first

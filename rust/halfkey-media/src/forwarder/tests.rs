@@ -1,5 +1,6 @@
 //! The forwarder between Endpoints that hold the other ends of its hops.
 
+mod batch;
 mod control;
 mod helpers;
 mod media;

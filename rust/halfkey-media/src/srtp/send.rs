@@ -1,22 +1,27 @@
 //! The sending half of one hop.
 
+use std::sync::Arc;
+
 use super::cipher::Fingerprint;
+use super::stream::{SealingKey, SendStream};
 use super::{
     E_FLAG, ESRTCP_WORD_LENGTH, MAX_SSRCS, RTCP_CLEAR_LENGTH, SRTCP_OVERHEAD, SessionCipher,
     TAG_LENGTH,
 };
-use crate::error::{KeyError, Rejection, SealError};
+use crate::error::{KeyError, SealError};
 use crate::profile::HopProfile;
-use crate::replay::{MAX_INDEX, ReplayWindow};
 use crate::rtp::RtpView;
 use crate::ssrc_table::SsrcTable;
 
 /// Seals the SRTP and SRTCP packets that go to the other end of a hop.
+///
+/// It is where the streams of the hop come from, and it keeps those that nobody borrowed.
 #[derive(Debug)]
 pub struct HopSendContext {
-    rtp: SessionCipher,
+    rtp: SealingKey,
     rtcp: SessionCipher,
-    rtp_windows: SsrcTable<ReplayWindow>,
+    /// One for each SSRC that ever was; `None` while it is lent.
+    streams: SsrcTable<Option<Box<SendStream>>>,
     rtcp_indices: SsrcTable<u32>,
 }
 
@@ -37,9 +42,9 @@ impl HopSendContext {
 
     pub(super) fn from_ciphers(rtp: SessionCipher, rtcp: SessionCipher) -> Self {
         Self {
-            rtp,
+            rtp: SealingKey(Arc::new(rtp)),
             rtcp,
-            rtp_windows: SsrcTable::new(MAX_SSRCS),
+            streams: SsrcTable::new(MAX_SSRCS),
             rtcp_indices: SsrcTable::new(MAX_SSRCS),
         }
     }
@@ -58,40 +63,44 @@ impl HopSendContext {
     /// # Errors
     /// Nothing was sealed: the bytes aren't an RTP packet, there is no room, or the index was used.
     pub fn seal_rtp(&mut self, buffer: &mut [u8], length: usize) -> Result<usize, SealError> {
-        let packet = length
-            .checked_add(TAG_LENGTH)
-            .and_then(|end| buffer.get_mut(..end))
-            .ok_or(SealError::BufferTooSmall)?;
-        let view = RtpView::parse(&packet[..length]).map_err(|_| SealError::NotAPacket)?;
-        let (header_length, ssrc) = (view.header_length(), view.ssrc());
-        let sequence_number = view.sequence_number();
-        let window = self
-            .rtp_windows
-            .get_or_insert_with(ssrc, ReplayWindow::new)
-            .ok_or(SealError::TooManySsrcs)?;
-        let index = next_index(window, sequence_number)?;
-        // Before sealing: an index is spent even if sealing should fail.
-        window.mark(index);
-        let (data, tag) = packet.split_at_mut(length);
-        let (header, data) = data.split_at_mut(header_length);
-        if !self
-            .rtp
-            .seal(self.rtp.rtp_nonce(ssrc, index), header, data, tag)
-        {
-            return Err(SealError::KeyExhausted);
+        let packet = buffer.get(..length).ok_or(SealError::BufferTooSmall)?;
+        let ssrc = RtpView::parse(packet)
+            .map_err(|_| SealError::NotAPacket)?
+            .ssrc();
+        let stream = self.stream(ssrc)?.as_mut().ok_or(SealError::StreamLent)?;
+        stream.seal_rtp(buffer, length)
+    }
+
+    /// Hands an SSRC's stream to whoever seals its packets from now on; until it is given back,
+    /// this context seals none.
+    ///
+    /// # Errors
+    /// There are too many SSRCs, or somebody has it.
+    pub fn lend(&mut self, ssrc: u32) -> Result<Box<SendStream>, SealError> {
+        self.stream(ssrc)?.take().ok_or(SealError::StreamLent)
+    }
+
+    /// Takes a stream back. One that was made under other keys is dropped: its indices mean nothing
+    /// here.
+    pub fn give_back(&mut self, stream: Box<SendStream>) {
+        if !stream.is_under(&self.rtp) {
+            return;
         }
-        Ok(length + TAG_LENGTH)
+        if let Some(place) = self.streams.get_mut(stream.ssrc()) {
+            *place = Some(stream);
+        }
+    }
+
+    fn stream(&mut self, ssrc: u32) -> Result<&mut Option<Box<SendStream>>, SealError> {
+        let key = &self.rtp;
+        let new = || Some(Box::new(SendStream::new(key.clone(), ssrc)));
+        let stream = self.streams.get_or_insert_with(ssrc, new);
+        stream.ok_or(SealError::TooManySsrcs)
     }
 
     /// What tells the keys for SRTP and SRTCP from others.
     pub(crate) fn fingerprints(&self) -> [Fingerprint; 2] {
-        [self.rtp.fingerprint(), self.rtcp.fingerprint()]
-    }
-
-    /// The highest SEQ that was sealed for an SSRC.
-    pub(crate) fn highest_sequence_number(&self, ssrc: u32) -> Option<u16> {
-        let highest = self.rtp_windows.get(ssrc)?.highest()?;
-        Some(highest as u16)
+        [self.rtp.0.fingerprint(), self.rtcp.fingerprint()]
     }
 
     /// Whether a packet with this SSRC and SEQ could be sealed.
@@ -99,9 +108,10 @@ impl HopSendContext {
     /// # Errors
     /// What [`Self::seal_rtp`] would say of the index.
     pub fn check_rtp(&self, ssrc: u32, sequence_number: u16) -> Result<(), SealError> {
-        match self.rtp_windows.get(ssrc) {
-            Some(window) => next_index(window, sequence_number).map(|_| ()),
-            None if self.rtp_windows.is_full() => Err(SealError::TooManySsrcs),
+        match self.streams.get(ssrc) {
+            Some(Some(stream)) => stream.next_index(sequence_number).map(|_| ()),
+            Some(None) => Err(SealError::StreamLent),
+            None if self.streams.is_full() => Err(SealError::TooManySsrcs),
             None => Ok(()),
         }
     }
@@ -144,16 +154,5 @@ impl HopSendContext {
         }
         trailing_word.copy_from_slice(&word);
         Ok(length + SRTCP_OVERHEAD)
-    }
-}
-
-/// The index that the next packet with this SEQ takes, if it is free.
-pub(crate) fn next_index(window: &ReplayWindow, sequence_number: u16) -> Result<u64, SealError> {
-    let index = window.estimate(sequence_number);
-    match window.check(index) {
-        Ok(()) => Ok(index),
-        Err(_) if window.highest() > Some(MAX_INDEX - 0x8000) => Err(SealError::KeyExhausted),
-        Err(Rejection::Replayed) => Err(SealError::AlreadySealed),
-        Err(_) => Err(SealError::IndexTooOld),
     }
 }

@@ -44,7 +44,7 @@ fn a_participant_that_is_removed_leaves_no_route() {
         forwarder.remove_participant(2),
         Err(ControlError::UnknownParticipant)
     );
-    assert!(!forwarder.knows(&endpoints[1].address));
+    assert_eq!(forwarder.peer(&endpoints[1].address), None);
     assert_eq!(forwarder.clear_slot(3, "b"), Err(ControlError::EmptySlot));
     let packet = endpoints[0].ordinary(10, 1);
     assert_eq!(

@@ -3,7 +3,9 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::super::{Forwarder, HopKeys, Kind, ParticipantConfig, ParticipantId, SourceConfig};
+use super::super::{
+    Forwarder, HopKeys, Kind, Output, ParticipantConfig, ParticipantId, SourceConfig,
+};
 use crate::ekt_field::ekt_field_length;
 use crate::ohb::OriginalHeaderBlock;
 use crate::profile::HopProfile;
@@ -178,30 +180,58 @@ pub(super) fn conference(count: u64) -> (Forwarder, Vec<Endpoint>) {
 
 pub(super) type Sent = Vec<(SocketAddr, Vec<u8>)>;
 
+/// What was sent, in order.
+#[derive(Default)]
+struct Collected {
+    room: Vec<u8>,
+    sent: Sent,
+}
+
+impl Output for Collected {
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        self.room.resize(length, 0xee);
+        &mut self.room
+    }
+
+    fn send(&mut self, to: SocketAddr, length: usize) {
+        self.sent.push((to, self.room[..length].to_vec()));
+    }
+}
+
 pub(super) fn receive(
     forwarder: &mut Forwarder,
     from: SocketAddr,
     datagram: &[u8],
     now: Duration,
 ) -> Sent {
-    let mut sent = Vec::new();
-    let mut datagram = datagram.to_vec();
-    forwarder.receive(from, &mut datagram, now, &mut |to, data: &[u8]| {
-        sent.push((to, data.to_vec()));
-    });
-    sent
+    receive_batch(forwarder, &[(from, datagram.to_vec())], now)
+}
+
+/// Datagrams that came together.
+pub(super) fn receive_batch(
+    forwarder: &mut Forwarder,
+    datagrams: &[(SocketAddr, Vec<u8>)],
+    now: Duration,
+) -> Sent {
+    let mut output = Collected::default();
+    let mut buffer: Vec<u8> = datagrams.iter().flat_map(|one| one.1.clone()).collect();
+    let peers: Vec<_> = datagrams.iter().map(|one| forwarder.peer(&one.0)).collect();
+    let mut batch = forwarder.batch(&mut buffer, now);
+    let mut start = 0;
+    for (peer, (_, datagram)) in peers.into_iter().zip(datagrams) {
+        batch.receive(peer, start..start + datagram.len(), &mut output);
+        start += datagram.len();
+    }
+    batch.finish(&mut output);
+    output.sent
 }
 
 pub(super) fn handle_timer(forwarder: &mut Forwarder, now: Duration) -> Sent {
-    let mut sent = Vec::new();
-    forwarder.handle_timer(now, &mut |to, data: &[u8]| sent.push((to, data.to_vec())));
-    sent
+    let mut output = Collected::default();
+    forwarder.handle_timer(now, &mut output);
+    output.sent
 }
 
 pub(super) fn dropped(forwarder: &Forwarder) -> Vec<(&'static str, u64)> {
-    let dropped = &forwarder.statistics().dropped;
-    dropped
-        .iter()
-        .map(|(name, count)| (*name, *count))
-        .collect()
+    forwarder.statistics().dropped().into_iter().collect()
 }

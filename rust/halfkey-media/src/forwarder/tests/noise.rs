@@ -93,7 +93,7 @@ fn authentic_nonsense_changes_nothing_and_does_not_panic() {
         }
     }
     let statistics = forwarder.statistics();
-    assert!(statistics.dropped["malformed"] > 100, "{statistics:?}");
+    assert!(statistics.dropped()["malformed"] > 100, "{statistics:?}");
     // The forwarder is as fit as before.
     let packet = endpoints[1].ordinary(21, 1);
     forwarder.assign_slot(1, "v", 2, 21, START).expect("free");

@@ -1,0 +1,97 @@
+//! Datagrams that came together: all are opened, then each receiver gets its own in a row.
+//!
+//! Going by receiver is what lets a run of packets to one address leave by one system call, and it
+//! touches a receiver's key and window once for a picture and not once for each of its packets.
+
+use core::net::SocketAddr;
+use core::ops::Range;
+use core::time::Duration;
+
+use super::{DropReason, Forwarder, Output, Peer};
+use crate::rtcp::is_rtcp;
+
+/// The packets that wait to be forwarded before what waits is forwarded in any case.
+pub(super) const MAX_WAITING: usize = 256;
+
+/// A packet that was opened, and where it lies in the batch's buffer.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    /// Whose it is: the uplink's index, and that of the source in it.
+    pub(super) source: (usize, usize),
+    pub(super) packet: Range<usize>,
+    pub(super) ekt_field: Range<usize>,
+}
+
+/// The datagrams in one buffer; made by [`Forwarder::batch`] and at an end with [`Self::finish`].
+#[derive(Debug)]
+pub struct Batch<'a> {
+    forwarder: &'a mut Forwarder,
+    buffer: &'a mut [u8],
+    now: Duration,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(forwarder: &'a mut Forwarder, buffer: &'a mut [u8], now: Duration) -> Self {
+        forwarder.waiting.clear();
+        Self {
+            forwarder,
+            buffer,
+            now,
+        }
+    }
+
+    /// Takes the SRTP or SRTCP datagram in `range` of the buffer, from a participant or from nobody
+    /// that is known. Media waits; what follows from control packets goes to `output` at once.
+    pub fn receive(&mut self, from: Option<Peer>, range: Range<usize>, output: &mut impl Output) {
+        self.forwarder.statistics.received_packets += 1;
+        if let Err(reason) = self.take(from, range, output) {
+            self.forwarder.statistics.count(reason, 1);
+        }
+    }
+
+    /// The participant whose datagrams come from this address.
+    #[must_use]
+    pub fn peer(&self, address: &SocketAddr) -> Option<Peer> {
+        self.forwarder.peer(address)
+    }
+
+    /// The datagram in `range` of the buffer.
+    #[must_use]
+    pub fn datagram(&self, range: Range<usize>) -> &[u8] {
+        self.buffer.get(range).unwrap_or_default()
+    }
+
+    /// Counts a datagram that the caller dropped.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        self.forwarder.count_drop(reason);
+    }
+
+    /// Forwards what waits.
+    pub fn finish(self, output: &mut impl Output) {
+        self.forwarder.forward(self.buffer, output);
+    }
+
+    fn take(
+        &mut self,
+        from: Option<Peer>,
+        range: Range<usize>,
+        output: &mut impl Output,
+    ) -> Result<(), DropReason> {
+        let Peer(index) = from.ok_or(DropReason::UnknownAddress)?;
+        if is_rtcp(self.datagram(range.clone())) {
+            // No goodbye overtakes the last packets of its source.
+            self.forwarder.forward(self.buffer, output);
+            let datagram = self.buffer.get_mut(range).unwrap_or_default();
+            let mut send = |to, datagram: &[u8]| output.send_copy(to, datagram);
+            return (self.forwarder).receive_rtcp(index, datagram, self.now, &mut send);
+        }
+        let start = range.start;
+        let datagram = self.buffer.get_mut(range).unwrap_or_default();
+        let waiting = self.forwarder.open_rtp(index, start, datagram, self.now)?;
+        self.forwarder.waiting.push(waiting);
+        if self.forwarder.waiting.len() >= MAX_WAITING {
+            self.forwarder.forward(self.buffer, output);
+        }
+        Ok(())
+    }
+}
