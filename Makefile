@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench bench-eviction check fmt clean help
+.PHONY: demo test bench bench-eviction check fmt interop clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -21,6 +21,9 @@ bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks
 
 bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 participants (3 min)
 	$(BIN)/python -m benchmarks.eviction
+
+interop: .venv/ready ## foreign DTLS stacks as judges of ours; rewrites docs/interop.md
+	$(BIN)/python -m tests.interop.dtls.table
 
 check: .venv/ready ## format, lint, types and stubs of both languages
 	cargo fmt --check
