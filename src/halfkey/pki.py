@@ -14,6 +14,7 @@ import datetime
 import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography import x509
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from halfkey.errors import ConfigurationError
+from halfkey.hosts import is_host
 from halfkey.vouching.authority import VOUCHING
 
 VALIDITY_DAYS = 365
@@ -34,7 +36,10 @@ _NO_PASSWORD = serialization.NoEncryption()
 
 
 def make_certificate(
-    directory: Path, name: str, validity_days: int = VALIDITY_DAYS
+    directory: Path,
+    name: str,
+    validity_days: int = VALIDITY_DAYS,
+    hosts: Iterable[str] = (),
 ) -> tuple[Path, Path]:
     """Makes a fresh key and a self-signed certificate for it, and writes both.
 
@@ -42,16 +47,18 @@ def make_certificate(
         directory: an existing folder; files of the same name in it are replaced.
         name: for the subject and the file names: letters, digits, ``-``, ``_``, ``.``.
         validity_days: from now.
+        hosts: names and IP addresses that it is for, besides its name and this machine itself.
 
     Returns:
         The paths of the certificate and of the key; the latter is readable by its owner only.
 
     Raises:
-        ConfigurationError: the name is of no use, or a file can't be written.
+        ConfigurationError: the name or a host is of no use, or a file can't be written.
     """
     _check_name(name)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _self_signed(key, name, datetime.timedelta(days=validity_days))
+    alternatives = [_alternative(host) for host in hosts]
+    certificate = _self_signed(key, name, datetime.timedelta(days=validity_days), alternatives)
     return _write_pair(directory, name, [certificate], key)
 
 
@@ -172,7 +179,10 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 
 def _self_signed(
-    key: ec.EllipticCurvePrivateKey, name: str, validity: datetime.timedelta
+    key: ec.EllipticCurvePrivateKey,
+    name: str,
+    validity: datetime.timedelta,
+    others: list[x509.GeneralName],
 ) -> x509.Certificate:
     alternatives: list[x509.GeneralName] = [
         x509.DNSName(name.replace("_", "-")),
@@ -180,6 +190,7 @@ def _self_signed(
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         x509.IPAddress(ipaddress.ip_address("::1")),
     ]
+    alternatives += [one for one in others if one not in alternatives]
     both_ways = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     return (
         _builder(_name(name), _name(name), key, *_validity(validity))
@@ -188,6 +199,16 @@ def _self_signed(
         .add_extension(x509.ExtendedKeyUsage(both_ways), critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not is_host(host) or not re.fullmatch(r"[A-Za-z0-9*][A-Za-z0-9.-]{0,252}", host):
+        raise ConfigurationError(f"host {host!r}: give a name or an IP address, without a port")
+    return x509.DNSName(host)
 
 
 def _validity(length: datetime.timedelta) -> tuple[datetime.datetime, datetime.datetime]:

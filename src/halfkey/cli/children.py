@@ -77,6 +77,17 @@ class Child:
         return self._process.pid
 
     @property
+    def status(self) -> int | None:
+        """The exit status; None while it runs, negative for a signal."""
+        return None if self._process is None else self._process.returncode
+
+    @property
+    def last_words(self) -> str:
+        """The last line of its log; empty for none."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    @property
     def started(self) -> bool:
         """Whether the process exists, or did."""
         return self._process is not None
@@ -165,15 +176,15 @@ class Child:
         Args:
             otherwise: the phrase for one that hasn't.
         """
-        code = self._process.returncode if self._process is not None else None
+        code = self.status
         if code is None:
             what = otherwise
         elif code < 0:
             what = f"was killed by {signal.Signals(-code).name}"
         else:
             what = f"ended with status {code}"
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return f"{what}: {lines[-1]}" if lines else f"{what} (nothing in {self._log})"
+        last = self.last_words
+        return f"{what}: {last}" if last else f"{what} (nothing in {self._log})"
 
     async def send(self, command: Mapping[str, Any]) -> None:
         """Gives the child a command; one that has ended already takes none."""

@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from halfkey import __version__
-from halfkey.cli import audit, demonstration, record, roles, status
+from halfkey.cli import audit, demonstration, pki, record, roles, status
 from halfkey.errors import ConfigurationError, HalfkeyError
 
 EXIT_FAILED = 1
@@ -27,6 +27,7 @@ roles.register(app)
 audit.register(app)
 record.register(app)
 status.register(app)
+pki.register(app)
 
 
 @app.command()
