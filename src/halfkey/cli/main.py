@@ -9,6 +9,7 @@ from typer.exceptions import TyperException
 
 from halfkey import __version__
 from halfkey.cli import audit, demonstration, pki, record, roles, status
+from halfkey.cli.up import command as up
 from halfkey.errors import ConfigurationError, HalfkeyError
 
 EXIT_FAILED = 1
@@ -28,6 +29,7 @@ audit.register(app)
 record.register(app)
 status.register(app)
 pki.register(app)
+up.register(app)
 
 
 @app.command()
