@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from halfkey import __version__
-from halfkey.cli import audit, demonstration, pki, record, roles, status
+from halfkey.cli import administering, audit, demonstration, inviting, pki, record, roles, status
 from halfkey.cli.up import command as up
 from halfkey.errors import ConfigurationError, HalfkeyError
 
@@ -30,6 +30,8 @@ record.register(app)
 status.register(app)
 pki.register(app)
 up.register(app)
+inviting.register(app)
+administering.register(app)
 
 
 @app.command()

@@ -178,7 +178,10 @@ class AdministrationAPI:
         if not is_conference_name(name):
             raise CodecError("conference: give 1 to 64 letters, digits, '.', '_' or '-'")
         changes = _read_changes(await _body(request))
-        policy = replace(self._store.policy(name), **changes)
+        before = self._store.policy(name)
+        policy = replace(before, **changes)
+        if policy == before:
+            return web.json_response(_told_policy(policy))
         digest = records.configuration_hash(json.dumps(_told_policy(policy)).encode())
         for setting in changes:
             self._auditing.note(records.ConfigurationChanged(setting, digest, name, OPERATOR))
