@@ -1,0 +1,97 @@
+"""`make fuzz SECONDS=60`: every target in turn, with atheris; findings are kept and named.
+
+A target runs in a process of its own, as atheris ends the process it ran in. Corpus and findings
+are in the user's cache; the corpus begins with the seeds and is kept from run to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.interop.dtls.building import cache, python_package
+from tests.interop.dtls.peer import AbsentError
+
+ATHERIS = "atheris>=3,<4"
+LARGEST_INPUT = 4096
+ROOT = Path(__file__).parents[2]
+
+
+def fuzz(target: str, limit: str) -> int:
+    """Fuzzes one target in a child; gives its exit status, which isn't 0 after a finding.
+
+    Args:
+        target: its name.
+        limit: libFuzzer's option that ends it, such as ``-max_total_time=60``, ``-runs=1000``.
+
+    Raises:
+        AbsentError: atheris has no wheel for this Python.
+    """
+    place = python_package(ATHERIS)
+    findings = cache() / "fuzz" / "findings"
+    findings.mkdir(parents=True, exist_ok=True)
+    options = (limit, f"-max_len={LARGEST_INPUT}", f"-artifact_prefix={findings / target}-")
+    path = os.pathsep.join((str(ROOT), str(place)))
+    return subprocess.run(
+        (sys.executable, "-m", "tests.fuzz.run", "--inside", target, *options),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+
+
+def inside(target: str, options: list[str]) -> None:
+    """What the child does; doesn't return."""
+    import atheris
+
+    with atheris.instrument_imports(include=["halfkey"]):
+        from tests.fuzz.targets import TARGETS
+    from tests.fuzz.corpus import seeds
+
+    corpus = cache() / "fuzz" / target
+    corpus.mkdir(parents=True, exist_ok=True)
+    for seed in seeds(target):
+        (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+    function = TARGETS[target]
+
+    def once(data: bytes) -> None:
+        function(data)
+
+    atheris.Setup([sys.argv[0], *options, str(corpus)], once)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """Exit status 1 after a finding, 2 where atheris can't be had."""
+    if sys.argv[1:2] == ["--inside"]:
+        inside(sys.argv[2], sys.argv[3:])
+    from tests.fuzz.targets import TARGETS
+
+    parser = argparse.ArgumentParser(prog="make fuzz", description="Fuzzes what peers send.")
+    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}")
+    arguments = parser.parse_args()
+    for target in arguments.targets:
+        if target not in TARGETS:
+            parser.error(f"there is no target {target}; name one of {', '.join(TARGETS)}")
+    failed = []
+    for target in arguments.targets or TARGETS:
+        print(f"--- {target}, {arguments.seconds} s", flush=True)
+        try:
+            if fuzz(target, f"-max_total_time={arguments.seconds}") != 0:
+                failed.append(target)
+        except AbsentError as error:
+            print(f"atheris can't be had: {error}", file=sys.stderr)
+            return 2
+    findings = f"findings in {', '.join(failed)}: see {cache() / 'fuzz' / 'findings'}"
+    print(findings if failed else "no findings")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
