@@ -183,6 +183,15 @@ def test_another_version_is_recognised_whatever_follows_it() -> None:
     assert kd.data_to_send() == UnsupportedVersion(0).encode()
 
 
+def test_unsupported_version_is_recognised_behind_an_unknown_message_too() -> None:
+    unknown, refusal = b"\xe0\0\0", b"\x02\0\x04\x05new"
+    for pieces in ([unknown + refusal], [unknown, refusal], [unknown + refusal[:4]]):
+        md = MediaDistributorTunnel([9])
+        for piece in pieces:
+            md.receive_data(piece, NOW)
+        assert drain(md) == [UnsupportedVersion(5), TunnelTerminated("unsupported_version")]
+
+
 def test_four_octets_of_unsupported_version_are_enough() -> None:
     """RFC 9185 section 5.5: a newer one may be longer, and the rest is discarded."""
     md = MediaDistributorTunnel([9])

@@ -82,18 +82,14 @@ class MessageSplitter:
         """The first four octets waiting, or as many as there are."""
         return bytes(self._buffer[:4])
 
-    def take(self) -> list[tuple[int, bytes]]:
-        """Takes every whole message."""
-        taken = []
-        at = 0
-        while len(self._buffer) - at >= HEADER_LENGTH:
-            end = at + HEADER_LENGTH + int.from_bytes(self._buffer[at + 1 : at + 3], "big")
-            if end > len(self._buffer):
-                break
-            taken.append((self._buffer[at], bytes(self._buffer[at + HEADER_LENGTH : end])))
-            at = end
-        del self._buffer[:at]
-        return taken
+    def take(self) -> tuple[int, bytes] | None:
+        """Takes the next message, or None where there is none that is whole."""
+        end = HEADER_LENGTH + int.from_bytes(self._buffer[1:HEADER_LENGTH], "big")
+        if len(self._buffer) < end:
+            return None
+        message = self._buffer[0], bytes(self._buffer[HEADER_LENGTH:end])
+        del self._buffer[:end]
+        return message
 
     def clear(self) -> None:
         """Forgets what is waiting."""
@@ -155,8 +151,9 @@ class TunnelEnd:
             return
         self._splitter.add(data)
         self._look_ahead()
-        for message_type, body in self._splitter.take():
-            self._receive_message(message_type, body)
+        while (message := self._splitter.take()) is not None:
+            self._receive_message(*message)
+            self._look_ahead()
 
     def data_to_send(self) -> bytes:
         """Takes all that is to be written to the connection, also after termination."""
