@@ -21,18 +21,19 @@ LARGEST_INPUT = 4096
 ROOT = Path(__file__).parents[2]
 
 
-def fuzz(target: str, limit: str) -> int:
+def fuzz(target: str, limit: str, findings: Path | None = None) -> int:
     """Fuzzes one target in a child; gives its exit status, which isn't 0 after a finding.
 
     Args:
         target: its name.
         limit: libFuzzer's option that ends it, such as ``-max_total_time=60``, ``-runs=1000``.
+        findings: the folder for inputs that break an invariant; None: the one in the cache.
 
     Raises:
         AbsentError: atheris has no wheel for this Python.
     """
     place = python_package(ATHERIS)
-    findings = cache() / "fuzz" / "findings"
+    findings = findings or cache() / "fuzz" / "findings"
     findings.mkdir(parents=True, exist_ok=True)
     options = (limit, f"-max_len={LARGEST_INPUT}", f"-artifact_prefix={findings / target}-")
     path = os.pathsep.join((str(ROOT), str(place)))
@@ -50,20 +51,27 @@ def inside(target: str, options: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["halfkey"]):
-        from tests.fuzz.targets import TARGETS
+        from tests.fuzz.targets import TARGETS, planted
     from tests.fuzz.corpus import seeds
 
-    corpus = cache() / "fuzz" / target
-    corpus.mkdir(parents=True, exist_ok=True)
-    for seed in seeds(target):
-        (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
-    function = TARGETS[target]
+    if target == planted.__name__:
+        function, folders = planted, []
+    else:
+        function, folders = TARGETS[target], [_corpus(target, seeds(target))]
 
     def once(data: bytes) -> None:
         function(data)
 
-    atheris.Setup([sys.argv[0], *options, str(corpus)], once)
+    atheris.Setup([sys.argv[0], *options, *map(str, folders)], once)
     atheris.Fuzz()
+
+
+def _corpus(target: str, seeds: list[bytes]) -> Path:
+    corpus = cache() / "fuzz" / target
+    corpus.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+    return corpus
 
 
 def main() -> int:

@@ -322,6 +322,12 @@ def key_set(data: bytes) -> bool:
     return len(keys) > 0
 
 
+# Broken on purpose, for the test that a finding is seen.
+def planted(data: bytes) -> bool:
+    assert len(data) < 3, "found"
+    return True
+
+
 def check_bounds(connection: Connection) -> None:
     """What a connection holds is bounded, whatever it was sent."""
     held = connection._channel.reassembler.held_bytes

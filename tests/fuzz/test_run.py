@@ -1,0 +1,31 @@
+"""A second of fuzzing for each target, and that a finding would be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.run import fuzz
+from tests.fuzz.targets import TARGETS, planted
+from tests.interop.dtls.peer import AbsentError
+
+
+def fuzzed(target: str, limit: str, findings: Path) -> int:
+    """A run's exit status; where atheris has no wheel, that is shown."""
+    try:
+        return fuzz(target, limit, findings)
+    except AbsentError as error:
+        pytest.xfail(f"atheris is absent: {error}")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_second_of_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
+    assert fuzzed(target, "-max_total_time=1", tmp_path) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finding_is_kept_and_fails_the_run(tmp_path: Path) -> None:
+    assert fuzzed(planted.__name__, "-runs=1000000", tmp_path) != 0
+    (finding,) = tmp_path.iterdir()
+    assert len(finding.read_bytes()) >= 3
