@@ -1,0 +1,120 @@
+//! The worker allocates nothing per packet, from the socket to the sockets.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::{HopProfile, HopSendContext, TAG_LENGTH};
+use halfkey_switch::{Settings, Switch};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const RECEIVERS: u64 = 10;
+const PACKETS: u16 = 2000;
+/// For what isn't a packet: an instruction, a report each second.
+const OTHERS: u64 = 100;
+
+fn add(switch: &Switch, id: u64) -> (UdpSocket, HopSendContext) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let patience = Some(Duration::from_secs(10));
+    socket.set_read_timeout(patience).expect("a timeout");
+    let config = ParticipantConfig {
+        own_ssrc: 100 + id as u32,
+        cname: "md".into(),
+        extensions: vec![("urn:ietf:params:rtp-hdrext:sdes:mid".into(), 1)],
+        payload_types: vec![("VP8/90000".into(), 96)],
+        sources: vec![SourceConfig {
+            ssrc: id as u32,
+            kind: Kind::Audio,
+        }],
+    };
+    let (client, server, salt) = ([id as u8; 16], [id as u8 | 0x80; 16], [7; 12]);
+    let profile = HopProfile::AeadAes128Gcm;
+    let keys = HopKeys::new(profile, (&client, &salt), (&server, &salt)).expect("lengths fit");
+    let address: SocketAddr = socket.local_addr().expect("bound");
+    let added = switch.control(move |forwarder, now| {
+        forwarder.add_participant(id, &config);
+        forwarder.set_address(id, address)?;
+        forwarder.set_keys(id, keys, now)
+    });
+    assert_eq!(added, Ok(Ok(())));
+    let seal = HopSendContext::new(profile, &client, &salt).expect("lengths fit");
+    (socket, seal)
+}
+
+/// The packets that were forwarded, and the allocations of the worker's thread.
+fn look_at(switch: &Switch) -> (u64, u64) {
+    let look = |forwarder: &mut Forwarder, _| {
+        (forwarder.statistics().forwarded_packets, ALLOCATIONS.get())
+    };
+    switch.control(look).expect("running")
+}
+
+#[test]
+fn forwarding_allocates_nothing_per_packet() {
+    let switch = Switch::new(&Settings {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        queue_limit: 16,
+        capture_bytes: 0,
+    })
+    .expect("a free port");
+    let (sender, mut seal) = add(&switch, 1);
+    let receivers: Vec<_> = (2..2 + RECEIVERS)
+        .map(|id| (id, add(&switch, id).0))
+        .collect();
+    for (id, _) in &receivers {
+        let id = *id;
+        let assigned =
+            switch.control(move |forwarder, now| forwarder.assign_slot(id, "0", 1, 1, now));
+        assert_eq!(assigned, Ok(Ok(())));
+    }
+    let mut send = |sequence_number: u16| {
+        let mut packet = vec![0; 100 + TAG_LENGTH];
+        packet[..2].copy_from_slice(&[0x80, 96]);
+        packet[2..4].copy_from_slice(&sequence_number.to_be_bytes());
+        packet[11] = 1;
+        seal.seal_rtp(&mut packet, 100).expect("fresh");
+        packet.push(0);
+        sender
+            .send_to(&packet, switch.local_address())
+            .expect("sent");
+        // At its own pace, so that none is lost: everybody has it before the next is sent.
+        for (_, receiver) in &receivers {
+            receiver.recv(&mut packet).expect("in time");
+        }
+    };
+    send(0);
+    let (forwarded, allocations) = look_at(&switch);
+    assert!(
+        allocations > OTHERS,
+        "the count works: joining takes memory"
+    );
+    (1..=PACKETS).for_each(&mut send);
+    let (forwarded_after, allocations_after) = look_at(&switch);
+    assert_eq!(forwarded_after - forwarded, u64::from(PACKETS) * RECEIVERS);
+    let made = allocations_after - allocations;
+    assert!(made < OTHERS, "{made} allocations");
+}
