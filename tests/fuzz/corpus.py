@@ -64,7 +64,7 @@ def _dtls_messages() -> list[bytes]:
 
 
 def _dtls_extensions() -> list[bytes]:
-    contents = {
+    contents: dict[int, bytes] = {
         ExtensionType.SUPPORTED_GROUPS: extension.encode_uint16_list((29, 23)),
         ExtensionType.USE_SRTP: extension.encode_use_srtp((9, 10)),
         ExtensionType.SUPPORTED_EKT_CIPHERS: extension.encode_uint8_list((1, 2)),

@@ -48,16 +48,14 @@ def fuzz(target: str, limit: str, findings: Path | None = None) -> int:
 
 def inside(target: str, options: list[str]) -> None:
     """What the child does; doesn't return."""
-    import atheris
+    import atheris  # type: ignore[import-untyped]
 
     with atheris.instrument_imports(include=["halfkey"]):
-        from tests.fuzz.targets import TARGETS, planted
+        from tests.fuzz.targets import TARGETS, Target, planted
     from tests.fuzz.corpus import seeds
 
-    if target == planted.__name__:
-        function, folders = planted, []
-    else:
-        function, folders = TARGETS[target], [_corpus(target, seeds(target))]
+    function: Target = TARGETS.get(target, planted)
+    folders = [_corpus(target, seeds(target))] if target in TARGETS else []
 
     def once(data: bytes) -> None:
         function(data)

@@ -273,7 +273,7 @@ def sdp(data: bytes) -> bool:
     accepted = False
     for read in (read_offer, functools.partial(read_answer, offer=read_offer(OFFER))):
         try:
-            read(data)  # type: ignore[operator]
+            read(data)
         except CodecError:
             continue
         accepted = True

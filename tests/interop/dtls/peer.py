@@ -117,10 +117,19 @@ def shake_hands(
     profile: SRTPProtectionProfile,
     *,
     expected: Certificate | None = None,
+    pmtu: int = 1200,
 ) -> Verdict:
-    """One handshake with us in the role; `expected` is whose certificate we insist on.
+    """One handshake with us in the role.
 
-    Without `expected` it is the judge's own, as it should be.
+    Args:
+        judge: the peer.
+        role: ours.
+        profile: the one that both sides name.
+        expected: whose certificate we insist on; the judge's own, if it is None.
+        pmtu: the size of our largest datagram, in bytes.
+
+    Raises:
+        AbsentError: the judge can't be had.
     """
     ours, theirs = Certificate.generate("ours"), Certificate.generate("theirs")
     configuration = Configuration(
@@ -129,6 +138,7 @@ def shake_hands(
         srtp_profiles=(profile,),
         external_session_id=OUR_SESSION_ID,
         peer_fingerprints=((expected or theirs).fingerprint(),),
+        pmtu=pmtu,
     )
     connection = Connection(configuration, judge.name.encode())
     their_role = Role.SERVER if role is Role.CLIENT else Role.CLIENT

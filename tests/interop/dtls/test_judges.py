@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from halfkey.dtls import AlertDescription, Certificate, Role
+from halfkey.dtls.configuration import MINIMUM_PMTU
 from halfkey.profiles import SRTPProtectionProfile
 from tests.interop.dtls.judges import JUDGES
 from tests.interop.dtls.peer import AbsentError, Judge, Verdict, check_agreement, shake_hands
@@ -27,10 +28,11 @@ def judged(
     profile: SRTPProtectionProfile,
     *,
     expected: Certificate | None = None,
+    pmtu: int = 1200,
 ) -> Verdict:
     """A handshake. A judge that only the distribution has may be absent: that is shown as such."""
     try:
-        return shake_hands(judge, role, profile, expected=expected)
+        return shake_hands(judge, role, profile, expected=expected, pmtu=pmtu)
     except AbsentError as error:
         if judge.package is None:
             raise
@@ -43,6 +45,13 @@ def test_both_sides_agree_on_profile_certificates_and_keys(
     judge: Judge, role: Role, profile: SRTPProtectionProfile
 ) -> None:
     check_agreement(judged(judge, role, profile), profile)
+
+
+@BOTH_ROLES
+@EVERY_JUDGE
+def test_our_fragments_are_put_together(judge: Judge, role: Role) -> None:
+    profile = judge.profiles[0]
+    check_agreement(judged(judge, role, profile, pmtu=MINIMUM_PMTU), profile)
 
 
 @BOTH_ROLES
