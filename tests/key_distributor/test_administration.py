@@ -274,15 +274,21 @@ async def test_who_waits_is_let_in_or_turned_away(
     ]
 
 
-async def test_who_is_evicted_may_come_back_unless_the_invite_is_revoked(
+async def test_who_is_evicted_stays_out_while_the_conference_lasts_or_for_good(
     administered: Administered,
 ) -> None:
-    alice = Person()
+    alice, bob = Person(), Person("Bob")
     invite = await administered.invited(alice)
+    await administered.invited(bob)
     path = "/conferences/board/participants"
     administered.admit(alice, "p1")
+    administered.admit(bob, "bob")
     assert await administered.ask("DELETE", f"{path}/p1") == (204, None)
     assert administered.kd.core.find("board", "p1") is None
+    with pytest.raises(AdmissionRefused, match="put out"):
+        administered.admit(alice, "p2")
+    administered.kd.core.remove("board", "bob", 0.0)  # and with the last one it ends
+    administered.kd.driver.settle()
     administered.admit(alice, "p2")
     assert await administered.ask("DELETE", f"{path}/p2?revoke=true") == (204, None)
     with pytest.raises(AssertionRefused, match="key"):
@@ -292,6 +298,7 @@ async def test_who_is_evicted_may_come_back_unless_the_invite_is_revoked(
     removed = [fields for event, fields in noted if event == "removed"]
     assert [(one["participant"], one["reason"], one["by"]) for one in removed] == [
         ("p1", "evicted", "operator"),
+        ("bob", "left", "focus"),
         ("p2", "evicted", "operator"),
     ]
     assert [fields["invite"] for event, fields in noted if event == "invite_revoked"] == [invite]

@@ -176,6 +176,16 @@ def test_an_expired_invite_is_refused(gate: Gate) -> None:
     assert caught.value.reason == "expired"
 
 
+def test_who_was_put_out_stays_out(gate: Gate, alice: Person) -> None:
+    gate.admit(alice.request("p1"))
+    gate.store.note_eviction("board", "invite:id-Alice")
+    with pytest.raises(AdmissionRefused, match="put out") as caught:
+        gate.admit(alice.request("p2"))
+    assert caught.value.reason == "evicted"
+    gate.store.forget_evictions("board")
+    assert gate.admit(alice.request("p3")).is_new
+
+
 # What a Focus may try
 
 

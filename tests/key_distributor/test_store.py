@@ -118,6 +118,18 @@ def test_the_last_spi_of_a_conference(store: Store, path: Path) -> None:
     store.close()
 
 
+def test_evictions_hold_until_the_conference_ends(store: Store, path: Path) -> None:
+    store.note_eviction("board", "invite:a1")
+    store.note_eviction("board", "invite:a1")
+    store = reopened(store, path)
+    assert store.is_evicted("board", "invite:a1")
+    assert not store.is_evicted("board", "invite:a2")
+    assert not store.is_evicted("other", "invite:a1")
+    store.forget_evictions("board")
+    assert not store.is_evicted("board", "invite:a1")
+    store.close()
+
+
 def test_every_start_is_another_instance(store: Store, path: Path) -> None:
     first = store.next_instance()
     store = reopened(store, path)

@@ -10,6 +10,7 @@
     POST   /conferences/{conference}/waiting/{waiting}/let-in     let in         204
     POST   /conferences/{conference}/waiting/{waiting}/reject     turn away      204
     DELETE /conferences/{conference}/participants/{participant}   evict, rekey   204
+                                    the person stays out for as long as the conference lasts
     POST   /conferences/{conference}/rekey                        new EKTKey     202
 
 Faults are one line of JSON, ``{"error": "..."}``. Who can open the socket is the operator: that is
@@ -230,6 +231,9 @@ class AdministrationAPI:
             return fault(404, "no such participant")
         if request.query.get("revoke") == "true":
             self._revoke_for(found)
+        if found.identity is not None:
+            # Its Endpoint may try to come back by itself.
+            self._store.note_eviction(names["conference"], found.identity.person.identity)
         driver.core.remove(names["conference"], names["participant"], driver.now, "evicted")
         driver.settle()
         self._auditing.sync()

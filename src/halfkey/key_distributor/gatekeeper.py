@@ -189,6 +189,8 @@ class Gatekeeper:
         else:
             # Also where only the offer is another: then the assertion doesn't bind it.
             identity = self._verify(request.assertion, binding)
+        if self._store.is_evicted(request.conference, identity.person.identity):
+            raise AdmissionRefused("you were put out of this conference", reason="evicted")
         self._check_ssrcs(request.conference, identity)
         self._hold(key, identity, binding)
         return identity

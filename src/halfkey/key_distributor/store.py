@@ -56,6 +56,11 @@ CREATE TABLE nonces (
 ) STRICT;
 CREATE INDEX nonces_by_time ON nonces (until);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+CREATE TABLE evictions (
+    conference TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    PRIMARY KEY (conference, identity)
+) STRICT;
 CREATE TABLE spis (conference TEXT PRIMARY KEY, spi INTEGER NOT NULL) STRICT;
 """
 
@@ -219,6 +224,24 @@ class Store:
             _admission(conference, participant, json.loads(record))
             for conference, participant, record in self._database.execute(query)
         ]
+
+    # Evictions
+
+    def note_eviction(self, conference: str, identity: str) -> None:
+        """Notes that a person was put out of a conference."""
+        with self._changing() as database:
+            insert = "INSERT OR IGNORE INTO evictions VALUES (?, ?)"
+            database.execute(insert, (conference, identity))
+
+    def is_evicted(self, conference: str, identity: str) -> bool:
+        """Whether a person was put out of a conference, and that still holds."""
+        query = "SELECT 1 FROM evictions WHERE conference = ? AND identity = ?"
+        return self._database.execute(query, (conference, identity)).fetchone() is not None
+
+    def forget_evictions(self, conference: str) -> None:
+        """Forgets them: the conference has ended."""
+        with self._changing() as database:
+            database.execute("DELETE FROM evictions WHERE conference = ?", (conference,))
 
     # SPIs
 
