@@ -209,7 +209,7 @@ async def test_no_room_to_finish_keeps_the_file_without_chapters(tmp_path: Path)
 async def test_the_file_that_is_there_is_named_before_joining(tmp_path: Path) -> None:
     out = tmp_path / "meeting.mkv"
     out.write_bytes(b"precious")
-    nobody = System("https://127.0.0.1:9", tmp_path, [], [], "", None)  # type: ignore[arg-type]
+    nobody = System("https://127.0.0.1:9", tmp_path, [], [], "", None, None)  # type: ignore[arg-type]
     (tmp_path / "focus.crt").write_text("")
     async with recorder(nobody, out) as child:
         status, said = await child.ended()
@@ -221,7 +221,7 @@ async def test_the_file_that_is_there_is_named_before_joining(tmp_path: Path) ->
 
 async def test_who_can_not_join_leaves_no_file(tmp_path: Path) -> None:
     async with running_system(tmp_path) as system:
-        other = System(system.focus_url, tmp_path, [], [], "", system.session)
+        other = System(system.focus_url, tmp_path, [], [], "", system.session, system.kd)
         (tmp_path / "focus.crt").write_text((tmp_path / "kd.crt").read_text())
         async with recorder(other, tmp_path / "meeting.mkv") as child:
             status, said = await child.ended()
