@@ -58,7 +58,7 @@ from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH
 from halfkey.sdp.transport import Transport as TransportDescription
 from halfkey.vouching.people import People
 from halfkey.vouching.standing import Event as PersonEvent
-from halfkey.vouching.standing import KeyDistributorRestarted
+from halfkey.vouching.standing import KeyDistributorRestarted, RosterStateChanged
 
 _EVENT_LIMIT = 1024
 _TLS_ID_BYTES = 30
@@ -508,6 +508,8 @@ class Endpoint:
     def _person(self, event: PersonEvent) -> None:
         if isinstance(event, KeyDistributorRestarted):
             self.reassociate("the Key Distributor restarted")
+        elif isinstance(event, RosterStateChanged) and event.reason == "spi":
+            self.reassociate("the others have a key that never came here")
         self._tell(event)
 
     # Statistics
