@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.interop.dtls.absence import AbsentError
 from tests.interop.dtls.building import cache, python_package
-from tests.interop.dtls.peer import AbsentError
 
 ATHERIS = "atheris>=3,<4"
 LARGEST_INPUT = 4096

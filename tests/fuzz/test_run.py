@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.fuzz.run import fuzz
+from tests.fuzz.run import ROOT, fuzz
 from tests.fuzz.targets import TARGETS, planted
-from tests.interop.dtls.peer import AbsentError
+from tests.interop.dtls.absence import AbsentError
 
 
 def fuzzed(target: str, limit: str, findings: Path) -> int:
@@ -29,3 +31,14 @@ def test_a_finding_is_kept_and_fails_the_run(tmp_path: Path) -> None:
     assert fuzzed(planted.__name__, "-runs=1000000", tmp_path) != 0
     (finding,) = tmp_path.iterdir()
     assert len(finding.read_bytes()) >= 3
+
+
+def test_the_fuzzer_sees_the_first_import_of_what_it_watches() -> None:
+    """What was imported before is not instrumented, and is then fuzzed blindly."""
+    program = (
+        "import sys, {}; print('halfkey' in {{name.partition('.')[0] for name in sys.modules}})"
+    )
+    for module, expected in (("tests.fuzz.run", "False"), ("tests.fuzz.targets", "True")):
+        command = (sys.executable, "-c", program.format(module))
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert answer.stdout.strip() == expected

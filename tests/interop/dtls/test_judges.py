@@ -7,8 +7,9 @@ import pytest
 from halfkey.dtls import AlertDescription, Certificate, Role
 from halfkey.dtls.configuration import MINIMUM_PMTU
 from halfkey.profiles import SRTPProtectionProfile
+from tests.interop.dtls.absence import MissingError
 from tests.interop.dtls.judges import JUDGES
-from tests.interop.dtls.peer import AbsentError, Judge, Verdict, check_agreement, shake_hands
+from tests.interop.dtls.peer import Judge, Verdict, check_agreement, shake_hands
 
 BOTH_ROLES = pytest.mark.parametrize("role", list(Role), ids=lambda role: f"as_{role.value}")
 EVERY_JUDGE = pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
@@ -30,12 +31,10 @@ def judged(
     expected: Certificate | None = None,
     pmtu: int = 1200,
 ) -> Verdict:
-    """A handshake. A judge that only the distribution has may be absent: that is shown as such."""
+    """A handshake; where the machine lacks what the judge needs, that is shown as such."""
     try:
         return shake_hands(judge, role, profile, expected=expected, pmtu=pmtu)
-    except AbsentError as error:
-        if judge.package is None:
-            raise
+    except MissingError as error:
         pytest.xfail(f"{judge.name} is absent: {error}")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from halfkey.dtls import Certificate, Role
 from halfkey.profiles import SRTPProtectionProfile
+from tests.interop.dtls.absence import AbsentError
 from tests.interop.dtls.judges import JUDGES, SINGLE
-from tests.interop.dtls.peer import AbsentError, Judge, Peer
+from tests.interop.dtls.peer import Judge, Peer
 from tests.interop.dtls.table import DOCUMENT, PASSED, combinations, count, parse, render, run
 
 
