@@ -8,7 +8,17 @@ import typer
 from typer.exceptions import TyperException
 
 from halfkey import __version__
-from halfkey.cli import administering, audit, demonstration, inviting, pki, record, roles, status
+from halfkey.cli import (
+    administering,
+    audit,
+    demonstration,
+    inviting,
+    join,
+    pki,
+    record,
+    roles,
+    status,
+)
 from halfkey.cli.up import command as up
 from halfkey.errors import ConfigurationError, HalfkeyError
 
@@ -25,6 +35,7 @@ app = typer.Typer(
 )
 demonstration.register(app)
 roles.register(app)
+join.register(app)
 audit.register(app)
 record.register(app)
 status.register(app)

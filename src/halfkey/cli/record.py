@@ -9,6 +9,7 @@ import typer
 
 from halfkey.cli.arguments import Supervised, within
 from halfkey.cli.arguments import profile as read_profile
+from halfkey.cli.linking import ConferenceName, Focus, LinkText, TrustFocus, read_link
 from halfkey.cli.supervised import Supervision, run_role
 from halfkey.errors import ConfigurationError
 
@@ -22,13 +23,15 @@ def register(app: typer.Typer) -> None:
 
 
 def record(
-    focus: Annotated[str, typer.Option(help="https://HOST:PORT of the Focus.")],
-    trust_focus: Annotated[Path, typer.Option(help="PEM bundle: the Focus that is believed.")],
-    conference: Annotated[str, typer.Option(help="The conference's name.")],
     out: Annotated[Path, typer.Option(help="The Matroska file to write, for example talk.mkv.")],
+    link: LinkText = None,
+    focus: Focus = None,
+    trust_focus: TrustFocus = None,
+    conference: ConferenceName = None,
     name: Annotated[
-        str, typer.Option(help="The recorder's name, as others are to see it.")
-    ] = "Recorder",
+        str | None,
+        typer.Option(help="Without a link: the recorder's name for others; else Recorder."),
+    ] = None,
     layout: Annotated[
         Literal["composed", "tracks"],
         typer.Option(help="One picture with everybody and one sound, or each by itself."),
@@ -50,14 +53,20 @@ def record(
     within("--slots", slots, 1, 32)
     if duration is not None and not 0 < duration < float("inf"):
         raise ConfigurationError(f"--duration {duration:g}: give a number of seconds above 0")
-    endpoint = EndpointOptions(
-        focus_url=focus,
-        conference=conference,
-        name=name,
-        trusted=trust_focus,
-        profiles=(read_profile(profile),),
-        slots=slots,
-    )
+    by_hand = {"--focus": focus, "--trust-focus": trust_focus, "--conference": conference}
+    given = read_link(link, {**by_hand, "--name": name}, optional="--name")
+    profiles = (read_profile(profile),)
+    if given is not None:
+        endpoint = EndpointOptions.by_link(given, profiles=profiles, slots=slots)
+    else:
+        endpoint = EndpointOptions(
+            focus_url=focus or "",
+            conference=conference or "",
+            name=name or "Recorder",
+            trusted=trust_focus,
+            profiles=profiles,
+            slots=slots,
+        )
     options = RecorderOptions(endpoint, out, layout, overwrite=overwrite, duration=duration)
     run_recorder(options, supervised)
 

@@ -1,4 +1,4 @@
-"""The commands that run one role: `halfkey kd`, `md`, `focus` and `join`.
+"""The commands that run one role: `halfkey kd`, `md` and `focus`.
 
 Each imports its service only when it runs, so that a Media Distributor's process never loads what
 belongs to the others.
@@ -12,8 +12,7 @@ from typing import Annotated
 
 import typer
 
-from halfkey.cli.arguments import Certificate, Key, Supervised, address, both, disclosure, within
-from halfkey.cli.arguments import profile as read_profile
+from halfkey.cli.arguments import Certificate, Key, Supervised, address, both, within
 from halfkey.cli.configured import CheckConfig, Config, as_written
 from halfkey.cli.operating import (
     DrainSeconds,
@@ -22,7 +21,6 @@ from halfkey.cli.operating import (
     MetricsListen,
     Operation,
 )
-from halfkey.cli.supervised import Supervision, run_role
 from halfkey.operations.certificates import check_files
 from halfkey.operations.role import DRAIN_SECONDS, Operated
 from halfkey.operations.telling import Telling
@@ -34,7 +32,6 @@ def register(app: typer.Typer) -> None:
     app.command("kd")(key_distributor)
     app.command("md")(media_distributor)
     app.command("focus")(focus)
-    app.command("join")(join)
 
 
 def key_distributor(
@@ -259,59 +256,3 @@ def focus(
         await run(options, ready, operated)
 
     operation.run(serve)
-
-
-def join(
-    focus: Annotated[str, typer.Option(help="https://HOST:PORT of the Focus.")],
-    trust_focus: Annotated[Path, typer.Option(help="PEM bundle: the Focus that is believed.")],
-    conference: Annotated[str, typer.Option(help="The conference's name.")],
-    name: Annotated[str, typer.Option(help="Your name, as others are to see it.")],
-    media: Annotated[
-        Path | None, typer.Option(help="A media file to send instead of the test picture.")
-    ] = None,
-    profile: Annotated[str, typer.Option(help="128 or 256: the Double profile to offer.")] = "128",
-    frame_rate: Annotated[int, typer.Option(help="Pictures to send each second (1 to 30).")] = 15,
-    slots: Annotated[int, typer.Option(help="How many others to receive at once (1 to 32).")] = 8,
-    duration: Annotated[
-        float | None, typer.Option(help="Seconds to stay; else until told.")
-    ] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Folder for the last picture of each participant.")
-    ] = None,
-    index: Annotated[int, typer.Option(hidden=True, help="Colour and tone.")] = 0,
-    keep_listening: Annotated[
-        bool, typer.Option("--keep-listening", hidden=True, help="After leaving, listen on.")
-    ] = False,
-    disclose_secrets_to: Annotated[
-        int | None, typer.Option(hidden=True, help="Descriptor that gets every key, to look for.")
-    ] = None,
-    supervised: Supervised = False,
-) -> None:
-    """Join a conference as an Endpoint: send a test picture or a file, decode everybody else."""
-    from halfkey.endpoint.media import VideoShape
-    from halfkey.endpoint.process import EndpointProcess, ProcessOptions
-
-    within("--frame-rate", frame_rate, 1, 30)
-    within("--slots", slots, 1, 32)
-    options = ProcessOptions(
-        focus_url=focus,
-        trusted=trust_focus,
-        conference=conference,
-        name=name,
-        index=index,
-        profiles=(read_profile(profile),),
-        media=media,
-        shape=VideoShape(frame_rate=frame_rate),
-        slots=slots,
-        duration=duration,
-        keep_listening=keep_listening,
-        pictures=pictures,
-        disclose=None if disclose_secrets_to is None else disclosure(disclose_secrets_to),
-    )
-
-    async def attend(supervision: Supervision) -> None:
-        process = EndpointProcess(options, supervision.report)
-        supervision.on_command, supervision.drain = process.command, process.stop
-        await process.run()
-
-    run_role("join", supervised, attend)

@@ -5,10 +5,12 @@ It says what happens in objects fit for JSON, each with an ``event``:
 - ``joined`` {at, ms, ssrcs}; ``ekt_key`` {spi, at}
 - ``switched`` {spi, epoch, at, newest_before}: by SSRC, SEQ and timestamp of the last packet sealed
   under the old keys
-- ``track`` {name, kind, ssrc}; ``stopped`` {spi, reason, at}; ``terminated`` {reason, at}
+- ``track`` {name, kind, ssrc, unverified}; ``stopped`` {spi, reason, at}
+- ``terminated`` {reason, at}
 - ``progress``, twice a second: the counters; ``mark`` on command and ``final`` at the end: the
   counters, and how far each source was understood
 - ``left`` {at}
+- and what `halfkey.endpoint.presence` tells of people
 - ``reassociating`` and ``rejoining`` {reason, at}: a restart took our keys, or our place;
   ``reassociated`` {at, ms} and ``rejoined`` {at, ms, ssrcs}: we have them back
 
@@ -54,7 +56,9 @@ from halfkey.endpoint.media import (
     image_of,
     tone_of,
 )
+from halfkey.endpoint.presence import Presence
 from halfkey.errors import ConfigurationError
+from halfkey.identity.link import Link
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH, is_display_name
 
@@ -72,7 +76,7 @@ class ProcessOptions:
 
     Attributes:
         focus_url: ``https://host:port`` of the Focus.
-        trusted: PEM, the certificates believed for the Focus.
+        trusted: who is believed to be the Focus; see `EndpointOptions`.
         conference: the conference's name.
         name: our display name; it stands on the test picture.
         index: chooses the test picture's colour and the tone.
@@ -84,10 +88,11 @@ class ProcessOptions:
         keep_listening: told to leave, go on trying to open what arrives, until told to stop.
         pictures: a folder for the last picture of each sender; None for none.
         disclose: see `EndpointOptions`.
+        link: what to join by; None believes the Focus.
     """
 
     focus_url: str
-    trusted: Path
+    trusted: Path | bytes | None
     conference: str
     name: str
     index: int = 0
@@ -99,6 +104,7 @@ class ProcessOptions:
     keep_listening: bool = False
     pictures: Path | None = None
     disclose: Disclose | None = field(default=None, repr=False)
+    link: Link | None = field(default=None, repr=False)
 
     def check(self) -> None:
         """Checks what can be known to be wrong without asking anybody.
@@ -123,6 +129,21 @@ class ProcessOptions:
                 "until told"
             )
 
+    def of_endpoint(self) -> EndpointOptions:
+        """The Endpoint's own options."""
+        return EndpointOptions(
+            focus_url=self.focus_url,
+            conference=self.conference,
+            name=self.name,
+            trusted=self.trusted,
+            check_hostname=self.link is not None and self.trusted is None,
+            profiles=self.profiles,
+            slots=self.slots,
+            link=self.link,
+            keep_listening=self.keep_listening,
+            disclose=self.disclose,
+        )
+
 
 class EndpointProcess:
     """Joins, reports, and leaves or stops on command.
@@ -136,6 +157,7 @@ class EndpointProcess:
         self._options = options
         self._report = report
         self._endpoint: Endpoint | None = None
+        self._presence: Presence | None = None
         self._pictured: dict[int, TrackAdded] = {}
         self._leave = asyncio.Event()
         self._stop = asyncio.Event()
@@ -172,21 +194,14 @@ class EndpointProcess:
         options.check()
         _make_folder(options.pictures)
         media = None if options.media is None else FileMedia(options.media, options.shape)
-        self._endpoint = endpoint = Endpoint(
-            EndpointOptions(
-                focus_url=options.focus_url,
-                conference=options.conference,
-                name=options.name,
-                trusted=options.trusted,
-                profiles=options.profiles,
-                slots=options.slots,
-                keep_listening=options.keep_listening,
-                disclose=options.disclose,
-            )
-        )
+        self._endpoint = endpoint = Endpoint(options.of_endpoint())
+        self._presence = presence = Presence(endpoint, self._report)
         for track in self._test_tracks() if media is None else media.tracks:
             endpoint.add_track(track)
-        helpers = [asyncio.create_task(self._follow(endpoint))]
+        helpers = [
+            asyncio.create_task(self._follow(endpoint)),
+            asyncio.create_task(presence.run()),
+        ]
         try:
             await endpoint.join()
             self._joined = True
@@ -227,6 +242,8 @@ class EndpointProcess:
     async def _follow(self, endpoint: Endpoint) -> None:
         async for event in endpoint.events():
             self._report_event(event)
+            if self._presence is not None:
+                self._presence.take(event)
 
     def _report_event(self, event: Event) -> None:
         if isinstance(event, Joined):
@@ -248,7 +265,12 @@ class EndpointProcess:
         elif isinstance(event, TrackAdded):
             if event.kind == "video":
                 self._pictured[event.ssrc] = event
-            what = {"name": event.name, "kind": event.kind, "ssrc": event.ssrc}
+            what = {
+                "name": event.name,
+                "kind": event.kind,
+                "ssrc": event.ssrc,
+                "unverified": event.unverified,
+            }
             self._report({"event": "track", **what})
         elif isinstance(event, Left):
             self._report({"event": "left", "at": event.at})

@@ -5,6 +5,7 @@ an ``event``:
 
 - ``joined`` {at, ms, ssrcs}, ``recording`` {path, layout, at}
 - ``track`` {name, kind, ssrc}, ``terminated`` {reason, at}
+- what `halfkey.endpoint.presence` tells of people
 - ``progress``, every second: the counters of `halfkey.recorder.recording.Progress`
 - ``recorded`` {path, overflow, chapters, and the counters}
 
@@ -35,6 +36,8 @@ from halfkey.endpoint import (
     TrackRemoved,
 )
 from halfkey.endpoint.aiortc_adapter import SenderReport
+from halfkey.endpoint.events import Waiting
+from halfkey.endpoint.presence import Presence
 from halfkey.errors import HalfkeyError
 from halfkey.recorder.composed import Composed
 from halfkey.recorder.layout import Layout
@@ -90,6 +93,7 @@ class Recorder:
         self._stop = asyncio.Event()
         self._cut_short: str | None = None
         self._readers: dict[int, asyncio.Task[None]] = {}
+        self._worker: asyncio.Future[Worker] = self._loop.create_future()
 
     async def command(self, message: Mapping[str, Any]) -> None:
         """Takes a command; an unknown one is passed over."""
@@ -106,17 +110,20 @@ class Recorder:
         """
         options = self._options
         layout = _LAYOUTS[options.layout](options.out, overwrite=options.overwrite)
+        tasks: list[asyncio.Task[None]] = []
         try:
             endpoint = Endpoint(options.endpoint)
+            presence = Presence(endpoint, self._report)
+            tasks.append(asyncio.create_task(self._follow(endpoint, presence)))
+            tasks.append(asyncio.create_task(presence.run()))
             await endpoint.join()
         except BaseException:
+            await _cancel(tasks)
             layout.close()
             raise
         worker = self._start(layout)
-        tasks = [
-            asyncio.create_task(self._follow(endpoint, worker)),
-            asyncio.create_task(self._tell_progress(endpoint, worker)),
-        ]
+        self._worker.set_result(worker)
+        tasks.append(asyncio.create_task(self._tell_progress(endpoint, worker)))
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(options.duration):
@@ -142,10 +149,7 @@ class Recorder:
         self, endpoint: Endpoint, worker: Worker, tasks: list[asyncio.Task[None]]
     ) -> None:
         end = time.monotonic()
-        tasks = [*tasks, *self._readers.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel([*tasks, *self._readers.values()])
         await endpoint.close()
         await asyncio.to_thread(worker.stop, end)
         if worker.failure is not None:
@@ -163,9 +167,12 @@ class Recorder:
 
     # What the Endpoint tells
 
-    async def _follow(self, endpoint: Endpoint, worker: Worker) -> None:
+    async def _follow(self, endpoint: Endpoint, presence: Presence) -> None:
+        """From before the joining on: somebody who waits to be let in wants to know."""
         async for event in endpoint.events():
-            self._take(event, worker)
+            presence.take(event)
+            if not isinstance(event, Waiting):
+                self._take(event, await self._worker)
 
     def _take(self, event: Event, worker: Worker) -> None:
         if isinstance(event, Joined):
@@ -209,6 +216,12 @@ class Recorder:
                     worker.post(_renaming(identifier, name))
             if worker.progress is not None:
                 self._report({"event": "progress", **asdict(worker.progress)})
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _renaming(identifier: str, name: str) -> Task:

@@ -70,8 +70,8 @@ def _prepare(folder: Folder, host: str | None, port: int | None) -> None:
     wanted = host or made_host.strip("[]"), int(made_port) if port is None else port
     if shown(wanted) != made:
         raise ConfigurationError(
-            f"--directory {folder.path}: was made for {made}, and links name that; leave out --host and "
-            "--port, or name another --directory"
+            f"--directory {folder.path}: was made for {made}, and links say so; leave out --host "
+            "and --port, or name another folder"
         )
 
 
