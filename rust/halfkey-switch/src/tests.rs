@@ -3,8 +3,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use halfkey_media::forwarder::{HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig, SourceConfig};
 use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, TAG_LENGTH};
+use halfkey_udp::{Message, Sender};
 
 use crate::{Datagram, Settings, Switch};
 
@@ -41,9 +42,8 @@ fn drain(switch: &Switch, count: usize) -> Vec<Datagram> {
 }
 
 fn dropped(switch: &Switch, reason: &'static str) -> u64 {
-    let count = move |forwarder: &mut halfkey_media::forwarder::Forwarder, _| {
-        forwarder.statistics().dropped().get(reason).copied()
-    };
+    let count =
+        move |forwarder: &mut Forwarder, _| forwarder.statistics().dropped().get(reason).copied();
     switch.control(count).expect("running").unwrap_or(0)
 }
 
@@ -174,4 +174,51 @@ fn a_port_in_use_is_an_error_and_free_again_afterwards() {
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     drop(switch);
     Switch::new(&settings).expect("free again");
+}
+
+#[test]
+fn a_picture_crosses_whole_and_in_order_whatever_comes_with_it() {
+    const PACKETS: u16 = 20;
+    let switch = switch();
+    let (sender, sender_address) = socket();
+    let (mut seal, _) = add(&switch, 1, sender_address);
+    let mut receivers: Vec<_> = (2..5)
+        .map(|id| {
+            let (socket, address) = socket();
+            let (_, open) = add(&switch, id, address);
+            let assign =
+                move |forwarder: &mut Forwarder, now| forwarder.assign_slot(id, "0", 1, 1, now);
+            assert_eq!(switch.control(assign), Ok(Ok(())));
+            (socket, open)
+        })
+        .collect();
+    // One message of equal datagrams, the third of which is nonsense, and a shorter one at its end.
+    let mut data = Vec::new();
+    for number in 0..PACKETS {
+        let length = if number + 1 == PACKETS { 40 } else { 100 };
+        let mut packet = vec![0; length + TAG_LENGTH];
+        packet[..2].copy_from_slice(&[0x80, 111]);
+        packet[2..4].copy_from_slice(&number.to_be_bytes());
+        packet[11] = 1;
+        seal.seal_rtp(&mut packet, length).expect("fresh");
+        packet[20] ^= u8::from(number == 2);
+        packet.push(0);
+        data.extend(packet);
+    }
+    let message = Message {
+        to: switch.local_address(),
+        data: &data,
+        segment: Some(100 + TAG_LENGTH as u16 + 1),
+    };
+    let sent = Sender::new().send(&sender, [message].into_iter());
+    assert_eq!(sent.expect("sent"), 1);
+    for (socket, open) in &mut receivers {
+        for number in (0..PACKETS).filter(|number| *number != 2) {
+            let mut buffer = [0; 200];
+            let (length, _) = socket.recv_from(&mut buffer).expect("in time");
+            let opened = open.open_rtp(&mut buffer[..length - 1]).expect("authentic");
+            assert_eq!(opened.sequence_number(), number);
+        }
+    }
+    assert_eq!(dropped(&switch, "hop_authentication"), 1);
 }
