@@ -95,7 +95,10 @@ fn forward_run(
         // It was parsed before, so it can be.
         *packet = OpenedPacket::parse(opened).ok().zip(Some(ekt_field));
     }
-    for route in &mut source.routes {
+    // By turns: where the way out is too narrow for all, the loss isn't always the same ones'.
+    source.first = (source.first + 1) % source.routes.len().max(1);
+    let (later, first) = source.routes.split_at_mut(source.first);
+    for route in first.iter_mut().chain(later) {
         for packet in packets.iter().flatten() {
             match relay(packet, route, output) {
                 Ok(()) => statistics.forwarded_packets += 1,

@@ -81,6 +81,8 @@ impl HopKeys {
 pub(super) struct Source {
     pub(super) kind: Kind,
     pub(super) routes: Vec<Route>,
+    /// The route that was the first to get the last packets.
+    pub(super) first: usize,
     pub(super) reception: Reception,
     pub(super) keyframes: Keyframes,
     pub(super) cname: Vec<u8>,
@@ -140,6 +142,7 @@ impl Uplink {
             sources.get_or_insert_with(source.ssrc, || Source {
                 kind: source.kind,
                 routes: Vec::new(),
+                first: 0,
                 reception: Reception::default(),
                 keyframes: Keyframes::default(),
                 cname: Vec::new(),

@@ -40,6 +40,27 @@ fn each_receiver_gets_its_packets_in_a_row_and_in_order() {
 }
 
 #[test]
+fn receivers_take_turns_at_being_the_first() {
+    let (mut forwarder, mut endpoints) = conference(4);
+    for receiver in [2, 3, 4] {
+        (forwarder.assign_slot(receiver, "v", 1, 11, START)).expect("free");
+    }
+    let from = endpoints[0].address;
+    let mut first: Vec<_> = (0..6)
+        .map(|number| {
+            let packet = endpoints[0].ordinary(11, number);
+            receive(&mut forwarder, from, &packet, START)[0].0
+        })
+        .collect();
+    first.sort_unstable();
+    let each: Vec<_> = first
+        .chunk_by(|one, other| one == other)
+        .map(<[_]>::len)
+        .collect();
+    assert_eq!(each, [2, 2, 2]);
+}
+
+#[test]
 fn more_than_waits_at_once_is_forwarded_all_the_same() {
     let (mut forwarder, mut endpoints) = conference(2);
     forwarder.assign_slot(2, "v", 1, 11, START).expect("free");
