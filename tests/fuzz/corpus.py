@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from uuid import UUID
@@ -102,7 +103,8 @@ def _link() -> list[bytes]:
 
 
 def _assertion() -> list[bytes]:
-    return [str(SECRET.sign(CLAIMS)).encode()]
+    value = str(SECRET.sign(CLAIMS)).encode()
+    return [value, base64.b64encode(base64.b64decode(value) + b"\r")]
 
 
 def _key_set() -> list[bytes]:

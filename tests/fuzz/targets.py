@@ -31,6 +31,7 @@ from halfkey.dtls.messages.server_hello import ServerHello, ServerHelloDone
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.errors import CodecError, ConfigurationError
 from halfkey.identity.claims import AssertionRefused
+from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.invite import Invite, InviteSecret, InviteVerifier
 from halfkey.identity.keyset import KeySet
 from halfkey.identity.link import Link
@@ -297,7 +298,7 @@ def _check_refusal(refusal: str, fragment: str) -> None:
     assert "\n" not in refusal, "the refusal has more than a line"
 
 
-# Only the assertion that was signed is believed, in its one spelling.
+# Only the token that was signed is believed, in its one spelling; the JSON around it may be spaced.
 def assertion(data: bytes) -> bool:
     text = data.decode("latin-1")
     verifiers = Verifiers([InviteVerifier(lambda thumbprint: INVITE)])
@@ -307,7 +308,8 @@ def assertion(data: bytes) -> bool:
         return False
     assert claims == CLAIMS, "other claims are believed"
     assert person.identity == f"invite:{INVITE.id}"
-    assert text == str(SECRET.sign(CLAIMS)), "the assertion is believed in another spelling"
+    token = IdentityAssertion.parse(text).assertion
+    assert token == SECRET.sign(CLAIMS).assertion, "the token is believed in another spelling"
     return True
 
 
