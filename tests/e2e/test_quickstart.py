@@ -8,35 +8,108 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-DOCUMENT = Path(__file__).parent.parent.parent / "docs/quickstart.md"
-PATIENCE = 120
+from halfkey.endpoint.media import tone_of
+from tests.endpoint.files import write_movie
+from tests.recorder.helpers import decoded, strength
+
+DOCUMENT = Path(__file__).parents[2] / "docs/quickstart.md"
+PATIENCE = 240
+FILM_TONE = 700
+PORTS = 8
 
 
-def test_every_command_of_the_quickstart(tmp_path: Path) -> None:
+@pytest.fixture
+async def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    await write_movie(path, seconds=4.0, tone=FILM_TONE)
+    return path
+
+
+def the_script(film: Path) -> str:
     blocks = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 9
     script = "set -eu\nset -m\n" + "".join(blocks)
     script = script.replace("/path/to/halfkey/.venv/bin", str(Path(sys.executable).parent))
-    for port, free in zip(sorted(set(re.findall(r":(70\d\d)", script))), _ports(), strict=False):
-        script = script.replace(f":{port}", f":{free}")
-    run = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert run.returncode == 0, run.stderr
-    assert "Alice.png" in run.stdout
-    assert "joined in" in run.stderr
-    assert "receiving video of Alice" in run.stderr
-    with Image.open(tmp_path / "pictures/Alice.png") as picture:
-        assert picture.width >= 320
-        assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 100
+    assert "--port 7000" in script
+    assert "/path/to/film.mp4" in script
+    script = script.replace("--port 7000", f"--port {free_ports()}")
+    return script.replace("/path/to/film.mp4", str(film))
 
 
-def _ports() -> list[int]:
-    """Ports that were free a moment ago, for TCP and for UDP."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(8)]
-    ports = [listening.getsockname()[1] for listening in sockets]
-    for listening in sockets:
-        listening.close()
-    return ports
+def free_ports() -> int:
+    """The first of some ports in a row that were free a moment ago."""
+    for first in range(20_000, 30_000, PORTS):
+        taken = []
+        try:
+            for port in range(first, first + PORTS):
+                taken.append(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            continue
+        finally:
+            for one in taken:
+                one.close()
+        return first
+    raise AssertionError("no ports")
+
+
+def test_every_command_of_the_quickstart(tmp_path: Path, film: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    script = the_script(film)
+    # Files and not pipes: what a child would leave running would hold a pipe open.
+    with (tmp_path / "out").open("w+") as out, (tmp_path / "err").open("w+") as err:
+        run = subprocess.run(
+            ["bash", "-c", script], cwd=folder, stdout=out, stderr=err, timeout=PATIENCE
+        )
+    said, told = (tmp_path / "out").read_text(), (tmp_path / "err").read_text()
+    assert run.returncode == 0, told
+    check_what_was_told(told)
+    check_recording(folder / "weekly.mkv")
+    check_audit(said)
+    for name, seen in (("Bob", "seen-by-alice"), ("Alice", "seen-by-bob")):
+        with Image.open(folder / seen / f"{name}.png") as picture:
+            assert picture.height == 180
+    assert "#" not in said, "a link is on its way to a terminal"
+
+
+def check_what_was_told(told: str) -> None:
+    for name in ("Alice (host, ", "Bob (", "Minutes ("):
+        assert re.search(rf"{re.escape(name)}invite:[0-9a-f]+\) is here, verified", told)
+    codes = set(re.findall(r"halfkey (join|record): conference code: (\w+ \w+ \w+ \d{4}) ", told))
+    of_recorder = {code for role, code in codes if role == "record"}
+    of_others = {code for role, code in codes if role == "join"}
+    assert of_recorder
+    assert of_recorder <= of_others, "the recorder's codes are everybody's"
+    assert "removed Bob; the invite is revoked" in told
+
+
+def check_recording(path: Path) -> None:
+    """Both sounds, and two pictures beside each other that change."""
+    found = decoded(path)
+    assert found.duration is not None
+    assert found.duration > 10
+    sounds = found.only("audio").heard(found.duration - 6, found.duration - 3)
+    assert strength(sounds, tone_of(0)) > 500, "Bob"
+    assert strength(sounds, FILM_TONE) > 500, "Alice"
+    assert strength(sounds, 777) < 200, "the control: nobody sends this"
+    picture = found.only("video").seen(found.duration - 4)
+    halves = picture.to_image().convert("L")
+    width, height = halves.size
+    for left in (0, width // 2):
+        _, lightest = halves.crop((left, 0, left + width // 2, height)).getextrema()
+        assert lightest > 40, "somebody's picture is missing"
+
+
+def check_audit(said: str) -> None:
+    """Exactly those three, each by name and by the identity that the invite has."""
+    _, _, answer = said.partition("could decrypt:")
+    holders, _, _ = answer.partition("verified up to")
+    lines = holders.strip().splitlines()
+    names = [
+        re.match(r" +\w+  (\w+)  invite:[0-9a-f]+  sent .* acknowledged ", f" {one}")
+        for one in lines
+    ]
+    assert sorted(name[1] if name else "?" for name in names) == ["Alice", "Bob", "Minutes"]
