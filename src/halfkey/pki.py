@@ -282,3 +282,21 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+def sha256_of(certificate: Path) -> bytes:
+    """The hash by which links name a certificate: SHA-256 of the first one in a PEM file.
+
+    Raises:
+        ConfigurationError: there is none in it.
+    """
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except OSError as fault:
+        raise ConfigurationError(
+            f"{certificate}: can't read the certificate ({fault.strerror}); "
+            "name a PEM file that exists and is readable"
+        ) from None
+    except ValueError:
+        raise ConfigurationError(f"{certificate}: no certificate in it; give a PEM file") from None
+    return found.fingerprint(hashes.SHA256())

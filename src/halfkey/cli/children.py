@@ -45,6 +45,8 @@ class Child:
         on_message: called with every JSON object it prints after the ready line.
         disclose: called with every line that it writes to the pipe of ``--disclose-secrets-to``;
             without it there is no such pipe.
+        environment: variables that it gets besides ours: where secrets go, since arguments are for
+            everybody on the machine to see.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Child:
         log: Path,
         on_message: Callable[[Message], None],
         disclose: Callable[[Message], None] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self._environment = {**os.environ, **(environment or {})}
         self._arguments = arguments
         self._log = log
         self._on_message = on_message
@@ -108,6 +112,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 pass_fds=pass_fds,
+                env=self._environment,
                 start_new_session=True,  # Ctrl-C is ours to handle, not each child's
                 limit=_LINE_LIMIT,
             )

@@ -12,9 +12,10 @@ from halfkey.cli.demo.leaver import understood
 from halfkey.cli.demo.options import LOGS, PICTURE, DemoOptions
 from halfkey.cli.demo.picture import View, draw
 from halfkey.cli.demo.report import EndpointFacts, Facts, Received
-from halfkey.cli.demo.servers import CONFERENCE, Servers
+from halfkey.cli.demo.servers import Servers
 from halfkey.cli.demo.table import Flow, LiveView
 from halfkey.cli.demo.theft import Secrets, steal
+from halfkey.cli.linking import VARIABLE
 from halfkey.profiles import DOUBLE_256
 
 JOIN_TIMEOUT = 60.0
@@ -90,7 +91,9 @@ class Conference:
         self._children = children
         self._participants = {name: Participant(name) for name in options.names}
         self._secrets = Secrets()
-        self._servers = Servers(children, credentials, options.out / LOGS, self._key_event)
+        self._servers = Servers(
+            children, credentials, options.out / LOGS, self._key_event, options.names
+        )
         self._facts = Facts(options.duration, options.names[-1], options.kinds)
         self._left_at = 0.0
         self._leaver_before: Message = {}
@@ -138,9 +141,7 @@ class Conference:
         options = self._options
         name = participant.name
         arguments = [
-            *("join", "--focus", self._servers.focus_url),
-            *("--trust-focus", str(self._servers.focus_certificate)),
-            *("--conference", CONFERENCE, "--name", name, "--index", str(index)),
+            *("join", "--index", str(index)),
             *("--profile", "256" if options.profile is DOUBLE_256 else "128"),
             *("--frame-rate", str(options.frame_rate)),
             *("--slots", str(options.participants - 1)),
@@ -157,6 +158,7 @@ class Conference:
                 options.out / LOGS / f"{name}.log",
                 lambda message: self._endpoint_event(participant, message),
                 self._secrets.add,
+                {VARIABLE: str(self._servers.link(name))},
             )
         )
 
@@ -179,6 +181,7 @@ class Conference:
         handlers = {
             "joined": self._joined,
             "ekt_key": self._ekt_key,
+            "code": self._code,
             "switched": self._switched,
             "progress": self._progress,
             "left": self._left,
@@ -196,6 +199,10 @@ class Conference:
         self._view.rows[participant.name].state = ""
         self._view.event(f"{participant.name} joined in {message['ms']:.0f} ms")
         participant.joined.set()
+
+    def _code(self, participant: Participant, message: Message) -> None:
+        participant.facts.code = message["code"]
+        self._view.event(f'{participant.name} reads the conference code "{message["code"]}"')
 
     def _ekt_key(self, participant: Participant, message: Message) -> None:
         self._view.event(f"{participant.name} has the EKT key with SPI {message['spi']:04x}")

@@ -33,7 +33,10 @@ class Received:
 
 @dataclass(slots=True)
 class EndpointFacts:
-    """One Endpoint at the end of the run; `received` is by the sender's name."""
+    """One Endpoint at the end of the run; `received` is by the sender's name.
+
+    `code` is the conference code that it knew last; None while it knew none.
+    """
 
     name: str
     ssrcs: list[int] = field(default_factory=list)
@@ -41,6 +44,7 @@ class EndpointFacts:
     join_ms: float = 0.0
     received: dict[str, Received] = field(default_factory=dict)
     sending_spi: int | None = None
+    code: str | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +128,7 @@ def claims(facts: Facts) -> list[Claim]:
     """Every claim of the demo, in the order in which a reader wants them."""
     return [
         _everyone_was_received(facts),
+        _everyone_knew_who_was_there(facts),
         _nothing_failed_end_to_end(facts),
         _media_went_through_the_distributor(facts),
         _the_conference_was_rekeyed(facts),
@@ -156,6 +161,17 @@ def _everyone_was_received(facts: Facts) -> Claim:
         "Everyone heard and saw everyone else",
         f"at least {counted} frames decoded on each of {len(pairs)} directed pairs",
         bool(pairs) and all(fewest[kind] >= enough[kind] for kind in facts.kinds),
+    )
+
+
+def _everyone_knew_who_was_there(facts: Facts) -> Claim:
+    codes = {facts.endpoints[name].code for name in facts.stayers}
+    (code,) = codes if len(codes) == 1 else (None,)
+    shown = "codes differ, or are missing" if code is None else f'all have the code "{code}"'
+    return Claim(
+        "Everyone knew who was there, without believing the Focus",
+        f"{shown} after {facts.leaver} left",
+        code is not None,
     )
 
 
@@ -242,6 +258,7 @@ def document(facts: Facts) -> dict[str, Any]:
     made = claims(facts)
     return {
         "participants": [_participant(endpoint) for endpoint in facts.endpoints.values()],
+        "conference_code": {one.name: one.code for one in facts.endpoints.values()},
         "join_ms": {
             "p50": round(median(joins), 1) if joins else None,
             "max": round(max(joins), 1) if joins else None,

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ import aiohttp
 from halfkey.cli.children import Child, ChildFailed, Children, Message
 from halfkey.errors import CodecError
 from halfkey.event_stream import read_events
-from halfkey.pki import make_certificate
+from halfkey.identity.invite import Invite, InviteSecret
+from halfkey.identity.link import Link
+from halfkey.key_distributor.service import STATE_FILE
+from halfkey.key_distributor.store import Store
+from halfkey.pki import make_authority, make_certificate, make_vouching_certificate, sha256_of
 from halfkey.tls import client_context
 
 CONFERENCE = "demo"
@@ -45,11 +49,13 @@ class Servers:
         credentials: Path,
         logs: Path,
         on_key_event: Callable[[Message], None],
+        names: Iterable[str] = (),
     ) -> None:
         self._children = children
         self._credentials = credentials
         self._logs = logs
         self._on_key_event = on_key_event
+        self._invited = {name: InviteSecret.make(CONFERENCE) for name in names}
         self._certificates: dict[str, tuple[Path, Path]] = {}
         self._urls: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -57,10 +63,16 @@ class Servers:
         self.media_distributor: Child | None = None
         self.focus_url = ""
 
-    @property
-    def focus_certificate(self) -> Path:
-        """The certificate that Endpoints believe for the Focus."""
-        return self._certificates["focus"][0]
+    def link(self, name: str) -> Link:
+        """The link of somebody who is invited; good once everything has started."""
+        return Link(
+            focus_url=self.focus_url,
+            conference=CONFERENCE,
+            secret=self._invited[name],
+            authority=sha256_of(self._certificates["authority"][0]),
+            focus=sha256_of(self._certificates["focus"][0]),
+            name=name,
+        )
 
     async def start(self) -> None:
         """Starts all three and waits until the tunnel between the first two is up.
@@ -70,6 +82,12 @@ class Servers:
         """
         for name in ("kd", "md", "focus", "observer"):
             self._certificates[name] = make_certificate(self._credentials, name)
+        authority = make_authority(self._credentials, "authority")
+        self._certificates["authority"] = authority
+        self._certificates["vouching"] = make_vouching_certificate(
+            self._credentials, authority, "vouching"
+        )
+        self._invite()
         await self._start_key_distributor()
         await self._start_media_distributor()
         await self._start_focus()
@@ -97,11 +115,29 @@ class Servers:
         )
         return child, await child.ready()
 
+    @property
+    def _state(self) -> Path:
+        """Where the Key Distributor keeps what it remembers."""
+        return self._credentials / "state"
+
+    def _invite(self) -> None:
+        """Puts the invites where the Key Distributor will find them when it starts."""
+        self._state.mkdir(mode=0o700)
+        store = Store(self._state / STATE_FILE)
+        for number, (name, secret) in enumerate(self._invited.items()):
+            store.add_invite(
+                Invite(f"demo-{number}", CONFERENCE, name, "participant", secret.thumbprint)
+            )
+        store.close()
+
     async def _start_key_distributor(self) -> None:
+        chain, key = self._certificates["vouching"]
         _, addresses = await self._start(
             "kd",
             [
-                *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK, "--believe-focus"),
+                *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK),
+                *("--state", str(self._state)),
+                *("--vouching-certificate", str(chain), "--vouching-key", str(key)),
                 *self._own("kd"),
                 *self._trust("--trust-media-distributors", "md"),
                 *self._trust("--trust-focuses", "focus", "observer"),
