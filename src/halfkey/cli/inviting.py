@@ -183,29 +183,18 @@ def _focus(
     directory: Path, state: Path | None, url: str | None, certificate: Path | None
 ) -> tuple[str, bytes | None]:
     """Where the link leads to, and the hash of the one certificate to be believed there."""
+    from halfkey.pki import sha256_of
+
     folder = Folder(directory)
     if state is None:
         if url is not None or certificate is not None:
             raise ConfigurationError(
                 "--focus, --focus-certificate: go with --state; the folder of 'halfkey up' has them"
             )
-        return folder.focus_url, _digest(folder.focus_certificate)
+        return folder.focus_url, sha256_of(folder.focus_certificate)
     if url is None:
         raise ConfigurationError("--focus: give https://HOST:PORT of the Focus with --state")
-    return url, None if certificate is None else _digest(certificate)
-
-
-def _digest(path: Path) -> bytes:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256())
-    except OSError as fault:
-        reason = fault.strerror
-    except ValueError:
-        reason = "no certificate in PEM form"
-    raise ConfigurationError(f"{path}: can't be used ({reason}); name the Focus's certificate")
+    return url, None if certificate is None else sha256_of(certificate)
 
 
 def _end(invite: dict[str, Any], now: float) -> str:
