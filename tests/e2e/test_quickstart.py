@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +11,13 @@ import pytest
 from PIL import Image
 
 from halfkey.endpoint.media import tone_of
+from tests.cli.upping import free_ports
 from tests.endpoint.files import write_movie
 from tests.recorder.helpers import decoded, strength
 
 DOCUMENT = Path(__file__).parents[2] / "docs/quickstart.md"
 PATIENCE = 240
 FILM_TONE = 700
-PORTS = 8
 
 
 @pytest.fixture
@@ -37,22 +36,6 @@ def the_script(film: Path) -> str:
     assert "/path/to/film.mp4" in script
     script = script.replace("--port 7000", f"--port {free_ports()}")
     return script.replace("/path/to/film.mp4", str(film))
-
-
-def free_ports() -> int:
-    """The first of some ports in a row that were free a moment ago."""
-    for first in range(20_000, 30_000, PORTS):
-        taken = []
-        try:
-            for port in range(first, first + PORTS):
-                taken.append(socket.create_server(("127.0.0.1", port)))
-        except OSError:
-            continue
-        finally:
-            for one in taken:
-                one.close()
-        return first
-    raise AssertionError("no ports")
 
 
 def test_every_command_of_the_quickstart(tmp_path: Path, film: Path) -> None:
