@@ -59,51 +59,11 @@ const PICTURES: &[usize] = &[8, 20, 11, 14, 17];
 const SPEECH: &[usize] = &[112, 160, 128, 192, 144];
 
 const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        name: "livestream 1 to 50",
-        senders: 1,
-        receivers: 50,
-        frames: PICTURES,
-        lengths: &[1200],
-        joined: true,
-        depth: 3,
-    },
-    Scenario {
-        name: "livestream 1 to 500",
-        senders: 1,
-        receivers: 500,
-        frames: PICTURES,
-        lengths: &[1200],
-        joined: true,
-        depth: 3,
-    },
-    Scenario {
-        name: "livestream 1 to 50, sent one by one",
-        senders: 1,
-        receivers: 50,
-        frames: PICTURES,
-        lengths: &[1200],
-        joined: false,
-        depth: 3,
-    },
-    Scenario {
-        name: "livestream 1 to 10",
-        senders: 1,
-        receivers: 10,
-        frames: PICTURES,
-        lengths: &[1200],
-        joined: true,
-        depth: 3,
-    },
-    Scenario {
-        name: "livestream 1 to 1000",
-        senders: 1,
-        receivers: 1000,
-        frames: PICTURES,
-        lengths: &[1200],
-        joined: true,
-        depth: 3,
-    },
+    livestream("livestream 1 to 10", 10, true),
+    livestream("livestream 1 to 50", 50, true),
+    livestream("livestream 1 to 500", 500, true),
+    livestream("livestream 1 to 1000", 1000, true),
+    livestream("livestream 1 to 50, sent one by one", 50, false),
     Scenario {
         name: "audio 10 to 500",
         senders: 10,
@@ -114,6 +74,18 @@ const SCENARIOS: &[Scenario] = &[
         depth: 1,
     },
 ];
+
+const fn livestream(name: &'static str, receivers: usize, joined: bool) -> Scenario {
+    Scenario {
+        name,
+        senders: 1,
+        receivers,
+        frames: PICTURES,
+        lengths: &[1200],
+        joined,
+        depth: 3,
+    }
+}
 
 /// CPU time of the calling thread, user and system.
 fn thread_cpu() -> (Duration, Duration) {
