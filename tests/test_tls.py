@@ -42,8 +42,13 @@ def exchange(server_side: ssl.SSLContext, client_side: ssl.SSLContext, name: str
         def serve() -> None:
             raw, _ = listener.accept()
             raw.settimeout(10)
-            with contextlib.suppress(OSError), server_side.wrap_socket(raw, server_side=True) as it:
+            it = server_side.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+            try:
+                it.do_handshake()
                 it.sendall(it.recv(100))
+                it.close()
+            except OSError:
+                _close_gently(socket.socket(fileno=it.detach()))
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -55,6 +60,15 @@ def exchange(server_side: ssl.SSLContext, client_side: ssl.SSLContext, name: str
                 return connection.recv(100), connection.version()
         finally:
             thread.join()
+
+
+def _close_gently(connection: socket.socket) -> None:
+    """Reads to the end first: closed with something unread it is reset, and the alert lost."""
+    with connection, contextlib.suppress(OSError):
+        connection.settimeout(10)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
 
 
 def test_both_sides_authenticate_over_tls_1_3(server: Pair, client: Pair) -> None:
