@@ -66,7 +66,7 @@ def check_what_was_told(told: str) -> None:
     of_others = {code for role, code in codes if role == "join"}
     assert of_recorder
     assert of_recorder <= of_others, "the recorder's codes are everybody's"
-    assert "removed Bob; the invite is revoked" in told
+    assert "removed Bob, for good" in told
 
 
 def check_recording(path: Path) -> None:

@@ -46,7 +46,8 @@ def remove(
     who: Annotated[str, typer.Argument(metavar="NAME|ID", help="Whom: a name, or an id.")],
     conference: Annotated[str, typer.Option(help="The conference's name.")],
     revoke: Annotated[
-        bool, typer.Option("--revoke", help="Revoke the invite too; else the link still works.")
+        bool,
+        typer.Option("--revoke", help="For good; else for as long as the conference lasts."),
     ] = False,
     directory: Directory = DEFAULT,
     state: State = None,
@@ -56,8 +57,8 @@ def remove(
     person = _one(who, _participants(operator, conference), f"in {printable(conference)}")
     path = ("conferences", conference, "participants", person["id"])
     operator.ask("DELETE", *path, query="revoke=true" if revoke else "")
-    invite = "; the invite is revoked" if revoke else "; the link still works (see --revoke)"
-    typer.echo(f"removed {printable(person['name'] or person['id'])}{invite}", err=True)
+    until = "for good" if revoke else "for as long as the conference lasts (see --revoke)"
+    typer.echo(f"removed {printable(person['name'] or person['id'])}, {until}", err=True)
 
 
 def lobby(
