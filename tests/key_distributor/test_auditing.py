@@ -15,12 +15,14 @@ from halfkey.audit import records
 from halfkey.audit.disk import Disk
 from halfkey.audit.faults import AuditUnavailable
 from halfkey.audit.log import AuditLog
+from halfkey.dtls import Fingerprint
 from halfkey.key_distributor.auditing import Auditing
-from halfkey.key_distributor.service import AUDIT_FOLDER, run
+from halfkey.key_distributor.service import AUDIT_FOLDER, STATE_FILE, run
+from halfkey.key_distributor.store import Store
 from halfkey.tunnel import MediaDistributorTunnel
 from tests.key_distributor.helpers import Certificates
 from tests.key_distributor.test_restart import associate, started
-from tests.key_distributor.tunnelling import TIMEOUT, admit, carry, dial
+from tests.key_distributor.tunnelling import TIMEOUT, admit, carry, dial, statistics
 from tests.key_distributor.world import World
 
 
@@ -70,9 +72,9 @@ def test_a_key_is_on_the_disk_before_it_may_leave(tmp_path: Path) -> None:
     md = world.media_distributor()
     for number in range(150):
         world.join(md, f"p{number:03}")
-    before = disk.syncs
     for event in world.events:
         auditing.on_event(event)
+    before = disk.syncs
     auditing.commit()
     sent = [line for line in lines(tmp_path) if line["event"] == "ekt_key_sent"]
     told = [participant for line in sent for participant in line["participants"]]
@@ -87,10 +89,10 @@ def test_when_the_disk_is_full_commit_says_so_and_goes_on_saying_so(tmp_path: Pa
     log = AuditLog.open(tmp_path, Ed25519PrivateKey.generate(), disk=disk)
     auditing = Auditing(log, "instance")
     auditing.start("configuration")
-    disk.is_full = True
     world.join(world.media_distributor(), "alice")
     for event in world.events:
         auditing.on_event(event)
+    disk.is_full = True
     with pytest.raises(AuditUnavailable, match="No space left"):
         auditing.commit()
     disk.is_full = False
@@ -121,6 +123,42 @@ async def test_no_key_leaves_once_the_log_fails(
         await stack.aclose()
     assert alice.ekt_keys == []
     assert not any(one["event"] == "ekt_key_sent" for one in lines(tmp_path / AUDIT_FOLDER))
+
+
+async def test_nobody_is_admitted_once_the_log_fails(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even in answers: the same admission with a log that works comes first."""
+    stack = AsyncExitStack()
+    running = await stack.enter_async_context(
+        started(certificates, certificates.options(state=tmp_path))
+    )
+    await admit(running, "alice")
+    monkeypatch.setattr(Disk, "write", full)
+    body = {"fingerprint": str(Fingerprint.of(b"bob's")), "tls_id": "b" * 24}
+    for _ in range(2):
+        async with running.focus.put(
+            running.url("/conferences/c/participants/bob"), json=body
+        ) as response:
+            answer = await response.json()
+            assert (response.status, "audit log" in answer["error"]) == (503, True)
+    assert (await statistics(running))["participants_now"] == 1
+    with pytest.raises(AuditUnavailable, match="No space left"):
+        await stack.aclose()
+    monkeypatch.undo()
+    store = Store(tmp_path / STATE_FILE)
+    assert [one.participant for one in store.admissions()] == ["alice"]
+    store.close()
+
+
+async def test_an_admission_is_on_the_disk_before_it_is_answered(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """Or after a crash somebody could get a key of whom the log has no name."""
+    async with started(certificates, certificates.options(state=tmp_path)) as running:
+        await admit(running, "alice")
+        told = [line for line in lines(tmp_path / AUDIT_FOLDER) if line["event"] == "admitted"]
+        assert [line["participant"] for line in told] == ["alice"]
 
 
 async def speak(addresses: dict[str, Any], certificates: Certificates) -> None:

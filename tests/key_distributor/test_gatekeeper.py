@@ -12,6 +12,7 @@ from halfkey.dtls import Fingerprint
 from halfkey.identity.claims import MAXIMUM_AGE, AssertionRefused, Binding, Claims
 from halfkey.identity.invite import Invite, InviteSecret, InviteVerifier
 from halfkey.identity.verifier import Verifiers
+from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.gatekeeper import (
     HOST,
@@ -123,6 +124,23 @@ def test_who_is_invited_is_admitted_and_answered(gate: Gate, alice: Person) -> N
     assert admitted.identity.person.name == "Alice"
     assert admitted.identity.assertion == request.assertion
     assert admitted.fingerprint == request.fingerprint
+
+
+def test_nobody_is_admitted_for_whom_we_cannot_vouch(gate: Gate, alice: Person) -> None:
+    """A vouching key that fails once: nothing is left, and the next attempt succeeds."""
+
+    def fail(participant: Participant, fingerprint: str) -> str:
+        raise ValueError("no signature")
+
+    vouch, gate.gatekeeper._vouch = gate.gatekeeper._vouch, fail
+    request = alice.request("p1")
+    with pytest.raises(ValueError, match="no signature"):
+        gate.admit(request)
+    assert gate.core.conference("board") is None
+    assert gate.core.snapshot()["participants_now"] == 0
+    assert gate.core.next_event() is None
+    gate.gatekeeper._vouch = vouch
+    assert gate.admit(alice.request("p1")).assertion is not None
 
 
 def test_the_same_request_again_gives_the_same_answer(gate: Gate, alice: Person) -> None:

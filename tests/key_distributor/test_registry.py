@@ -7,6 +7,7 @@ import os
 import pytest
 
 from halfkey.dtls import Fingerprint
+from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.policy import Policy
 from halfkey.key_distributor.registry import AdmissionRefused, Registry
 
@@ -19,8 +20,25 @@ def registry() -> Registry:
     return Registry(Policy(participants=2, conferences=2), os.urandom)
 
 
+def admit(
+    registry: Registry, conference: str, participant: str, fingerprint: Fingerprint, tls_id: str
+) -> tuple[Participant, bool]:
+    admitted, is_new = registry.prepare(conference, participant, fingerprint, tls_id)
+    if is_new:
+        registry.add(admitted)
+    return admitted, is_new
+
+
+def test_who_is_only_prepared_is_not_there(registry: Registry) -> None:
+    prepared, is_new = registry.prepare("c", "alice", ALICE, ID1)
+    assert is_new
+    assert (len(registry), registry.conferences, registry.find("c", "alice")) == (0, {}, None)
+    registry.add(prepared)
+    assert (len(registry), registry.find("c", "alice")) == (1, prepared)
+
+
 def test_a_participant_is_found_by_name_and_by_tls_id(registry: Registry) -> None:
-    admitted, is_new = registry.admit("c", "alice", ALICE, ID1)
+    admitted, is_new = admit(registry, "c", "alice", ALICE, ID1)
     assert is_new
     assert registry.find("c", "alice") is admitted
     assert registry.by_external_session_id(ID1.encode()) is admitted
@@ -30,48 +48,48 @@ def test_a_participant_is_found_by_name_and_by_tls_id(registry: Registry) -> Non
 
 
 def test_each_admission_has_a_tls_id_of_its_own(registry: Registry) -> None:
-    first, _ = registry.admit("c", "alice", ALICE, ID1)
-    second, _ = registry.admit("c", "bob", BOB, ID2)
+    first, _ = admit(registry, "c", "alice", ALICE, ID1)
+    second, _ = admit(registry, "c", "bob", BOB, ID2)
     assert first.own_tls_id != second.own_tls_id
 
 
 def test_the_same_again_is_no_second_admission(registry: Registry) -> None:
-    first, _ = registry.admit("c", "alice", ALICE, ID1)
-    assert registry.admit("c", "alice", ALICE, ID1) == (first, False)
+    first, _ = admit(registry, "c", "alice", ALICE, ID1)
+    assert admit(registry, "c", "alice", ALICE, ID1) == (first, False)
 
 
 @pytest.mark.parametrize(("fingerprint", "tls_id"), [(BOB, ID1), (ALICE, ID2)])
 def test_an_admission_is_never_changed(
     registry: Registry, fingerprint: Fingerprint, tls_id: str
 ) -> None:
-    registry.admit("c", "alice", ALICE, ID1)
+    admit(registry, "c", "alice", ALICE, ID1)
     with pytest.raises(AdmissionRefused, match="remove it first"):
-        registry.admit("c", "alice", fingerprint, tls_id)
+        admit(registry, "c", "alice", fingerprint, tls_id)
 
 
 @pytest.mark.parametrize("conference", ["c", "other"])
 def test_a_tls_id_belongs_to_one_participant(registry: Registry, conference: str) -> None:
-    registry.admit("c", "alice", ALICE, ID1)
+    admit(registry, "c", "alice", ALICE, ID1)
     with pytest.raises(AdmissionRefused, match="in use"):
-        registry.admit(conference, "bob", ALICE, ID1)
+        admit(registry, conference, "bob", ALICE, ID1)
 
 
 def test_removal_frees_the_tls_id_and_ends_an_empty_conference(registry: Registry) -> None:
-    admitted, _ = registry.admit("c", "alice", ALICE, ID1)
+    admitted, _ = admit(registry, "c", "alice", ALICE, ID1)
     registry.remove(admitted)
     assert registry.by_external_session_id(ID1.encode()) is None
     assert not registry.conferences
-    assert registry.admit("other", "alice", ALICE, ID1)[1]
+    assert admit(registry, "other", "alice", ALICE, ID1)[1]
 
 
 def test_conferences_and_participants_are_bounded(registry: Registry) -> None:
-    registry.admit("c", "1", ALICE, ID1)
-    registry.admit("c", "2", ALICE, ID2)
+    admit(registry, "c", "1", ALICE, ID1)
+    admit(registry, "c", "2", ALICE, ID2)
     with pytest.raises(AdmissionRefused, match="full"):
-        registry.admit("c", "3", ALICE, ID3)
-    registry.admit("d", "1", ALICE, ID3)
+        admit(registry, "c", "3", ALICE, ID3)
+    admit(registry, "d", "1", ALICE, ID3)
     with pytest.raises(AdmissionRefused, match="too many conferences"):
-        registry.admit("e", "1", ALICE, "e" * 20)
+        admit(registry, "e", "1", ALICE, "e" * 20)
     assert set(registry.conferences) == {"c", "d"}
 
 
@@ -91,6 +109,6 @@ def test_malformed_values_are_named(
     registry: Registry, conference: str, participant: str, tls_id: str
 ) -> None:
     with pytest.raises(AdmissionRefused) as caught:
-        registry.admit(conference, participant, ALICE, tls_id)
+        admit(registry, conference, participant, ALICE, tls_id)
     assert caught.value.malformed
     assert "\n" not in str(caught.value)

@@ -16,7 +16,7 @@ from halfkey.identity.claims import Person
 from halfkey.identity.invite import Invite, InviteSecret
 from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.policy import ConferencePolicy
-from halfkey.key_distributor.store import Store
+from halfkey.key_distributor.store import Store, StoreUnavailable
 
 SECRET = InviteSecret.make("board")
 INVITE = Invite("a1b2", "board", "Alice Ölander", "host", SECRET.thumbprint, 2_000_000_000, 3)
@@ -142,6 +142,18 @@ def test_without_a_file_nothing_is_left() -> None:
     store.add_invite(INVITE)
     store.close()
     assert Store(None).invites() == []
+
+
+def test_a_change_that_cannot_be_kept_is_said_and_undone(store: Store) -> None:
+    store.add_invite(INVITE)
+    store._database.execute("PRAGMA query_only = ON")  # as on a disk that is read-only by now
+    assert not store.is_usable()
+    with pytest.raises(StoreUnavailable, match="readonly"):
+        store.revoke_invite(INVITE.id)
+    assert store.invite(INVITE.id) == INVITE
+    store._database.execute("PRAGMA query_only = OFF")
+    assert store.is_usable()
+    assert store.revoke_invite(INVITE.id)
 
 
 def test_only_the_owner_may_read_it(store: Store, path: Path) -> None:

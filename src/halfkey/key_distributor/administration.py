@@ -40,7 +40,7 @@ from halfkey.key_distributor.driver import Driver
 from halfkey.key_distributor.events import Associated, Disassociated, Event
 from halfkey.key_distributor.gatekeeper import Gatekeeper, Waiting
 from halfkey.key_distributor.policy import ConferencePolicy
-from halfkey.key_distributor.store import Store
+from halfkey.key_distributor.store import Store, StoreUnavailable
 
 MAXIMUM_BODY = 64 * 1024
 
@@ -50,7 +50,8 @@ _ID_BYTES = 5
 _CONFERENCE = "/conferences/{conference}"
 _HASH_DIGITS = 64
 
-_FAULTS = answer_faults(AuditUnavailable, lambda _: 503)
+_UNRECORDED = answer_faults(AuditUnavailable, lambda _: 503)
+_UNKEPT = answer_faults(StoreUnavailable, lambda _: 503)
 
 
 class AdministrationAPI:
@@ -84,7 +85,9 @@ class AdministrationAPI:
 
     def application(self) -> web.Application:
         """The web application."""
-        application = web.Application(middlewares=[_FAULTS], client_max_size=MAXIMUM_BODY)
+        application = web.Application(
+            middlewares=[_UNRECORDED, _UNKEPT], client_max_size=MAXIMUM_BODY
+        )
         application.add_routes(
             [
                 web.get("/", self._about),

@@ -7,7 +7,8 @@
     GET    /statistics                                            counters
     GET    /events                                                server-sent events
 
-Faults are one line of JSON, ``{"error": "..."}``. Whoever may connect may do all of it: the
+Faults are one line of JSON, ``{"error": "..."}``: 503 where the audit log or the state can't be
+written, and then nobody is admitted. Whoever may connect may do all of it: the
 trusted bundle decides. None of it gives anybody a key: who is admitted is the assertions' matter,
 and what a Focus can do alone is to keep people out.
 """
@@ -22,8 +23,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from halfkey.audit.faults import AuditUnavailable
 from halfkey.dtls import Fingerprint
-from halfkey.errors import CodecError
+from halfkey.errors import CodecError, HalfkeyError
 from halfkey.followers import Followers
 from halfkey.identity.claims import AssertionRefused
 from halfkey.identity.envelope import IdentityAssertion
@@ -31,7 +33,8 @@ from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.driver import Driver
 from halfkey.key_distributor.events import Event, event_as_dict
 from halfkey.key_distributor.gatekeeper import AdmissionRequest, Gatekeeper, MustWait
-from halfkey.key_distributor.registry import AdmissionRefused
+from halfkey.key_distributor.registry import Admission, AdmissionRefused
+from halfkey.key_distributor.store import StoreUnavailable
 
 MAXIMUM_BODY = 256 * 1024
 
@@ -73,6 +76,19 @@ def parse_request(conference: str, participant: str, body: bytes) -> AdmissionRe
     return AdmissionRequest(conference, participant, parsed, tls_id, *texts)
 
 
+class KeyDistributorFailed(HalfkeyError):  # noqa: N818 (a state)
+    """What is asked for was not done: the Key Distributor does nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the Key Distributor can't write its audit log or state, so it admits nobody and gives "
+            "no key; see its log"
+        )
+
+
+_FAILED = answer_faults(KeyDistributorFailed, lambda _: 503)
+_UNRECORDED = answer_faults(AuditUnavailable, lambda _: 503)
+_UNKEPT = answer_faults(StoreUnavailable, lambda _: 503)
 _FAULTS = answer_faults(AdmissionRefused, lambda refused: 400 if refused.malformed else 409)
 _FORBIDDEN = answer_faults(AssertionRefused, lambda _: 403)
 
@@ -106,7 +122,8 @@ class AdmissionAPI:
     def application(self) -> web.Application:
         """The web application."""
         application = web.Application(
-            middlewares=[_FAULTS, _FORBIDDEN], client_max_size=MAXIMUM_BODY
+            middlewares=[_FAILED, _UNRECORDED, _UNKEPT, _FAULTS, _FORBIDDEN],
+            client_max_size=MAXIMUM_BODY,
         )
         application.add_routes(
             [
@@ -142,6 +159,7 @@ class AdmissionAPI:
         if body.assertion is not None:
             with contextlib.suppress(CodecError):  # the gatekeeper will say so
                 await self._prepare(IdentityAssertion.parse(body.assertion), time.time())
+        self._check()
         try:
             admission = self._gatekeeper.admit(body, self._driver.now)
         except MustWait:
@@ -150,8 +168,7 @@ class AdmissionAPI:
             if self._refused is not None:
                 self._refused(fault.reason, body.conference, body.participant)
             raise
-        finally:
-            self._driver.settle()
+        self._settle_admission(body, admission)
         return web.json_response(
             {
                 "fingerprint": admission.fingerprint,
@@ -162,10 +179,26 @@ class AdmissionAPI:
             status=201 if admission.is_new else 200,
         )
 
+    def _settle_admission(self, body: AdmissionRequest, admission: Admission) -> None:
+        """Takes back what couldn't be recorded.
+
+        Raises:
+            KeyDistributorFailed: it couldn't.
+        """
+        self._driver.settle()
+        if self._driver.failed.done() and admission.is_new:
+            self._driver.core.remove(body.conference, body.participant, self._driver.now)
+        self._check()
+
+    def _check(self) -> None:
+        if self._driver.failed.done():
+            raise KeyDistributorFailed
+
     async def _remove(self, request: web.Request) -> web.Response:
         names, driver = request.match_info, self._driver
         was_there = driver.core.remove(names["conference"], names["participant"], driver.now)
         driver.settle()
+        self._check()
         if not was_there:
             return fault(404, "no such participant")
         return web.Response(status=204)
@@ -173,6 +206,7 @@ class AdmissionAPI:
     async def _rekey(self, request: web.Request) -> web.Response:
         was_there = self._driver.core.rekey(request.match_info["conference"], self._driver.now)
         self._driver.settle()
+        self._check()
         if not was_there:
             return fault(404, "no such conference")
         return web.Response(status=202)

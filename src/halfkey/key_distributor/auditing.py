@@ -71,7 +71,10 @@ class Auditing:
         self._log.append(records.Refused(reason, conference, participant))
 
     def on_event(self, event: events.Event) -> None:
-        """Notes an event.
+        """Notes an event; an admission is on the disk when this returns.
+
+        What keeps admissions for a restart comes after: else a key could go to somebody of whom
+        the log knows no name.
 
         Raises:
             AuditUnavailable: the log takes no more.
@@ -82,6 +85,8 @@ class Auditing:
         make = _RECORDS.get(type(event))
         if make is not None:
             self._last = self._log.append(make(event))
+        if isinstance(event, events.Admitted):
+            self._log.sync(self._last)
 
     def commit(self) -> None:
         """Returns when the records of all keys that are about to leave are on the disk.

@@ -118,12 +118,14 @@ class KeyDistributor:
         Raises:
             AdmissionRefused: a value is malformed, taken, or there is no room.
         """
-        admitted, is_new = self._registry.admit(
+        admitted, is_new = self._registry.prepare(
             conference, participant, fingerprint, tls_id, identity
         )
         if is_new:
             if vouch is not None:
+                # Before it is admitted: nobody is whom we can't vouch for.
                 admitted.own_assertion = vouch(admitted, self._fingerprint)
+            self._registry.add(admitted)
             who = () if identity is None else (identity.person.identity, identity.person.name)
             self._events.append(Admitted(conference, participant, *who))
         return Admission(self._fingerprint, admitted.own_tls_id, admitted.own_assertion, is_new)

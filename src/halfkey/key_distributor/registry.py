@@ -76,7 +76,7 @@ class Registry:
     def __len__(self) -> int:
         return len(self._by_tls_id)
 
-    def admit(
+    def prepare(
         self,
         conference: str,
         participant: str,
@@ -84,7 +84,9 @@ class Registry:
         tls_id: str,
         identity: VerifiedIdentity | None = None,
     ) -> tuple[Participant, bool]:
-        """Admits a participant; gives it, and whether it is new.
+        """Gives the participant that would be admitted, and whether it is new.
+
+        One that is new is not admitted before `add`: until then nothing is kept of it.
 
         Raises:
             AdmissionRefused: see there.
@@ -101,13 +103,23 @@ class Registry:
             )
         if tls_id.encode() in self._by_tls_id:
             raise AdmissionRefused("tls_id is in use by another participant; make a fresh one")
-        admitted = self._add(conference, participant, fingerprint, tls_id)
-        admitted.identity = identity
-        return admitted, True
+        place = self._place(conference)
+        own_tls_id = self._random(_OWN_TLS_ID_BYTES).hex()
+        return Participant(place, participant, fingerprint, tls_id, own_tls_id, identity), True
 
-    def _add(
-        self, conference: str, participant: str, fingerprint: Fingerprint, tls_id: str
-    ) -> Participant:
+    def add(self, admitted: Participant) -> None:
+        """Admits whom `prepare` has just given; its conference begins with the first."""
+        place = admitted.conference
+        self.conferences[place.name] = place
+        place.participants[admitted.id] = admitted
+        self._by_tls_id[admitted.tls_id.encode()] = admitted
+
+    def _place(self, conference: str) -> Conference:
+        """The conference of that name, or a new one; with room for one more.
+
+        Raises:
+            AdmissionRefused: there is none.
+        """
         place = self.conferences.get(conference)
         if place is None:
             if len(self.conferences) >= self._policy.conferences:
@@ -115,12 +127,7 @@ class Registry:
             place = Conference(conference, self._random, self._policy_of(conference))
         if len(place.participants) >= self._policy.participants:
             raise AdmissionRefused("the conference is full; wait until somebody leaves")
-        own_tls_id = self._random(_OWN_TLS_ID_BYTES).hex()
-        admitted = Participant(place, participant, fingerprint, tls_id, own_tls_id)
-        self.conferences[conference] = place
-        place.participants[participant] = admitted
-        self._by_tls_id[tls_id.encode()] = admitted
-        return admitted
+        return place
 
     def restore(self, record: AdmissionRecord, last_spi: int | None) -> None:
         """Puts an admission back that stood before a restart.
@@ -133,7 +140,6 @@ class Registry:
         if place is None:
             policy = self._policy_of(record.conference)
             place = Conference(record.conference, self._random, policy, last_spi)
-            self.conferences[place.name] = place
         admitted = Participant(
             place,
             record.participant,
@@ -143,8 +149,7 @@ class Registry:
             record.identity,
             record.own_assertion,
         )
-        place.participants[admitted.id] = admitted
-        self._by_tls_id[admitted.tls_id.encode()] = admitted
+        self.add(admitted)
 
     def remove(self, participant: Participant) -> None:
         """Ends an admission; a conference without any is forgotten."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from halfkey.dtls import Fingerprint
-from halfkey.errors import ConfigurationError
+from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.identity.claims import Person
 from halfkey.identity.invite import Invite
 from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
@@ -65,8 +65,14 @@ CREATE TABLE spis (conference TEXT PRIMARY KEY, spi INTEGER NOT NULL) STRICT;
 """
 
 
+class StoreUnavailable(HalfkeyError):  # noqa: N818 (a state)
+    """A change didn't get onto the disk, so what it was for must not be done."""
+
+
 class Store:
     """The database; for one process at a time.
+
+    Whatever changes something raises `StoreUnavailable` where that can't be kept.
 
     Args:
         path: the file, made if there is none; None keeps everything in memory.
@@ -102,7 +108,7 @@ class Store:
                     "INSERT INTO counters VALUES ('checks', 1) "
                     "ON CONFLICT (name) DO UPDATE SET value = value + 1"
                 )
-        except sqlite3.Error:
+        except StoreUnavailable:
             return False
         return True
 
@@ -291,14 +297,22 @@ class Store:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction."""
-        self._database.execute("BEGIN IMMEDIATE")
+        """One transaction.
+
+        Raises:
+            StoreUnavailable: it can't be kept.
+        """
         try:
+            self._database.execute("BEGIN IMMEDIATE")
             yield self._database
-        except BaseException:
-            self._database.execute("ROLLBACK")
+            self._database.execute("COMMIT")
+        except BaseException as fault:
+            with contextlib.suppress(sqlite3.Error):
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+            if isinstance(fault, sqlite3.Error):
+                raise StoreUnavailable(f"the state can't be written ({fault})") from fault
             raise
-        self._database.execute("COMMIT")
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
