@@ -63,6 +63,12 @@ PANELS: dict[str, list[Panel]] = {
             "{{reason}}",
             "ops",
         ),
+        (
+            "DTLS dropped",
+            "sum by (reason) (rate(ROLE_dtls_dropped_total[5m]))",
+            "{{reason}}",
+            "ops",
+        ),
         ("Tunnels", "ROLE_tunnels", "tunnels", "short"),
         ("EKT keys issued", "rate(ROLE_ekt_keys_issued_total[5m])", "issued", "ops"),
         (

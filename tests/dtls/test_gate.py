@@ -13,7 +13,7 @@ from halfkey.dtls.messages.client_hello import ClientHello
 from halfkey.dtls.messages.framing import decode_fragments
 from halfkey.dtls.messages.hello_verify_request import HelloVerifyRequest
 from halfkey.dtls.record_layer import RecordWriter
-from halfkey.dtls.registries import HandshakeType
+from halfkey.dtls.registries import ContentType, HandshakeType
 from halfkey.dtls.states import State
 from tests.dtls.helpers import (
     PEER,
@@ -67,6 +67,27 @@ def test_a_good_cookie_admits() -> None:
     assert admission.message.message_seq == 1
     assert admission.number == (0, 1)
     assert counters["cookie_missing"] == 1
+
+
+@pytest.mark.parametrize(("before", "is_answered"), [(7, True), (8, False)])
+def test_only_the_first_records_of_a_datagram_are_looked_at(before: int, is_answered: bool) -> None:
+    subject, counters = gate()
+    other = bytes([ContentType.ALERT]) + datagrams(HELLO)[0][1:11] + bytes(2)
+    answer = subject.receive(other * before + datagrams(HELLO)[0], 0.0)
+    assert (answer is not None) == is_answered
+    assert counters["not_a_client_hello"] == before + (not is_answered)
+
+
+def test_only_a_part_of_a_client_hello_is_held() -> None:
+    subject, _ = gate()
+    assert subject.holds_nothing
+    first, *rest = datagrams(HELLO, pmtu=60)
+    assert subject.receive(first, 0.0) is None
+    assert not subject.holds_nothing
+    for datagram in rest:
+        answer = subject.receive(datagram, 0.0)
+    assert isinstance(answer, bytes)
+    assert subject.holds_nothing
 
 
 def test_the_answer_takes_over_record_number_and_message_seq() -> None:

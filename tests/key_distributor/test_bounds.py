@@ -7,18 +7,39 @@ from uuid import uuid4
 
 import pytest
 
-from halfkey.key_distributor.association import _ENDED_REMEMBERED
+from halfkey.dtls.messages.framing import decode_fragments
+from halfkey.dtls.record import PLAINTEXT_EPOCH, RecordNumber, encode_record
+from halfkey.dtls.registries import DTLS_1_2, ContentType
+from halfkey.key_distributor.association import _ENDED_REMEMBERED, HANDSHAKE_BYTES
 from halfkey.key_distributor.events import Disassociated, Refused
+from halfkey.key_distributor.handshakes import Attempts
 from halfkey.key_distributor.policy import Policy
-from tests.key_distributor.world import Endpoint, World
+from halfkey.tunnel import EndpointDisconnect
+from tests.key_distributor.world import Endpoint, MediaDistributor, World, reconnect
 
 SMALL = Policy(half_open_per_media_distributor=4, half_open=6)
+RECORD_HEADER = 13
 
 
 def first_client_hello(world: World, endpoint: Endpoint) -> bytes:
     endpoint.connection.start(world.now)
     (datagram,) = endpoint.connection.datagrams_to_send()
+    world.endpoints.remove(endpoint)  # it sends nothing else
     return datagram
+
+
+def first_half(hello: bytes) -> bytes:
+    """A datagram with the first part of a ClientHello."""
+    (whole,) = decode_fragments(hello[RECORD_HEADER:])
+    part = whole._replace(data=whole.data[: len(whole.data) // 2])
+    number = RecordNumber(PLAINTEXT_EPOCH, 0)
+    return encode_record(ContentType.HANDSHAKE, DTLS_1_2, number, part.encode())
+
+
+def flood(world: World, md: MediaDistributor, datagram: bytes, count: int) -> None:
+    for _ in range(count):
+        md.end.send_tunneled_dtls(uuid4(), datagram)
+    world.pump()
 
 
 def last_flight_lost(endpoint: Endpoint, direction: str, datagram: bytes) -> bool:
@@ -39,31 +60,58 @@ def test_noise_makes_no_association() -> None:
     assert world.core.next_timer() is None
 
 
-def test_a_flood_of_client_hellos_is_bounded_and_keeps_nobody_out() -> None:
-    """Before its cookie a ClientHello is cheap to make: the oldest makes room."""
+def test_a_flood_of_client_hellos_leaves_nothing_behind_and_keeps_nobody_out() -> None:
+    """The cookie is the state: an association begins when it comes back."""
     world = World(SMALL)
     md = world.media_distributor()
     hello = first_client_hello(world, world.endpoint(md, "mallory"))
-    for _ in range(500):
-        md.end.send_tunneled_dtls(uuid4(), hello)
-    world.pump()
+    flood(world, md, hello, 500)
     figures = world.core.snapshot()
-    assert figures["half_open_now"] == 4
-    assert figures["dropped"] == {"too_many_unproven": 496}
+    assert (figures["half_open_now"], figures["associations_now"]) == (0, 0)
+    assert figures["noise"] == {"cookie_missing": 500}
+    assert figures["dropped"] == figures["refused"] == {}
+    assert world.core.next_timer() is None
+    assert len(md.log) == 500  # each was answered
     assert len(world.join(md, "alice").spis) == 1
 
 
-def test_an_association_that_had_to_make_room_still_completes() -> None:
-    """The cookie is the state: its association may be made anew in the middle."""
+def test_client_hellos_in_parts_are_bounded_and_keep_nobody_out() -> None:
+    """A part has to be held; before a cookie it is cheap to make, so the oldest makes room."""
+    world = World(SMALL)
+    greedy, honest = world.media_distributor(b"greedy"), world.media_distributor(b"honest")
+    part = first_half(first_client_hello(world, world.endpoint(greedy, "mallory")))
+    flood(world, greedy, part, 4)
+    assert world.core.snapshot()["dropped"] == {}
+    flood(world, greedy, part, 496)
+    figures = world.core.snapshot()
+    assert figures["half_open_now"] == 4
+    assert figures["dropped"] == {"too_many_unproven": 496}
+    assert len(world.join(greedy, "alice").spis) == len(world.join(honest, "bob").spis) == 1
+
+
+def test_a_client_hello_in_parts_is_forgotten_after_30_seconds() -> None:
     world = World(SMALL)
     md = world.media_distributor()
-    hello = first_client_hello(world, world.endpoint(md, "mallory"))
+    flood(world, md, first_half(first_client_hello(world, world.endpoint(md, "mallory"))), 3)
+    world.advance(29)
+    assert world.core.snapshot()["half_open_now"] == 3
+    world.advance(1.5)
+    figures = world.core.snapshot()
+    assert (figures["half_open_now"], figures["dropped"]) == (0, {"client_hello_timeout": 3})
+    # Nobody is told: nobody has shown to be there.
+    assert not [one for one in md.log if isinstance(one, EndpointDisconnect)]
+    assert world.core.next_timer() is None
+
+
+def test_an_association_that_had_to_make_room_still_completes() -> None:
+    """Its first ClientHello may go lost with what it was held in; the next one makes it anew."""
+    world = World(SMALL)
+    md = world.media_distributor()
+    part = first_half(first_client_hello(world, world.endpoint(md, "mallory")))
     alice = world.endpoint(md, "alice")
     alice.connection.start(world.now)
     world._pump_endpoints()
-    for _ in range(10):
-        md.end.send_tunneled_dtls(uuid4(), hello)
-    world.pump()
+    flood(world, md, part, 10)
     assert len(alice.spis) == 1
 
 
@@ -96,18 +144,13 @@ def test_a_cookie_is_good_for_one_association_only(elsewhere: str) -> None:
 def test_the_bound_over_all_falls_on_who_has_the_most() -> None:
     world = World(SMALL)
     greedy, modest = world.media_distributor(b"greedy"), world.media_distributor(b"modest")
-    hello = first_client_hello(world, world.endpoint(greedy, "mallory"))
-    for _ in range(2):
-        modest.end.send_tunneled_dtls(uuid4(), hello)
-    world.pump()
-    for _ in range(50):
-        greedy.end.send_tunneled_dtls(uuid4(), hello)
-    world.pump()
+    part = first_half(first_client_hello(world, world.endpoint(greedy, "mallory")))
+    flood(world, modest, part, 2)
+    flood(world, greedy, part, 50)
     assert len(world.core._table.of(b"modest")) == 2
     assert len(world.core._table.of(b"greedy")) == 4
     third = world.media_distributor(b"third")
-    third.end.send_tunneled_dtls(uuid4(), hello)
-    world.pump()
+    flood(world, third, part, 1)
     assert world.core.snapshot()["half_open_now"] == 6
     assert len(world.core._table.of(b"third")) == 1
 
@@ -121,6 +164,83 @@ def test_handshakes_under_way_are_bounded() -> None:
     figures = world.core.snapshot()
     assert figures["half_open_now"] == 4
     assert figures["refused"] == {"too_many_handshakes": 2}
+    honest = world.media_distributor(b"honest")
+    world.lost = lambda endpoint, direction, datagram: False
+    assert len(world.join(honest, "alice").spis) == 1
+
+
+def test_handshakes_under_way_are_bounded_over_all_media_distributors() -> None:
+    world = World(SMALL)
+    world.lost = last_flight_lost
+    for number in range(8):
+        world.join(world.media_distributor(b"md %d" % number), f"p{number}")
+    figures = world.core.snapshot()
+    assert figures["half_open_now"] == 6
+    assert figures["refused"] == {"too_many_handshakes": 2}
+    world.lost = lambda endpoint, direction, datagram: False
+    world.advance(31)  # those have had their time
+    assert len(world.join(world.media_distributor(b"another"), "alice").spis) == 1
+
+
+def test_one_participant_makes_us_sign_a_few_times_only() -> None:
+    world = World(Policy(handshakes_per_participant=3))
+    md, other = world.media_distributor(), world.media_distributor(b"other")
+    world.lost = last_flight_lost
+    alice = world.join(md, "alice")
+    for _ in range(4):
+        reconnect(world, alice)
+    figures = world.core.snapshot()
+    assert figures["half_open_now"] == 3
+    assert figures["refused"] == {"too_many_attempts": 2}
+    world.lost = lambda endpoint, direction, datagram: False
+    assert len(world.join(other, "bob").spis) == 1
+    world.advance(31)
+    assert len(reconnect(world, alice).spis) == 1
+
+
+def test_attempts_are_forgotten_with_their_period() -> None:
+    attempts = Attempts(2, 10.0)
+    assert [attempts.admit(b"alice", at) for at in (0.0, 9.0, 9.5)] == [True, True, False]
+    assert attempts.admit(b"bob", 5.0)
+    assert attempts.admit(b"alice", 10.0)
+    assert len(attempts) == 2
+    assert attempts.admit(b"carol", 30.0)
+    assert len(attempts) == 1
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_the_work_for_a_handshake_is_bounded_in_bytes(is_over: bool) -> None:
+    """Anybody on the way can send these records; past the bound they aren't even looked at."""
+    world = World()
+    md, other = world.media_distributor(), world.media_distributor(b"other")
+    world.lost = last_flight_lost
+    alice = world.join(md, "alice")
+    record = encode_record(
+        ContentType.HANDSHAKE, DTLS_1_2, RecordNumber(PLAINTEXT_EPOCH, 9), bytes(1000)
+    )
+    fitting = HANDSHAKE_BYTES // len(record) - 1
+    for _ in range(fitting + (5 if is_over else 0)):
+        md.end.send_tunneled_dtls(alice.association_id, record)
+        world.pump()
+    dropped = world.core.snapshot()["dropped"]
+    assert dropped == ({"handshake_bytes": dropped["handshake_bytes"]} if is_over else {})
+    world.lost = lambda endpoint, direction, datagram: False
+    assert len(world.join(other, "bob").spis) == 1
+    world.advance(1)
+    assert len(alice.spis) == (0 if is_over else 1)
+
+
+def test_a_connected_association_is_not_bounded_in_bytes() -> None:
+    world = World()
+    md = world.media_distributor()
+    alice = world.join(md, "alice")
+    for _ in range(2 * HANDSHAKE_BYTES // 1000):
+        md.end.send_tunneled_dtls(alice.association_id, b"\x16" * 1000)
+        world.pump()
+    assert world.core.snapshot()["dropped"] == {}
+    assert world.core.rekey("c", world.now + 2)
+    world.pump()
+    assert len(alice.spis) == 2
 
 
 def test_a_handshake_is_given_30_seconds() -> None:
@@ -149,8 +269,23 @@ def test_late_datagrams_of_an_ended_association_begin_no_other() -> None:
     md.end.send_tunneled_dtls(alice.association_id, hello)
     world.pump()
     figures = world.core.snapshot()
-    assert figures["dropped"] == {"ended_association": 1}
+    assert figures["dropped"] == {"unknown_association": 1, "ended_association": 1}
     assert figures["associations_now"] == 0
+
+
+def test_late_datagrams_of_a_handshake_that_ended_begin_no_other() -> None:
+    world = World()
+    md = world.media_distributor()
+    world.lost = last_flight_lost
+    alice = world.join(md, "alice")
+    assert world.core.snapshot()["half_open_now"] == 1
+    md.end.send_endpoint_disconnect(alice.association_id)
+    world.pump()
+    world.lost = lambda endpoint, direction, datagram: False
+    world.advance(1)  # it sends its last flight again
+    figures = world.core.snapshot()
+    assert figures["dropped"] == {"ended_association": figures["dropped"]["ended_association"]}
+    assert (figures["half_open_now"], alice.spis) == (0, [])
 
 
 def test_the_memory_of_ended_associations_is_bounded() -> None:

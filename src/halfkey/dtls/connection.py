@@ -42,6 +42,8 @@ class Connection:
     Args:
         configuration: what to offer, accept and expect.
         peer: an opaque identifier of the other side, which cookies are bound to.
+        counters: told of every drop; None makes some of its own. A server that makes many
+            connections may give all of them the same.
     """
 
     __slots__ = (
@@ -59,10 +61,12 @@ class Connection:
         "_state",
     )
 
-    def __init__(self, configuration: Configuration, peer: bytes) -> None:
+    def __init__(
+        self, configuration: Configuration, peer: bytes, counters: Counters | None = None
+    ) -> None:
         self._configuration = configuration
         self._peer = peer
-        self._counters = Counters()
+        self._counters = Counters() if counters is None else counters
         self._channel = Channel(configuration, self._counters)
         self._events: deque[Event] = deque()
         self._handshake: ClientHandshake | ServerHandshake | None = None
@@ -86,6 +90,14 @@ class Connection:
     def state(self) -> State:
         """What the association waits for, or CONNECTED, or TERMINATED."""
         return self._state
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether a server has seen no good cookie and holds no part of a ClientHello.
+
+        Then another connection with the same secrets and peer can take its place.
+        """
+        return self._gate is not None and self._gate.holds_nothing
 
     @property
     def is_connected(self) -> bool:

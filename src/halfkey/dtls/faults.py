@@ -62,6 +62,10 @@ class Counters(Mapping[str, int]):
         """Adds one."""
         self._counts[noise.value] = self._counts.get(noise.value, 0) + 1
 
+    def nonzero(self) -> dict[str, int]:
+        """What was dropped at all."""
+        return dict(self._counts)
+
     def __getitem__(self, reason: str) -> int:
         if reason not in _REASONS:
             raise KeyError(reason)

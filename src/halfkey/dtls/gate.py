@@ -20,6 +20,8 @@ from halfkey.errors import CodecError
 _MAXIMUM_CLIENT_HELLO = 4096
 _MAXIMUM_MESSAGE_SEQ = 8
 """A client counts its ClientHellos; more of them than this are not worth an answer."""
+_MAXIMUM_RECORDS = 8
+"""Of one datagram: a ClientHello comes in fewer, and anybody can send a datagram full of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,21 @@ class Gate:
         self._counters = counters
         self._partial: Reassembler | None = None
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether there is no part of a ClientHello here."""
+        return self._partial is None
+
     def receive(self, datagram: bytes, now: float) -> Admission | bytes | None:
         """Takes a datagram: admits, or gives a datagram to answer with, or drops it.
 
         Looks no further than the first ClientHello, so that an answer is never longer than what
         it answers.
         """
-        for record in split_datagram(datagram, self._counters):
+        for count, record in enumerate(split_datagram(datagram, self._counters), 1):
+            if count > _MAXIMUM_RECORDS:
+                self._counters.count(Noise.NOT_A_CLIENT_HELLO)
+                return None
             fragment = self._client_hello_fragment(record)
             if fragment is None:
                 continue

@@ -4,9 +4,10 @@
              |                                     |                          |
              +-------------------------------------+--------------------------+--> ENDED
 
-Before the cookie has come back (EXPECT_CLIENT_HELLO) the sender is unproven: such associations are
-cheap to lose, so the oldest makes room for the newest. Handshakes under way are counted, and no
-more begin at the bound. An ended association's id is remembered for a while: its late datagrams
+Before the cookie has come back (EXPECT_CLIENT_HELLO) the sender is unproven, and nothing is kept of
+it but a ClientHello that comes in parts: such associations are cheap to lose, so the oldest makes
+room for the newest. Handshakes under way are counted, and no more begin at the bound; each is given
+some time and some bytes. An ended association's id is remembered for a while: its late datagrams
 must not begin another.
 """
 
@@ -23,6 +24,10 @@ from halfkey.key_distributor.policy import Policy, Suite
 
 _ENDED_REMEMBERED = 4096
 """Ids of ended associations kept per Media Distributor."""
+
+HANDSHAKE_BYTES = 128 * 1024
+"""What is looked at of what comes before a handshake is complete, and so our work for it: a dozen
+times what an Endpoint sends that has to send all seven times."""
 
 
 class AssociationState(Enum):
@@ -42,6 +47,7 @@ class Association:
         media_distributor: whose tunnel it came by; an id is unique to a Media Distributor.
         id: its association id in the tunnel.
         tunnel: the tunnel that it last came by.
+        began_at: when its first datagram came (monotonic seconds).
         deadline: when it must be connected, or, connected without tunnel, when it is given up.
         connection: our end of it.
         state: see `AssociationState`.
@@ -50,11 +56,13 @@ class Association:
         refusal: why `select` refused, if it did.
         sent_spi: the EKTKey sent last.
         is_acknowledged: whether that one has been acknowledged.
+        handshake_bytes: how many more are looked at before it is connected.
     """
 
     media_distributor: bytes
     id: UUID
     tunnel: int
+    began_at: float
     deadline: float | None
     connection: Connection = field(init=False)
     state: AssociationState = AssociationState.EXPECT_CLIENT_HELLO
@@ -63,6 +71,14 @@ class Association:
     refusal: str | None = None
     sent_spi: int | None = None
     is_acknowledged: bool = True
+    handshake_bytes: int = HANDSHAKE_BYTES
+
+    def may_take(self, size: int) -> bool:
+        """Whether a datagram of that many bytes is still to be looked at."""
+        if self.state is AssociationState.CONNECTED:
+            return True
+        self.handshake_bytes -= size
+        return self.handshake_bytes >= 0
 
 
 @dataclass(slots=True)
@@ -111,8 +127,10 @@ class AssociationTable:
         """Whether an association of that id ended lately."""
         return association_id in self._of(media_distributor).ended
 
-    def add(self, association: Association) -> Association | None:
-        """Adds an unproven association; gives the one that has to make room for it, if any."""
+    def keep_unproven(self, association: Association) -> Association | None:
+        """Keeps an unproven association; gives the one that has to make room for it, if any."""
+        if self.get(association.media_distributor, association.id) is not None:
+            return None
         mine = self._of(association.media_distributor)
         mine.associations[association.id] = association
         mine.unproven[association.id] = association
@@ -133,23 +151,31 @@ class AssociationTable:
         )
 
     def change(self, association: Association, state: AssociationState) -> None:
-        """Moves an association on; to ENDED, it is forgotten but for its id."""
+        """Moves an association on, and keeps it; to ENDED, it is forgotten but for its id."""
         mine = self._of(association.media_distributor)
-        self._count(mine, association, -1)
+        if association.id in mine.associations:
+            self._count(mine, association, -1)
         association.state = state
-        self._count(mine, association, +1)
         if state is AssociationState.ENDED:
-            del mine.associations[association.id]
-            mine.ended[association.id] = None
-            if len(mine.ended) > _ENDED_REMEMBERED:
-                mine.ended.popitem(last=False)
+            mine.associations.pop(association.id, None)
+            self.remember_end(association.media_distributor, association.id)
+        else:
+            mine.associations[association.id] = association
+            self._count(mine, association, +1)
+
+    def remember_end(self, media_distributor: bytes, association_id: UUID) -> None:
+        """Notes an id that must begin no other association."""
+        ended = self._of(media_distributor).ended
+        ended[association_id] = None
+        if len(ended) > _ENDED_REMEMBERED:
+            ended.popitem(last=False)
 
     def forget(self, association: Association) -> None:
         """Drops an unproven association without a trace: it may come back with its cookie."""
         mine = self._of(association.media_distributor)
-        self._count(mine, association, -1)
+        if mine.associations.pop(association.id, None) is not None:
+            self._count(mine, association, -1)
         association.state = AssociationState.ENDED
-        del mine.associations[association.id]
 
     def _count(self, mine: _OfOneMediaDistributor, one: Association, change: int) -> None:
         if one.state is AssociationState.EXPECT_FINISHED:

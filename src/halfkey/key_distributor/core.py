@@ -86,7 +86,13 @@ class KeyDistributor:
         self._tunnels = Tunnels()
         self._table = AssociationTable(policy)
         self._handshakes = Handshakes(
-            policy, certificate, self._registry, self._table, self._tunnels, random
+            policy,
+            certificate,
+            self._registry,
+            self._table,
+            self._tunnels,
+            random,
+            self.statistics.noise,
         )
         self._timers: Timers[Association | Conference] = Timers()
         self._events: deque[Event] = deque()
@@ -287,9 +293,18 @@ class KeyDistributor:
     def _receive_dtls(self, tunnel: Tunnel, message: TunneledDtls, now: float) -> None:
         known = self._table.get(tunnel.media_distributor, message.association_id)
         association = known or self._begin(tunnel, message, now)
-        if association is not None:
-            association.tunnel = tunnel.id
-            association.connection.receive_datagram(message.dtls_message, now)
+        if association is None:
+            return
+        if not association.may_take(len(message.dtls_message)):
+            self.statistics.dropped["handshake_bytes"] += 1
+            return
+        association.tunnel = tunnel.id
+        association.connection.receive_datagram(message.dtls_message, now)
+        if association.connection.holds_nothing:
+            self._send(association)  # with the cookie all comes back that we need to know
+            self._forget(association)
+        else:
+            self._keep(association)
             self._drain(association, now)
 
     def _begin(self, tunnel: Tunnel, message: TunneledDtls, now: float) -> Association | None:
@@ -302,15 +317,22 @@ class KeyDistributor:
             return None
         deadline = now + self._policy.handshake_age
         association = Association(
-            tunnel.media_distributor, message.association_id, tunnel.id, deadline
+            tunnel.media_distributor, message.association_id, tunnel.id, now, deadline
         )
         association.connection = self._handshakes.connection(association)
-        displaced = self._table.add(association)
-        if displaced is not None:
-            self._table.forget(displaced)
-            self._timers.arm(displaced, None)
-            self.statistics.dropped["too_many_unproven"] += 1
         return association
+
+    def _keep(self, association: Association) -> None:
+        """Keeps an association that holds part of a ClientHello; another may have to give way."""
+        if association.state is _S.EXPECT_CLIENT_HELLO and not association.connection.is_terminated:
+            displaced = self._table.keep_unproven(association)
+            if displaced is not None:
+                self._forget(displaced)
+                self.statistics.dropped["too_many_unproven"] += 1
+
+    def _forget(self, association: Association) -> None:
+        self._table.forget(association)
+        self._timers.arm(association, None)
 
     def _drain(self, association: Association, now: float) -> None:
         """Handles what a connection tells, and sends what it has to send."""
@@ -337,6 +359,10 @@ class KeyDistributor:
 
     def _association_timer(self, association: Association, now: float) -> None:
         if association.deadline is not None and association.deadline <= now:
+            if association.state is _S.EXPECT_CLIENT_HELLO:
+                self._forget(association)
+                self.statistics.dropped["client_hello_timeout"] += 1
+                return
             is_connected = association.state is _S.CONNECTED
             self._end(association, "tunnel_lost" if is_connected else "handshake_timeout", now)
         else:
@@ -390,6 +416,7 @@ class KeyDistributor:
     def _endpoint_disconnected(self, tunnel: Tunnel, association_id: UUID, now: float) -> None:
         association = self._table.get(tunnel.media_distributor, association_id)
         if association is None:
+            self._table.remember_end(tunnel.media_distributor, association_id)
             self.statistics.dropped["unknown_association"] += 1
         else:
             self._end(association, "disconnected", now, tell_media_distributor=False)

@@ -7,16 +7,45 @@ handshake is complete and `is_proven`.
 from __future__ import annotations
 
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable
 from uuid import UUID
 
 from halfkey import dtls
+from halfkey.dtls.faults import Counters
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.policy import Policy, Suite, choose_suite
 from halfkey.key_distributor.registry import Registry
 from halfkey.key_distributor.tunnels import Tunnels
 from halfkey.tunnel import MediaKeys
+
+
+class Attempts:
+    """How many handshakes have begun for each participant lately.
+
+    Args:
+        limit: how many may, in one period.
+        period: in seconds; it begins with a participant's first handshake.
+    """
+
+    def __init__(self, limit: int, period: float) -> None:
+        self._limit = limit
+        self._period = period
+        self._begun: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._begun)
+
+    def admit(self, participant: bytes, now: float) -> bool:
+        """Counts one more; False if that would be too many."""
+        while self._begun and next(iter(self._begun.values()))[0] <= now - self._period:
+            self._begun.popitem(last=False)
+        since, count = self._begun.get(participant, (now, 0))
+        if count >= self._limit:
+            return False
+        self._begun[participant] = since, count + 1
+        return True
 
 
 class Handshakes:
@@ -29,6 +58,7 @@ class Handshakes:
         table: the associations.
         tunnels: where they come from.
         random: the source of DTLS's randomness.
+        noise: told of what DTLS drops.
     """
 
     def __init__(
@@ -39,6 +69,7 @@ class Handshakes:
         table: AssociationTable,
         tunnels: Tunnels,
         random: Callable[[int], bytes],
+        noise: Counters,
     ) -> None:
         self._policy = policy
         self._certificate = certificate
@@ -46,7 +77,9 @@ class Handshakes:
         self._table = table
         self._tunnels = tunnels
         self._random = random
+        self._noise = noise
         self._cookies = dtls.CookieSecrets(random=random)
+        self._attempts = Attempts(policy.handshakes_per_participant, policy.handshake_age)
 
     def connection(self, association: Association) -> dtls.Connection:
         """Our end of an association that begins."""
@@ -58,7 +91,8 @@ class Handshakes:
             random=self._random,
         )
         # A cookie is good for one association of one Media Distributor.
-        return dtls.Connection(configuration, association.media_distributor + association.id.bytes)
+        peer = association.media_distributor + association.id.bytes
+        return dtls.Connection(configuration, peer, self._noise)
 
     def _select(
         self, association: Association, client_hello: dtls.ClientHelloSummary
@@ -80,6 +114,10 @@ class Handshakes:
         if isinstance(suite, str):
             association.refusal = suite
             return dtls.AlertDescription.HANDSHAKE_FAILURE
+        # Last, so that only what costs a signature is counted.
+        if not self._attempts.admit(participant.own_tls_id.encode(), association.began_at):
+            association.refusal = "too_many_attempts"
+            return dtls.AlertDescription.INTERNAL_ERROR
         association.participant, association.suite = participant, suite
         self._table.change(association, AssociationState.EXPECT_FINISHED)
         return dtls.ServerParameters(

@@ -29,6 +29,8 @@ class Policy:
         orphan_age: seconds that an association outlives the loss of its Media Distributor's tunnel.
         half_open_per_media_distributor: handshakes under way at once by one Media Distributor.
         half_open: handshakes under way at once in all.
+        handshakes_per_participant: that may begin for one participant within `handshake_age`; each
+            costs us a signature and a key exchange before anybody has proved anything.
         participants: admitted participants per conference.
         conferences: conferences at once.
     """
@@ -40,6 +42,7 @@ class Policy:
     orphan_age: float = 30.0
     half_open_per_media_distributor: int = 512
     half_open: int = 2048
+    handshakes_per_participant: int = 8
     participants: int = 1000
     conferences: int = 10_000
 

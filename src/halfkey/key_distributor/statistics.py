@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from halfkey.dtls.faults import Counters
+
 
 @dataclass(slots=True)
 class Statistics:
@@ -19,6 +21,7 @@ class Statistics:
         refused: associations refused, by reason.
         ended: associations that were connected and ended, by reason.
         dropped: messages from Media Distributors that led to nothing, by reason.
+        noise: what DTLS dropped in silence, over all associations, by reason.
     """
 
     associations: int = 0
@@ -28,6 +31,7 @@ class Statistics:
     refused: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    noise: Counters = field(default_factory=Counters)
 
     def as_dict(self, **current: int) -> dict[str, Any]:
         """The counters as JSON-able values, with figures of the moment added."""
@@ -39,5 +43,6 @@ class Statistics:
             "refused": dict(self.refused),
             "ended": dict(self.ended),
             "dropped": dict(self.dropped),
+            "noise": self.noise.nonzero(),
             **current,
         }

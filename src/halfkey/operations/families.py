@@ -37,6 +37,7 @@ KEY_DISTRIBUTOR = (
     Family(COUNTER, "refused", "associations_refused", "Associations refused.", "reason"),
     Family(COUNTER, "ended", "associations_ended", "Associations that ended.", "reason"),
     Family(COUNTER, "dropped", "messages_dropped", "Tunnel messages that led nowhere.", "reason"),
+    Family(COUNTER, "noise", "dtls_dropped", "What DTLS dropped in silence.", "reason"),
     Family(COUNTER, "ekt_keys_issued", "ekt_keys_issued", "EKTKeys given to Endpoints."),
     Family(
         COUNTER, "ekt_keys_acknowledged", "ekt_keys_acknowledged", "EKTKeys that Endpoints hold."
