@@ -12,6 +12,7 @@ from halfkey.dtls import (
     HandshakeCompleted,
 )
 from halfkey.dtls.messages.ack import Ack
+from halfkey.dtls.messages.framing import Fragment
 from halfkey.dtls.registries import ContentType, HandshakeType
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.errors import UsageError
@@ -234,6 +235,20 @@ def test_a_repeated_last_flight_brings_finished_and_the_open_ekt_key() -> None:
     network.drain()
     assert len(protected_records(network, "server")) == before + 2
     assert network.server.connection.next_timer() == deadline
+
+
+def test_a_repeated_finished_in_fragments_is_answered_once() -> None:
+    network = connected()
+    network.fate = lambda *_: []
+    send(network, 7)
+    before = len(protected_records(network, "server"))
+    for at in range(0, 12, 4):
+        part = Fragment(HandshakeType.FINISHED, 12, 5, at, bytes(4))
+        network.client.connection._channel.send_record(ContentType.HANDSHAKE, part.encode())
+    for datagram in network.client.connection.datagrams_to_send():
+        network.server.connection.receive_datagram(datagram, network.now)
+    network.drain()
+    assert len(protected_records(network, "server")) == before + 2
 
 
 # --- what is refused

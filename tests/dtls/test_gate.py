@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from halfkey.dtls import Connection, CookieSecrets
@@ -10,7 +12,7 @@ from halfkey.dtls.faults import Counters
 from halfkey.dtls.flight import FlightMessage, Packer
 from halfkey.dtls.gate import Admission, Gate
 from halfkey.dtls.messages.client_hello import ClientHello
-from halfkey.dtls.messages.framing import decode_fragments
+from halfkey.dtls.messages.framing import Fragment, decode_fragments
 from halfkey.dtls.messages.hello_verify_request import HelloVerifyRequest
 from halfkey.dtls.record_layer import RecordWriter
 from halfkey.dtls.registries import ContentType, HandshakeType
@@ -97,6 +99,49 @@ def test_the_answer_takes_over_record_number_and_message_seq() -> None:
     assert isinstance(answer, bytes)
     assert answer[3:11] == hello[3:11]
     assert decode_fragments(answer[13:])[0].message_seq == 3
+
+
+def in_small_fragments(hello: ClientHello, message_seq: int) -> list[Fragment]:
+    body = hello.encode()
+    return [
+        Fragment(HandshakeType.CLIENT_HELLO, len(body), message_seq, at, body[at : at + 12])
+        for at in range(0, len(body), 12)
+    ]
+
+
+def records_of_one(fragments: list[Fragment]) -> bytes:
+    """A datagram with a record for each fragment."""
+    writer = RecordWriter()
+    return b"".join(writer.write(0, ContentType.HANDSHAKE, one.encode())[1] for one in fragments)
+
+
+def one_record(fragments: list[Fragment]) -> bytes:
+    """A datagram with all fragments in one record."""
+    payload = b"".join(one.encode() for one in fragments)
+    return RecordWriter().write(0, ContentType.HANDSHAKE, payload)[1]
+
+
+@pytest.mark.parametrize("packed", [records_of_one, one_record])
+def test_every_fragment_of_a_datagram_counts(packed: Callable[[list[Fragment]], bytes]) -> None:
+    subject, counters = gate()
+    answer = subject.receive(packed(in_small_fragments(HELLO, 0)), 0.0)
+    second = in_small_fragments(with_cookie(answer), 1)
+    assert subject.receive(packed(second[:-1]), 0.1) is None
+    admission = subject.receive(packed(second[-1:]), 0.2)
+    assert isinstance(admission, Admission)
+    assert admission.message.body == with_cookie(answer).encode()
+    assert counters["not_a_client_hello"] == counters["malformed_fragment"] == 0
+
+
+@pytest.mark.parametrize(("repeated", "is_answered"), [(0, True), (3, True), (4, False)])
+def test_only_the_first_fragments_of_a_datagram_are_looked_at(
+    repeated: int, is_answered: bool
+) -> None:
+    subject, _ = gate()
+    fragments = in_small_fragments(HELLO, 0)
+    assert len(fragments) == 5
+    datagram = one_record(fragments[:1] * repeated + fragments)
+    assert (subject.receive(datagram, 0.0) is not None) == is_answered
 
 
 @pytest.mark.parametrize(

@@ -128,13 +128,14 @@ class Association:
     def receive_repetition(self, fragments: list[Fragment], number: RecordNumber) -> None:
         """Takes fragments of messages that were processed before; the record is authentic.
 
-        A client's Finished says that it lacks ours (RFC 6347 section 4.2.4). An ekt_key says that
-        the server lacks our ACK.
+        A client's Finished says that it lacks ours (RFC 6347 section 4.2.4), once however many
+        fragments it comes in. An ekt_key says that the server lacks our ACK.
         """
         types = {fragment.message_type for fragment in fragments}
         if HandshakeType.EKT_KEY in types and self._receiver is not None:
             self._receiver.acknowledge((number,))
-        if HandshakeType.FINISHED in types and self._role is Role.SERVER:
+        ended = {fragment.message_type for fragment in fragments if fragment.ends_message}
+        if HandshakeType.FINISHED in ended and self._role is Role.SERVER:
             self._channel.resend_flight()
             if self._sender is not None:
                 self._sender.resend()

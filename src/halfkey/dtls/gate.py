@@ -5,6 +5,7 @@ A ClientHello with no cookie, or a bad one, gets a HelloVerifyRequest and leaves
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from halfkey.dtls.cookie import CookieSecrets
@@ -20,8 +21,11 @@ from halfkey.errors import CodecError
 _MAXIMUM_CLIENT_HELLO = 4096
 _MAXIMUM_MESSAGE_SEQ = 8
 """A client counts its ClientHellos; more of them than this are not worth an answer."""
-_MAXIMUM_RECORDS = 8
-"""Of one datagram: a ClientHello comes in fewer, and anybody can send a datagram full of others."""
+_MAXIMUM_PARTS = 8
+"""Fragments of ClientHellos, and records of anything else, that are looked at in one datagram.
+
+A client has no reason to send more, and anybody can send a datagram full of them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +69,39 @@ class Gate:
     def receive(self, datagram: bytes, now: float) -> Admission | bytes | None:
         """Takes a datagram: admits, or gives a datagram to answer with, or drops it.
 
-        Looks no further than the first ClientHello, so that an answer is never longer than what
-        it answers.
+        Looks no further than the first whole ClientHello, so that a datagram gets one answer at
+        most.
         """
-        for count, record in enumerate(split_datagram(datagram, self._counters), 1):
-            if count > _MAXIMUM_RECORDS:
+        for count, fragment in enumerate(self._read(datagram), 1):
+            if count > _MAXIMUM_PARTS:
                 self._counters.count(Noise.NOT_A_CLIENT_HELLO)
                 return None
-            fragment = self._client_hello_fragment(record)
-            if fragment is None:
-                continue
-            message = self._assemble(fragment, record.number)
-            return None if message is None else self._judge(message, record.number, now)
+            message = None if fragment is None else self._assemble(*fragment)
+            if message is not None:
+                return self._judge(message, now)
         return None
 
-    def _client_hello_fragment(self, record: Record) -> Fragment | None:
+    def _read(self, datagram: bytes) -> Iterator[tuple[Fragment, RecordNumber] | None]:
+        """Every fragment of a ClientHello, or None for a record without one."""
+        for record in split_datagram(datagram, self._counters):
+            fragments = self._client_hello_fragments(record)
+            if not fragments:
+                yield None
+            for fragment in fragments:
+                yield fragment, record.number
+
+    def _client_hello_fragments(self, record: Record) -> list[Fragment]:
+        fragments = []
         if record.content_type == ContentType.HANDSHAKE and record.number.epoch == PLAINTEXT_EPOCH:
             try:
-                fragment = decode_fragments(record.fragment)[0]
+                fragments = decode_fragments(record.fragment)
             except CodecError:
                 self._counters.count(Noise.MALFORMED_FRAGMENT)
-                return None
-            if _is_worth_an_answer(fragment):
-                return fragment
-        self._counters.count(Noise.NOT_A_CLIENT_HELLO)
-        return None
+                return []
+        worth_an_answer = [one for one in fragments if _is_worth_an_answer(one)]
+        if not worth_an_answer:
+            self._counters.count(Noise.NOT_A_CLIENT_HELLO)
+        return worth_an_answer
 
     def _assemble(self, fragment: Fragment, number: RecordNumber) -> Message | None:
         if fragment.is_whole:
@@ -101,10 +113,9 @@ class Gate:
         self._partial.add(fragment, number)
         return self._partial.take(number.epoch)
 
-    def _judge(
-        self, message: Message, number: RecordNumber, now: float
-    ) -> Admission | bytes | None:
+    def _judge(self, message: Message, now: float) -> Admission | bytes | None:
         self._partial = None
+        number = message.record_numbers[-1]
         try:
             cookie, parameters = cookie_and_parameters(message.body)
         except CodecError:

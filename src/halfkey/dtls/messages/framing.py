@@ -36,6 +36,11 @@ class Fragment(NamedTuple):
         """Whether it is all of its message."""
         return self.offset == 0 and len(self.data) == self.length
 
+    @property
+    def ends_message(self) -> bool:
+        """Whether it has the last of its message."""
+        return self.offset + len(self.data) == self.length
+
     def encode(self) -> bytes:
         """The fragment on the wire, header and data."""
         return (
