@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import dtls, eviction, media, restarts
+from benchmarks import dtls, eviction, key_distributor, media, restarts
 from benchmarks.report import Row, machine, table
 
 HERE = Path(__file__).parent
@@ -39,6 +39,12 @@ side's code. `ratio` is our rate over that of pyOpenSSL, whose handshake is all 
 better; ours is Python around the primitives of `cryptography`."""
 
 
+KEY_DISTRIBUTOR = """\
+What strangers and associations cost a Key Distributor: bytes of a tunnel in, bytes of a tunnel out,
+TLS and sockets left out. Times are of one core. A stray ClientHello is one without a cookie, of an
+association that nothing is known of."""
+
+
 EVICTION = """\
 Milliseconds, p50 / p99, from the decision to take somebody out; 250 of them are by rule. Of so few
 evictions p99 is the longest. `make bench-eviction` makes more of them, also with 500 participants:
@@ -57,6 +63,7 @@ def main() -> None:
         ("Packets, from Rust", RUST, rust()),
         ("Packets, from Python", PYTHON, media.measure()),
         ("DTLS 1.2", DTLS, dtls.measure()),
+        ("Key Distributor", KEY_DISTRIBUTOR, key_distributor.measure()),
         ("Eviction", EVICTION, eviction.steps(eviction.run(eviction.QUICK))),
         ("Restarts", RESTARTS, restarts.measure()),
     ]

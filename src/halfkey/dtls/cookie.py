@@ -6,9 +6,6 @@ import hmac
 import os
 from collections.abc import Callable
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.hmac import HMAC
-
 COOKIE_LENGTH = 32
 
 
@@ -61,6 +58,4 @@ class CookieSecrets:
 
 
 def _cookie(secret: bytes, peer: bytes, parameters: bytes) -> bytes:
-    mac = HMAC(secret, hashes.SHA256())
-    mac.update(len(peer).to_bytes(4, "big") + peer + parameters)
-    return mac.finalize()
+    return hmac.digest(secret, len(peer).to_bytes(4, "big") + peer + parameters, "sha256")

@@ -187,4 +187,7 @@ class AssociationTable:
 
     def _of(self, media_distributor: bytes) -> _OfOneMediaDistributor:
         """Media Distributors are authenticated, so their number is bounded by who is trusted."""
-        return self._all.setdefault(media_distributor, _OfOneMediaDistributor())
+        mine = self._all.get(media_distributor)
+        if mine is None:
+            mine = self._all[media_distributor] = _OfOneMediaDistributor()
+        return mine
