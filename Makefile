@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench bench-eviction check fmt interop fuzz clean help
+.PHONY: demo test bench bench-eviction check fmt interop fuzz wycheproof clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -27,6 +27,10 @@ interop: .venv/ready ## foreign DTLS stacks as judges of ours; rewrites docs/int
 
 fuzz: .venv/ready ## what peers send, spoilt by atheris (SECONDS=60 for each target)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
+
+wycheproof: .venv/ready ## Wycheproof's vectors (VECTORS=a checkout of C2SP/wycheproof)
+	@test -n "$(VECTORS)" || { echo "VECTORS names no place: see tests/wycheproof/README.md" >&2; exit 2; }
+	HALFKEY_WYCHEPROOF=$(VECTORS) $(BIN)/python -m pytest -q tests/wycheproof
 
 check: .venv/ready ## format, lint, types and stubs of both languages
 	cargo fmt --check
