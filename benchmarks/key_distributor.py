@@ -61,7 +61,9 @@ class Tunnel:
     def client(self, name: str) -> dtls.Connection:
         """The client's end of an association that may be made."""
         tls_id = name.ljust(24, "-")
-        admission = self.core.admit("conference", name, ENDPOINT.fingerprint(), tls_id)
+        admission = self.core.admit(
+            "conference", name, ENDPOINT.fingerprint(), tls_id, now=self.now
+        )
         configuration = dtls.Configuration(
             role=dtls.Role.CLIENT,
             certificate=ENDPOINT,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from halfkey.audit import records
@@ -30,6 +31,7 @@ from halfkey.focus.clients import (
 )
 from halfkey.identity.link import Link
 from halfkey.key_distributor.events import EKTKeyIssued
+from halfkey.key_distributor.service import ADMINISTRATION_SOCKET
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Offer, build_offer, read_offer
 from halfkey.sdp import Transport as TransportDescription
@@ -51,14 +53,16 @@ class Attacker:
     Args:
         tls_id: what it sends as external_session_id; its own by default.
         profiles: what it offers in use_srtp.
+        certificate: whose private key it has; its own by default.
     """
 
     def __init__(
         self,
         tls_id: str | None = None,
         profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128,),
+        certificate: Certificate | None = None,
     ) -> None:
-        self.certificate = Certificate.generate()
+        self.certificate = certificate or Certificate.generate()
         self.tls_id = tls_id or secrets.token_hex(30)
         self.ssrc = secrets.randbits(32)
         self.statistics = Statistics()
@@ -201,6 +205,15 @@ class Arena:
     def reset(self) -> None:
         """Makes the Focus honest."""
         self.focus.mischief = type(self.focus.mischief)()
+
+    async def revoke(self, link: Link) -> None:
+        """Revokes an invite, as its operator does."""
+        connector = aiohttp.UnixConnector(str(self.system.folder / "state" / ADMINISTRATION_SOCKET))
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.delete(f"http://kd/invites/i-{link.name}") as response,
+        ):
+            assert response.status == 204
 
     # What must come of attacks
 

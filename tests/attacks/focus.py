@@ -56,7 +56,7 @@ class Mischief:
         admitted: changes, in place, what the Key Distributor answers.
         answer: changes the SDP answer that the Endpoint gets.
         event: turns an event for an Endpoint into any number of others.
-        keeps_leaves: nobody is told that somebody left.
+        keeps_leaves: nobody is told that somebody left, the Key Distributor neither.
         waits: the Key Distributor isn't asked, and everybody told to wait.
         delay: seconds for which each answer is held back.
     """
@@ -168,6 +168,8 @@ class Back:
     async def _pass_on(self, request: web.Request) -> web.Response:
         focus, body = self._focus, await request.read()
         asked = json.loads(body) if body else None
+        if request.method == "DELETE" and focus.mischief.keeps_leaves:
+            return web.Response(status=HTTPStatus.NO_CONTENT)
         if request.method == "PUT" and asked is not None:
             if focus.mischief.waits:
                 return web.json_response({"waiting": True}, status=HTTPStatus.ACCEPTED)

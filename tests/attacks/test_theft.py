@@ -6,6 +6,7 @@ An assertion is good once, for the certificate in it; the private key of that st
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from halfkey.endpoint import JoinFailedError
 from halfkey.endpoint.events import Waiting
 from halfkey.focus.clients import Admission, Refused
-from halfkey.key_distributor.events import Associated
+from halfkey.key_distributor.events import Associated, Removed
 from halfkey.key_distributor.policy import ConferencePolicy
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Offer, read_offer
@@ -163,6 +164,62 @@ async def test_a_stolen_place(field: Arena, happened: Happened) -> None:
     assert field.keys_issued == keys
     assert verified(alice) == {"P0", "P1"} == verified(bob)
     await hears_more(field)
+    happened(outcome)
+
+
+@attack(
+    "Keeps back that somebody left, who shakes hands again with the certificate that it had",
+    HANDSHAKE.format("unknown_tls_id"),
+)
+async def test_who_left_comes_back_unseen(field: Arena, happened: Happened) -> None:
+    alice, bob = await field.pair()
+    offer, admission, assertion = victims(field)
+    field.focus.mischief = Mischief(keeps_leaves=True)
+    await bob.leave()
+    await until(lambda: verified(alice) == {"P0"})
+    own = {"tls_id": offer.transport.tls_id, "certificate": bob._certificate}
+    _, outcome = await field.thief(admission, assertion, **own)
+    assert verified(alice) == {"P0"}
+    happened(outcome)
+
+
+@attack(
+    "Keeps back the end of a participation whose invite is revoked, and has it shake hands again",
+    "it is put out at once (revoked) and everybody gets a new key; "
+    + HANDSHAKE.format("unknown_tls_id"),
+)
+async def test_who_was_put_out_comes_back_unseen(field: Arena, happened: Happened) -> None:
+    alice, link = await field.joined(0), field.link(1)
+    bob = await field.joined(1, link)
+    await until(lambda: verified(alice) == {"P0", "P1"})
+    spi, (offer, admission, assertion) = alice.statistics().ekt_spi, victims(field)
+    field.focus.mischief = Mischief(keeps_leaves=True)
+    await bob._stop_recovering()  # so that the handshake is the attacker's alone
+    await field.revoke(link)
+    await until(lambda: verified(alice) == {"P0"} and alice.statistics().ekt_spi != spi)
+    (removed,) = (one for one in field.system.key_events if isinstance(one, Removed))
+    own = {"tls_id": offer.transport.tls_id, "certificate": bob._certificate}
+    _, outcome = await field.thief(admission, assertion, **own)
+    happened(f"it is put out at once ({removed.reason}) and everybody gets a new key; {outcome}")
+
+
+@attack(
+    "Saves an admission up until the invite has expired, and has it shake hands then",
+    HANDSHAKE.format("invite_expired"),
+)
+async def test_an_admission_saved_up(field: Arena, happened: Happened) -> None:
+    alice, bob = await field.joined(0), field.member(1)
+    # The Endpoint refuses the answer, and its admission stands.
+    field.focus.mischief = Mischief(
+        admitted=lambda body: body.update(fingerprint=OTHER_FINGERPRINT), keeps_leaves=True
+    )
+    await field.refused_by_endpoint(bob)
+    offer, admission, assertion = victims(field)
+    database = field.system.kd.store._database
+    database.execute("UPDATE invites SET expires_at = ? WHERE name = 'P1'", (int(time.time()),))
+    own = {"tls_id": offer.transport.tls_id, "certificate": bob._certificate}
+    _, outcome = await field.thief(admission, assertion, **own)
+    await until(lambda: verified(alice) == {"P0"})
     happened(outcome)
 
 

@@ -172,8 +172,8 @@ async def test_whom_the_key_distributor_takes_out_has_left(stage: Stage) -> None
         gone = {"conference": "plenary", "participant": public_id(stage)}
         identifier = gone["participant"]
         # That one was asked for here, and is under way already.
-        await stage.kd.tell("removed", gone | {"reason": "left"})
-        await stage.kd.tell("removed", gone | {"reason": "evicted"})
+        await stage.kd.tell("removed", gone | {"reason": "left", "by": "focus"})
+        await stage.kd.tell("removed", gone | {"reason": "left", "by": None})
         assert await anext(events) == ServerSentEvent("left", {"id": identifier})
         await stage.md.until(lambda: "md removed" in stage.log)
 

@@ -133,21 +133,49 @@ async def test_it_says_whose_hash_belongs_into_links(administered: Administered)
 
 
 async def test_an_invite_admits_until_it_is_revoked(administered: Administered) -> None:
-    alice = Person()
+    alice, bob = Person(), Person("Bob")
+    await administered.invited(bob)
+    administered.admit(bob, "bob")
     with pytest.raises(AssertionRefused, match="key"):
         administered.admit(alice, "p0")
     invite = await administered.invited(alice)
     administered.admit(alice, "p1")
     _, told = await administered.ask("GET", "/invites")
-    assert [(one["id"], one["name"]) for one in told["invites"]] == [(invite, "Alice")]
+    assert (invite, "Alice") in [(one["id"], one["name"]) for one in told["invites"]]
+    assert administered.kd.core.find("board", "p1") is not None
     assert await administered.ask("DELETE", f"/invites/{invite}") == (204, None)
+    assert administered.kd.core.find("board", "p1") is None  # who was in by it is out
+    assert administered.kd.core.find("board", "bob") is not None
     with pytest.raises(AssertionRefused, match="key"):
         administered.admit(alice, "p2")
     assert (await administered.ask("DELETE", f"/invites/{invite}"))[0] == 404
     noted = administered.noted()
-    made = next(fields for event, fields in noted if event == "invite_made")
+    made = next(one for event, one in reversed(noted) if event == "invite_made")
     assert (made["invite"], made["name"], made["by"]) == (invite, "Alice", "operator")
-    assert ("invite_revoked", {"invite": invite, "by": "operator"}) in noted
+    told = [one for one in noted if one[0] in ("invite_revoked", "removed")]
+    assert told == [
+        ("invite_revoked", {"invite": invite, "by": "operator"}),
+        (
+            "removed",
+            {
+                "conference": "board",
+                "participant": "p1",
+                "reason": "revoked",
+                "by": "operator",
+            },
+        ),
+    ]
+
+
+async def test_who_is_put_out_is_put_out_with_every_device(administered: Administered) -> None:
+    alice = Person()
+    invite = {**INVITE, "devices": 3, "thumbprint": alice.secret.thumbprint}
+    assert (await administered.ask("POST", "/invites", invite))[0] == 201
+    for participant in ("p1", "p2", "p3"):
+        administered.admit(alice, participant)
+    path = "/conferences/board/participants/p2"
+    assert await administered.ask("DELETE", path) == (204, None)
+    assert administered.kd.core.conference("board") is None
 
 
 @pytest.mark.parametrize(
@@ -287,7 +315,7 @@ async def test_who_is_evicted_stays_out_while_the_conference_lasts_or_for_good(
     assert administered.kd.core.find("board", "p1") is None
     with pytest.raises(AdmissionRefused, match="put out"):
         administered.admit(alice, "p2")
-    administered.kd.core.remove("board", "bob", 0.0)  # and with the last one it ends
+    administered.kd.core.remove("board", "bob", 0.0, by="focus")  # and with the last one it ends
     administered.kd.driver.settle()
     administered.admit(alice, "p2")
     assert await administered.ask("DELETE", f"{path}/p2?revoke=true") == (204, None)

@@ -165,4 +165,5 @@ async def test_events_are_followed_as_server_sent_events(running: Running) -> No
         "event": "removed",
         **data,
         "reason": "left",
+        "by": "focus",
     }

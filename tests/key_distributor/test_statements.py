@@ -181,7 +181,7 @@ def test_the_answer_binds_both_ends(vouching: Vouching) -> None:
     core = vouching.world.core
     tls_id = "t" * 24
     admission = core.admit(
-        "c", "p1", certificate.fingerprint(), tls_id, who, vouching.statements.answer
+        "c", "p1", certificate.fingerprint(), tls_id, who, vouching.statements.answer, now=0.0
     )
     assert admission.assertion is not None
     expected = ExpectedAnswer(
@@ -216,7 +216,7 @@ def test_after_a_restart_the_roster_names_nobody_until_they_are_back(
         participant.own_assertion,
     )
     again = Vouching(authority)
-    again.world.core.restore(record, before.spi)
+    again.world.core.restore(record, before.spi, again.world.now)
     assert again.settle() == []
     again.statements.repeat(again.world.now)
     (empty,) = again.settle()

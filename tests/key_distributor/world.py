@@ -16,6 +16,7 @@ from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.credentials import VerifiedIdentity
 from halfkey.key_distributor.events import Event
+from halfkey.key_distributor.handshakes import Bar
 from halfkey.key_distributor.policy import ConferencePolicy, Policy
 from halfkey.profiles import DOUBLE_128, DOUBLE_256
 from halfkey.tunnel import (
@@ -95,15 +96,20 @@ class World:
     Args:
         policy: of the Key Distributor.
         conference_policy: of every conference.
+        bar: of the Key Distributor.
     """
 
     def __init__(
-        self, policy: Policy | None = None, conference_policy: ConferencePolicy | None = None
+        self,
+        policy: Policy | None = None,
+        conference_policy: ConferencePolicy | None = None,
+        bar: Bar = lambda participant: None,
     ) -> None:
         self.core = KeyDistributor(
             policy or Policy(),
             KD_CERTIFICATE,
             policy_of=lambda name: conference_policy or ConferencePolicy(),
+            bar=bar,
         )
         self.now = START
         self.events: list[Event] = []
@@ -164,6 +170,7 @@ class World:
             tls_id,
             identity,
             None if identity is None else lambda admitted, fingerprint: OWN_ASSERTION,
+            now=self.now,
         )
         settings: dict[str, object] = {
             "role": dtls.Role.CLIENT,

@@ -9,8 +9,8 @@ from halfkey.focus.core import Conferences
 from halfkey.focus.following import follow
 from halfkey.focus.removal import Removals
 
-_ALREADY_KNOWN = "left"
-"""The reason of removals that were asked for here."""
+_OURS = "focus"
+"""Who said so of removals that were asked for here, or by another Focus."""
 
 
 class KeyEvents:
@@ -42,7 +42,7 @@ class KeyEvents:
             if isinstance(statement, str):
                 self._conferences.vouched(conference, statement)
                 self._broadcast.drain()
-        elif event.name == "removed" and event.data.get("reason") != _ALREADY_KNOWN:
+        elif event.name == "removed" and event.data.get("by") != _OURS:
             identifier = event.data.get("participant")
             if isinstance(identifier, str):
                 participant = self._conferences.by_id(conference, identifier)

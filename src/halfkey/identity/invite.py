@@ -142,6 +142,19 @@ class Invite:
         if self.devices < 1:
             raise CodecError("an invite is for at least one device")
 
+    @property
+    def identity(self) -> str:
+        """As in `Person`: whom an assertion under this invite names."""
+        return f"invite:{self.id}"
+
+    def has_expired(self, now: float) -> bool:
+        """Whether nobody may come in by it any more.
+
+        Args:
+            now: Unix time, seconds.
+        """
+        return self.expires_at is not None and now >= self.expires_at
+
 
 class InviteVerifier:
     """Verifies assertions of the kind ``invite``.
@@ -170,12 +183,12 @@ class InviteVerifier:
         if invite.conference != claims.conference:
             raise AssertionRefused("conference")
         check(claims, expected, now)
-        if invite.expires_at is not None and now >= invite.expires_at:
+        if invite.has_expired(now):
             raise AssertionRefused("expired")
         if invite.role != claims.role:
             raise AssertionRefused("role")
         person = Person(
-            identity=f"invite:{invite.id}",
+            identity=invite.identity,
             name=invite.name,
             role=invite.role,
             kind="invite",

@@ -4,6 +4,7 @@
     GET    /invites                                               all that stand
     POST   /invites                                               make one       201
     DELETE /invites/{invite}                                      revoke         204
+                                    who is in by it is put out at once
     GET    /conferences                                           who is in them, policies
     PATCH  /conferences/{conference}/policy                       change         200
     GET    /conferences/{conference}/waiting                      who waits
@@ -34,10 +35,10 @@ from halfkey.conference_name import is_conference_name
 from halfkey.errors import CodecError
 from halfkey.identity.invite import Invite
 from halfkey.json_api import answer_faults, fault
-from halfkey.key_distributor.auditing import OPERATOR, Auditing
+from halfkey.key_distributor.auditing import Auditing
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.driver import Driver
-from halfkey.key_distributor.events import Associated, Disassociated, Event
+from halfkey.key_distributor.events import OPERATOR, Associated, Disassociated, Event
 from halfkey.key_distributor.gatekeeper import Gatekeeper, Waiting
 from halfkey.key_distributor.policy import ConferencePolicy
 from halfkey.key_distributor.store import Store, StoreUnavailable
@@ -141,12 +142,21 @@ class AdministrationAPI:
         return web.json_response(_told_invite(invite), status=201)
 
     async def _revoke(self, request: web.Request) -> web.Response:
-        invite = request.match_info["invite"]
-        if self._store.invite(invite) is None:
+        invite = self._store.invite(request.match_info["invite"])
+        if invite is None:
             return fault(404, "no such invite")
-        self._auditing.note(records.InviteRevoked(invite, OPERATOR))
-        self._store.revoke_invite(invite)
+        self._auditing.note(records.InviteRevoked(invite.id, OPERATOR))
+        self._store.revoke_invite(invite.id)
+        self._put_out(invite.conference, invite.identity, "revoked")
         return web.Response(status=204)
+
+    def _put_out(self, conference: str, identity: str, reason: str) -> None:
+        """Takes out every device of a person; what that told is on the disk when this returns."""
+        driver = self._driver
+        for device in driver.core.devices(conference, identity):
+            driver.core.remove(conference, device.id, driver.now, reason, OPERATOR)
+        driver.settle()
+        self._auditing.sync()
 
     # Conferences
 
@@ -234,12 +244,16 @@ class AdministrationAPI:
             return fault(404, "no such participant")
         if request.query.get("revoke") == "true":
             self._revoke_for(found)
-        if found.identity is not None:
+        conference, now = names["conference"], driver.now
+        if found.identity is None:
+            driver.core.remove(conference, found.id, now, "evicted", OPERATOR)
+            driver.settle()
+            self._auditing.sync()
+        else:
+            identity = found.identity.person.identity
             # Its Endpoint may try to come back by itself.
-            self._store.note_eviction(names["conference"], found.identity.person.identity)
-        driver.core.remove(names["conference"], names["participant"], driver.now, "evicted")
-        driver.settle()
-        self._auditing.sync()
+            self._store.note_eviction(conference, identity)
+            self._put_out(conference, identity, "evicted")
         return web.Response(status=204)
 
     def _revoke_for(self, participant: Participant) -> None:

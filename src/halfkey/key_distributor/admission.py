@@ -31,7 +31,7 @@ from halfkey.identity.claims import AssertionRefused
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.driver import Driver
-from halfkey.key_distributor.events import Event, event_as_dict
+from halfkey.key_distributor.events import FOCUS, Event, event_as_dict
 from halfkey.key_distributor.gatekeeper import AdmissionRequest, Gatekeeper, MustWait
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
 from halfkey.key_distributor.store import StoreUnavailable
@@ -196,7 +196,9 @@ class AdmissionAPI:
 
     async def _remove(self, request: web.Request) -> web.Response:
         names, driver = request.match_info, self._driver
-        was_there = driver.core.remove(names["conference"], names["participant"], driver.now)
+        was_there = driver.core.remove(
+            names["conference"], names["participant"], driver.now, by=FOCUS
+        )
         driver.settle()
         self._check()
         if not was_there:

@@ -13,8 +13,6 @@ from halfkey.audit import records
 from halfkey.audit.log import AuditLog
 from halfkey.key_distributor import events
 
-OPERATOR, FOCUS = "operator", "focus"
-
 
 class Auditing:
     """Between the core's events and the log.
@@ -109,8 +107,7 @@ def _admitted(event: events.Admitted) -> records.Record:
 
 
 def _removed(event: events.Removed) -> records.Record:
-    by = {"left": FOCUS, "evicted": OPERATOR}.get(event.reason)
-    return records.Removed(event.conference, event.participant, event.reason, by)
+    return records.Removed(event.conference, event.participant, event.reason, event.by)
 
 
 def _associated(event: events.Associated) -> records.Record:

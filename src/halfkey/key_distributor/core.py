@@ -35,6 +35,7 @@ from halfkey.key_distributor.events import (
     TunnelOpened,
 )
 from halfkey.key_distributor.handshakes import (
+    Bar,
     Handshakes,
     is_proven,
     media_keys,
@@ -66,6 +67,8 @@ class KeyDistributor:
         certificate: for the DTLS associations; its fingerprint is what Endpoints believe.
         random: the source of keys, salts, SPIs, tls-ids and of DTLS's randomness.
         policy_of: what holds for the conference of a name; asked when it begins.
+        bar: why somebody who was admitted may not come in any more, a short fixed name; asked at
+            each handshake. None for whoever may.
 
     Raises:
         ConfigurationError: the policy is out of range.
@@ -77,6 +80,7 @@ class KeyDistributor:
         certificate: dtls.Certificate,
         random: Callable[[int], bytes] = os.urandom,
         policy_of: Callable[[str], ConferencePolicy] = lambda name: ConferencePolicy(),
+        bar: Bar = lambda participant: None,
     ) -> None:
         policy.check()
         self.statistics = Statistics()
@@ -93,8 +97,9 @@ class KeyDistributor:
             self._tunnels,
             random,
             self.statistics.noise,
+            bar,
         )
-        self._timers: Timers[Association | Conference] = Timers()
+        self._timers: Timers[Association | Conference | Participant] = Timers()
         self._events: deque[Event] = deque()
         self._keying = Keying(policy, self.statistics, self._events, self._timers.arm)
         self._refusals_told = (0, 0)
@@ -109,8 +114,13 @@ class KeyDistributor:
         tls_id: str,
         identity: VerifiedIdentity | None = None,
         vouch: Callable[[Participant, str], str] | None = None,
+        *,
+        now: float,
     ) -> Admission:
         """Admits a participant; the same again gives the same answer.
+
+        An admission ends with the Endpoint's close_notify, by `remove`, or `Policy.admission_age`
+        after it was left without an association.
 
         Args:
             conference: its name; it begins with its first participant.
@@ -120,6 +130,7 @@ class KeyDistributor:
             identity: who it has shown to be; then its external_id_hash must fit too.
             vouch: makes our own assertion, of the participant and our fingerprint; called for a
                 participant that is new.
+            now: monotonic seconds.
 
         Raises:
             AdmissionRefused: a value is malformed, taken, or there is no room.
@@ -132,32 +143,49 @@ class KeyDistributor:
                 # Before it is admitted: nobody is whom we can't vouch for.
                 admitted.own_assertion = vouch(admitted, self._fingerprint)
             self._registry.add(admitted)
+            self._expect(admitted, now)
             who = () if identity is None else (identity.person.identity, identity.person.name)
             self._events.append(Admitted(conference, participant, *who))
         return Admission(self._fingerprint, admitted.own_tls_id, admitted.own_assertion, is_new)
 
-    def remove(self, conference: str, participant: str, now: float, reason: str = "left") -> bool:
+    def remove(
+        self,
+        conference: str,
+        participant: str,
+        now: float,
+        reason: str = "left",
+        by: str | None = None,
+    ) -> bool:
         """Ends an admission and its association, and rekeys; False if there is none.
 
         Args:
             conference: its name.
             participant: the id within the conference.
             now: monotonic seconds.
-            reason: ``"left"``, ``"evicted"`` or ``"replaced"``.
+            reason: ``"left"``, ``"evicted"``, ``"revoked"`` or ``"replaced"``.
+            by: see `Removed`.
         """
         found = self._registry.find(conference, participant)
         if found is None:
             return False
-        for association in self._table.of_participant(found):
-            self._end(association, reason, now)
-        self._registry.remove(found)
-        self._events.append(Removed(conference, participant, reason))
+        self._remove(found, reason, by, now)
         self._settle(now)
         return True
 
-    def restore(self, record: AdmissionRecord, last_spi: int | None) -> None:
+    def _remove(self, participant: Participant, reason: str, by: str | None, now: float) -> None:
+        for association in self._table.of_participant(participant):
+            self._end(association, reason, now)
+        self._timers.arm(participant, None)
+        self._registry.remove(participant)
+        self._events.append(Removed(participant.conference.name, participant.id, reason, by))
+
+    def _expect(self, participant: Participant, now: float) -> None:
+        """Lets an admission without association end, if none comes."""
+        self._timers.arm(participant, now + self._policy.admission_age)
+
+    def restore(self, record: AdmissionRecord, last_spi: int | None, now: float) -> None:
         """Puts an admission back that stood before a restart; see `Registry.restore`."""
-        self._registry.restore(record, last_spi)
+        self._expect(self._registry.restore(record, last_spi), now)
 
     def find(self, conference: str, participant: str) -> Participant | None:
         """The participant of that id, if it is admitted."""
@@ -266,10 +294,12 @@ class KeyDistributor:
         return self._timers.next()
 
     def handle_timer(self, now: float) -> None:
-        """Retransmits, gives up, and rekeys, where that is due."""
+        """Retransmits, gives up, rekeys, and ends admissions, where that is due."""
         for due in self._timers.take_due(now):
             if isinstance(due, Conference):
                 self._keying.mark(due, due.rekey_reason)
+            elif isinstance(due, Participant):
+                self._remove(due, "absent", None, now)
             elif due.state is not _S.ENDED:
                 self._association_timer(due, now)
         self._settle(now)
@@ -377,6 +407,10 @@ class KeyDistributor:
         if participant is None or suite is None or not is_proven(participant, event):
             self._end(association, "not_proven", now)
             return
+        bar = self._handshakes.bar(participant)  # it may have changed since the ClientHello
+        if bar is not None:
+            self._end(association, bar, now)
+            return
         conference = participant.conference
         conference.suite = conference.suite or suite
         if conference.suite != suite:  # two first participants at once chose differently
@@ -389,6 +423,7 @@ class KeyDistributor:
         self._events.append(
             Associated(conference.name, participant.id, association.id, event.srtp_profile)
         )
+        self._timers.arm(participant, None)
         replaced, participant.association = participant.association, association
         if replaced is not None:
             self._end(replaced, "replaced", now)
@@ -401,6 +436,10 @@ class KeyDistributor:
         self, association: Association, event: dtls.ConnectionTerminated, now: float
     ) -> None:
         closed_by_peer = event.by_peer and event.alert is dtls.AlertDescription.CLOSE_NOTIFY
+        participant = association.participant
+        has_left = (
+            closed_by_peer and participant is not None and participant.association is association
+        )
         if association.state is _S.CONNECTED:
             reason = "left" if closed_by_peer else "disconnected"
         elif association.refusal is not None:
@@ -412,6 +451,10 @@ class KeyDistributor:
         else:
             reason = "handshake_failed"
         self._end(association, reason, now)
+        if has_left and participant is not None:
+            # It is gone for good, whether or not the Focus says so. Who only begins another
+            # handshake doesn't close the association that this takes the place of.
+            self._remove(participant, reason, None, now)
 
     def _endpoint_disconnected(self, tunnel: Tunnel, association_id: UUID, now: float) -> None:
         association = self._table.get(tunnel.media_distributor, association_id)
@@ -452,7 +495,8 @@ class KeyDistributor:
         self._events.append(Disassociated(name, participant.id, association.id, reason))
         if participant.association is association:
             participant.association = None
-            why = reason if reason in ("left", "evicted") else "disconnected"
+            self._expect(participant, now)
+            why = reason if reason in ("left", "evicted", "revoked") else "disconnected"
             self._keying.gone(association, participant, why)
             self._keying.stop_waiting(participant, now)
 

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
+OPERATOR, FOCUS = "operator", "focus"
+"""Who may take somebody out besides that one itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -33,8 +36,10 @@ class Removed:
     Attributes:
         conference: its conference.
         participant: its id within the conference.
-        reason: ``"left"``, as the Focus said, ``"evicted"``, as an operator did, or
-            ``"replaced"``, by another device of the same person.
+        reason: ``"left"``; ``"evicted"`` or ``"revoked"`` (its invite), by an operator;
+            ``"replaced"``, by another device of the same person; ``"absent"``, without an
+            association for `Policy.admission_age`.
+        by: who said so: `OPERATOR` or `FOCUS`; None for its Endpoint itself, or nobody.
     """
 
     name: ClassVar[str] = "removed"
@@ -42,6 +47,7 @@ class Removed:
     conference: str
     participant: str
     reason: str = "left"
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,8 @@ class Disassociated:
         conference: the participant's conference.
         participant: its id within the conference.
         association_id: the association that ended.
-        reason: ``"left"``, ``"evicted"``, ``"disconnected"``, ``"replaced"``, ``"tunnel_lost"``,
-            ``"failed"``, ``"profile_conflict"`` or ``"spi_exhausted"``.
+        reason: ``"left"``, ``"evicted"``, ``"revoked"``, ``"disconnected"``, ``"replaced"``,
+            ``"tunnel_lost"``, ``"failed"``, ``"profile_conflict"`` or ``"spi_exhausted"``.
     """
 
     name: ClassVar[str] = "disassociated"
@@ -143,8 +149,8 @@ class Rekeyed:
     Attributes:
         conference: which conference.
         spi: the new EKTKey's SPI.
-        reason: ``"left"``, ``"evicted"``, ``"disconnected"``, ``"joined"``, ``"timer"``, ``"ttl"``
-            or ``"requested"``.
+        reason: ``"left"``, ``"evicted"``, ``"revoked"``, ``"disconnected"``, ``"joined"``,
+            ``"timer"``, ``"ttl"`` or ``"requested"``.
         ms: milliseconds from the decision to the last acknowledgement.
         participants: how many acknowledged it.
     """

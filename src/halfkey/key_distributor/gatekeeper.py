@@ -137,6 +137,7 @@ class Gatekeeper:
             request.tls_id,
             identity,
             None if identity is None else self._vouch,
+            now=now,
         )
         if identity is not None:
             self._replace(request.conference, identity.person, now)

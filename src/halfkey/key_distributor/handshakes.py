@@ -20,6 +20,8 @@ from halfkey.key_distributor.registry import Registry
 from halfkey.key_distributor.tunnels import Tunnels
 from halfkey.tunnel import MediaKeys
 
+Bar = Callable[[Participant], str | None]
+
 
 class Attempts:
     """How many handshakes have begun for each participant lately.
@@ -59,6 +61,8 @@ class Handshakes:
         tunnels: where they come from.
         random: the source of DTLS's randomness.
         noise: told of what DTLS drops.
+        bar: why somebody who was admitted may not come in any more, a short fixed name; None for
+            whoever may.
     """
 
     def __init__(
@@ -70,7 +74,9 @@ class Handshakes:
         tunnels: Tunnels,
         random: Callable[[int], bytes],
         noise: Counters,
+        bar: Bar,
     ) -> None:
+        self.bar = bar
         self._policy = policy
         self._certificate = certificate
         self._registry = registry
@@ -102,6 +108,10 @@ class Handshakes:
         participant = self._registry.by_external_session_id(session_id or b"")
         if participant is None:
             association.refusal = "unknown_tls_id" if session_id else "no_external_session_id"
+            return dtls.AlertDescription.ACCESS_DENIED
+        bar = self.bar(participant)
+        if bar is not None:
+            association.refusal = bar
             return dtls.AlertDescription.ACCESS_DENIED
         allowed = participant.conference.policy.media_distributors
         if allowed is not None and association.media_distributor not in allowed:

@@ -24,11 +24,15 @@ class Persistence:
         self._store = store
         self._spis: dict[str, int] = {}
 
-    def restore(self) -> int:
-        """Puts back who was admitted; gives their number."""
+    def restore(self, now: float) -> int:
+        """Puts back who was admitted; gives their number.
+
+        Args:
+            now: monotonic seconds.
+        """
         records = self._store.admissions()
         for record in records:
-            self._core.restore(record, self._store.last_spi(record.conference))
+            self._core.restore(record, self._store.last_spi(record.conference), now)
         return len(records)
 
     def on_event(self, event: Event) -> None:

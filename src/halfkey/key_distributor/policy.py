@@ -27,6 +27,8 @@ class Policy:
         rekey_interval: seconds between rekeys on the timer; None leaves it to the ttl.
         handshake_age: seconds that an association may take to complete its handshake.
         orphan_age: seconds that an association outlives the loss of its Media Distributor's tunnel.
+        admission_age: seconds that an admission stands without an association: enough to come, and
+            to come back after a restart or a break, with every pause that the ways there make.
         half_open_per_media_distributor: handshakes under way at once by one Media Distributor.
         half_open: handshakes under way at once in all.
         handshakes_per_participant: that may begin for one participant within `handshake_age`; each
@@ -40,6 +42,7 @@ class Policy:
     rekey_interval: float | None = None
     handshake_age: float = 30.0
     orphan_age: float = 30.0
+    admission_age: float = 300.0
     half_open_per_media_distributor: int = 512
     half_open: int = 2048
     handshakes_per_participant: int = 8
@@ -63,7 +66,7 @@ class Policy:
                 f"--rekey-interval {self.rekey_interval}: choose {MINIMUM_REKEY_INTERVAL:g} "
                 "seconds or more, or none"
             )
-        for name in ("handshake_age", "orphan_age"):
+        for name in ("handshake_age", "orphan_age", "admission_age"):
             if not _is_at_least(0, getattr(self, name)):
                 raise ConfigurationError(
                     f"{name} {getattr(self, name)}: choose a number of seconds from 0"

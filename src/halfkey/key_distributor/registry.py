@@ -129,8 +129,8 @@ class Registry:
             raise AdmissionRefused("the conference is full; wait until somebody leaves")
         return place
 
-    def restore(self, record: AdmissionRecord, last_spi: int | None) -> None:
-        """Puts an admission back that stood before a restart.
+    def restore(self, record: AdmissionRecord, last_spi: int | None) -> Participant:
+        """Puts an admission back that stood before a restart, and gives the participant.
 
         Args:
             record: of it.
@@ -150,6 +150,7 @@ class Registry:
             record.own_assertion,
         )
         self.add(admitted)
+        return admitted
 
     def remove(self, participant: Participant) -> None:
         """Ends an admission; a conference without any is forgotten."""

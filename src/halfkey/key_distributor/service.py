@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import secrets
 import time
@@ -22,6 +23,7 @@ from halfkey.identity.verifier import Verifier, Verifiers
 from halfkey.key_distributor.administration import AdministrationAPI
 from halfkey.key_distributor.admission import AdmissionAPI
 from halfkey.key_distributor.auditing import Auditing
+from halfkey.key_distributor.bars import Bars
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.driver import Driver, TunnelProtocol
 from halfkey.key_distributor.events import Event
@@ -131,9 +133,12 @@ class RunningKeyDistributor:
         stack.callback(self.store.close)
         self.auditing = None if state is None else _auditing(state, instance, options, stack)
         certificate = _certificate(state)
-        self.core = KeyDistributor(options.policy, certificate, policy_of=self.store.policy)
+        bars = Bars(self.store, time.time)
+        self.core = KeyDistributor(
+            options.policy, certificate, policy_of=self.store.policy, bar=bars.of_participant
+        )
         self._persistence = Persistence(self.core, self.store)
-        self._persistence.restore()
+        self._persistence.restore(asyncio.get_running_loop().time())
         self._statements: Statements | None = None
         self._statements_timer = EngineTimer(self._state)
         self.authority: Authority | None = None
