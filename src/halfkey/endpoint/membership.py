@@ -41,8 +41,8 @@ class Membership:
         self._tell = tell
         self._trust = Trust(link.authority)
         self._loop = asyncio.get_running_loop()
-        # Unix time that never steps back, whatever is done to the system's clock meanwhile.
-        self._epoch = time.time() - self._loop.time()
+        self._epoch = 0.0
+        self._set_clock()
         self._timer = EngineTimer(self._handle_timer)
         self._binding: Binding | None = None
         self._claims: Claims | None = None
@@ -54,6 +54,11 @@ class Membership:
     def people(self) -> People | None:
         """Who is there; None before the answer has been verified."""
         return self._people
+
+    @property
+    def now(self) -> float:
+        """Unix time; from one offer to the next no setting of the clock moves it."""
+        return self._epoch + time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def person_of(self, ssrc: int) -> Standing | None:
         """Whose a source is; None where nobody has vouched for it."""
@@ -67,9 +72,10 @@ class Membership:
             tls_id: ours.
             ssrcs: that the offer declares.
         """
+        self._set_clock()
         link = self._link
         self._binding = Binding(link.conference, fingerprint, tls_id, ssrcs)
-        self._claims = Claims.of(self._binding, link.role, int(self._now))
+        self._claims = Claims.of(self._binding, link.role, int(self.now))
         self._assertion = str(link.secret.sign(self._claims))
         return self._assertion
 
@@ -92,11 +98,11 @@ class Membership:
             self._claims.nonce,
             DTLSIdentity(Fingerprint.parse(transport.fingerprint), transport.tls_id),
         )
-        vouch = AnswerVouch.verify(answer.identity, self._trust, expected, self._now)
+        vouch = AnswerVouch.verify(answer.identity, self._trust, expected, self.now)
         own = Own(vouch.participant, binding, self._assertion)
-        self._people = People(self._trust, own, vouch.issued_at, self._now)
+        self._people = People(self._trust, own, vouch.issued_at, self.now)
         if self._spi is not None:
-            self._people.ekt_key(self._spi, self._now)
+            self._people.ekt_key(self._spi, self.now)
         self._settle()
         return external_id_hash(self._assertion), external_id_hash(answer.identity)
 
@@ -108,7 +114,7 @@ class Membership:
         if name == "vouched-roster":
             statement = data.get("statement")
             if isinstance(statement, str):
-                people.receive_roster(statement, self._now)
+                people.receive_roster(statement, self.now)
         elif name == "joined":
             self._take_assertion(people, data)
         elif name == "roster":
@@ -121,7 +127,7 @@ class Membership:
         """Notes that an EKTKey came over our own association."""
         self._spi = spi
         if self._people is not None:
-            self._people.ekt_key(spi, self._now)
+            self._people.ekt_key(spi, self.now)
             self._settle()
 
     def close(self) -> None:
@@ -130,20 +136,24 @@ class Membership:
 
     # Inside
 
-    @property
-    def _now(self) -> float:
-        return self._epoch + self._loop.time()
+    def _set_clock(self) -> None:
+        """Takes Unix time from the system, which the Key Distributor holds an assertion against.
+
+        From one offer to the next it then goes on whatever is done to the system's clock, and while
+        the machine sleeps, which the event loop's clock does not.
+        """
+        self._epoch = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def _take_assertion(self, people: People, participant: Any) -> None:
         if not isinstance(participant, dict):
             return
         identifier, assertion = participant.get("id"), participant.get("assertion")
         if isinstance(identifier, str) and isinstance(assertion, str):
-            people.receive_assertion(identifier, assertion, self._now)
+            people.receive_assertion(identifier, assertion, self.now)
 
     def _handle_timer(self) -> None:
         if self._people is not None:
-            self._people.handle_timer(self._now)
+            self._people.handle_timer(self.now)
             self._settle()
 
     def _settle(self) -> None:
@@ -152,4 +162,4 @@ class Membership:
         while (event := self._people.next_event()) is not None:
             self._tell(event)
         due = self._people.next_timer()
-        self._timer.arm(None if due is None else due - self._epoch)
+        self._timer.arm(None if due is None else self._loop.time() + due - self.now)
