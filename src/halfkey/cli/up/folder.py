@@ -3,6 +3,7 @@
     pki/                          see `halfkey.cli.pki`
     kd.toml, md.toml, focus.toml  as for a deployment; meant to be edited
     state/                        the Key Distributor's, with its audit log and socket
+    focus-state/                  the Focus's: who is in
     logs/                         what each role says
 
 It is made whole or not at all. Paths in it are relative, so it may be moved.
@@ -90,6 +91,7 @@ key = "pki/focus.key"
 listen = "{focus}"
 key_distributor = "https://{admission}"
 media_distributor = "https://{control}"
+state = "focus-state"
 
 [trust]
 key_distributors = "pki/kd.crt"
@@ -251,7 +253,7 @@ def _fill(folder: Path, host: str, port: int) -> None:
         name: shown((at, port + offset))
         for offset, (name, at) in enumerate(zip((*names, *metrics), hosts, strict=True))
     }
-    for name in ("pki", "state", "logs"):
+    for name in ("pki", "state", "focus-state", "logs"):
         (folder / name).mkdir(mode=0o700)
     make_all(folder / "pki", (*ROLES, VOUCHING), (host,), AUTHORITY_VALIDITY_DAYS)
     for role, text in _FILES.items():
