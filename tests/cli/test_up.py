@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,7 @@ def test_it_survives_deaths_and_restarts_and_leaves_nothing_running(tmp_path: Pa
         assert up.end() == 130
         assert not [pid for pid in latest.values() if is_alive(pid)]
         assert not (folder / "state/kd.sock").exists()
+        assert list((folder / "focus-state").iterdir()), "a Focus that forgets makes all rejoin"
     with running(folder) as again:
         assert content(folder) == made
         listed = halfkey("invites", "list", "--directory", str(folder))
@@ -81,8 +85,51 @@ def test_a_port_in_use_is_named_at_a_later_start(tmp_path: Path) -> None:
         pass
     with socket.create_server(("127.0.0.1", first)):
         said = refused("--directory", str(folder))
-    assert "the Focus: " in said
-    assert f"127.0.0.1:{first}" in said
+        assert "the Focus: " in said
+        assert f"127.0.0.1:{first}" in said
+        file = folder / "focus.toml"
+        assert str(file) in said, "where another port is to be chosen"
+        other = free_ports()
+        file.write_text(file.read_text().replace(f":{first}", f":{other}"))
+        with running(folder) as up:
+            assert f"ready at https://127.0.0.1:{other}" in up.said[-1]
+
+
+def test_logs_that_cannot_be_written_are_named_and_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "halfkey"
+    logs = folder / "logs"
+    with running(folder, "--port", str(free_ports())) as up:
+        before = up.children()
+        shutil.rmtree(logs)
+        logs.write_text("in the way")
+        os.kill(before["focus"], signal.SIGKILL)
+        assert "starting it again" in up.until("logs/focus.log: can't be written")
+        logs.unlink()
+        up.until("the Focus runs again")
+        after = up.children()
+        assert [role for role in before if before[role] != after[role]] == ["focus"]
+    shutil.rmtree(logs)
+    logs.write_text("in the way")
+    assert str(logs / "kd.log") in refused("--directory", str(folder))
+
+
+def test_told_to_stop_while_it_makes_the_folder_it_leaves_nothing(tmp_path: Path) -> None:
+    arguments = ["up", "--directory", str(tmp_path / "halfkey"), "--port", str(free_ports())]
+    program = (
+        "import os, signal, sys\n"
+        "from halfkey.cli.up import folder\n"
+        "whole = folder.make_all\n"
+        "def halfway(*arguments):\n"
+        "    whole(*arguments)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "folder.make_all = halfway\n"
+        "from halfkey.cli.main import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from halfkey.errors import HalfkeyError
+from halfkey.errors import ConfigurationError, HalfkeyError
 
 Message = dict[str, Any]
 
@@ -87,8 +87,10 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """The last line of its log; empty for none."""
-        lines = self._log.read_text(errors="replace").strip().splitlines()
+        """The last line of its log; empty for none, or for a log that can't be read any more."""
+        lines: list[str] = []
+        with contextlib.suppress(OSError):
+            lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
     @property
@@ -97,7 +99,12 @@ class Child:
         return self._process is not None
 
     async def start(self) -> None:
-        """Starts the process; `ready` tells when it is of use."""
+        """Starts the process; `ready` tells when it is of use.
+
+        Raises:
+            ChildFailed: the system has no room for it.
+            ConfigurationError: its log can't be written.
+        """
         arguments = [sys.executable, "-m", "halfkey", *self._arguments, "--supervised"]
         pass_fds: tuple[int, ...] = ()
         pipe: tuple[int, int] | None = None
@@ -105,22 +112,36 @@ class Child:
             pipe = os.pipe()
             pass_fds = (pipe[1],)
             arguments += ["--disclose-secrets-to", str(pipe[1])]
-        with self._log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                pass_fds=pass_fds,
-                env=self._environment,
-                start_new_session=True,  # Ctrl-C is ours to handle, not each child's
-                limit=_LINE_LIMIT,
-            )
-        if self._process.stdout is not None:
-            self._read(self._process.stdout, self._received)
+        self._process = process = await self._spawn(arguments, pass_fds)
+        if process.stdout is not None:
+            self._read(process.stdout, self._received)
         if pipe is not None and self._disclose is not None:
             os.close(pipe[1])
             self._read(await _pipe_reader(pipe[0]), self._disclose)
+
+    async def _spawn(
+        self, arguments: list[str], pass_fds: tuple[int, ...]
+    ) -> asyncio.subprocess.Process:
+        try:
+            log = self._log.open("wb")
+        except OSError as fault:
+            raise ConfigurationError(
+                f"{self._log}: can't be written ({fault.strerror}); see to its folder's rights"
+            ) from None
+        with log:
+            try:
+                return await asyncio.create_subprocess_exec(
+                    *arguments,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    pass_fds=pass_fds,
+                    env=self._environment,
+                    start_new_session=True,  # Ctrl-C is ours to handle, not each child's
+                    limit=_LINE_LIMIT,
+                )
+            except OSError as fault:
+                raise ChildFailed(f"{self.name} can't be started: {fault.strerror}") from None
 
     def _read(self, stream: asyncio.StreamReader, handle: Callable[[Message], None]) -> None:
         async def loop() -> None:

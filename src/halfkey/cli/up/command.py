@@ -46,10 +46,16 @@ def up(
     from halfkey.cli.up.folder import Folder
 
     folder = Folder(directory)
+    # Told to stop while the folder is made, we must get to the end of what takes the half away.
+    signal.signal(signal.SIGTERM, _stop)
     _prepare(folder, host, port)
     with folder.locked():
         code = asyncio.run(_run(folder))
     raise typer.Exit(code)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise SystemExit(0)
 
 
 def _prepare(folder: Folder, host: str | None, port: int | None) -> None:
@@ -81,9 +87,7 @@ async def _run(folder: Folder) -> int:
     from halfkey.cli.up.keeping import Kept
 
     kept = [
-        Kept(
-            _NAMES[role], [role, "--config", str(folder.configuration(role))], folder.log(role), say
-        )
+        Kept(_NAMES[role], role, folder.configuration(role), folder.log(role), say)
         for role in ROLES
     ]
     told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
