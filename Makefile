@@ -25,7 +25,7 @@ bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 par
 interop: .venv/ready ## foreign DTLS stacks as judges of ours; rewrites docs/interop.md
 	$(BIN)/python -m tests.interop.dtls.table
 
-fuzz: .venv/ready ## what peers send, spoilt by atheris (SECONDS=60 for each target)
+fuzz: .venv/ready ## what peers send, spoilt by libFuzzer (SECONDS=60 for each target)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
 
 wycheproof: .venv/ready ## Wycheproof's vectors (VECTORS=a checkout of C2SP/wycheproof)
@@ -34,6 +34,7 @@ wycheproof: .venv/ready ## Wycheproof's vectors (VECTORS=a checkout of C2SP/wych
 
 check: .venv/ready ## format, lint, types and stubs of both languages
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo check --quiet -p halfkey-media --no-default-features
 	cargo check --quiet -p halfkey-switch
@@ -44,6 +45,7 @@ check: .venv/ready ## format, lint, types and stubs of both languages
 
 fmt: .venv/ready ## rewrites the sources in the one format
 	cargo fmt
+	cargo fmt --manifest-path fuzz/Cargo.toml
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

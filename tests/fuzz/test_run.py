@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.run import ROOT, fuzz
+from tests.fuzz.rust import RUST_TARGETS
 from tests.fuzz.targets import TARGETS, planted
 from tests.interop.dtls.absence import AbsentError
+
+PLANTED_IN_RUST = "rust_planted"
 
 
 def fuzzed(target: str, limit: str, findings: Path) -> int:
@@ -21,14 +24,18 @@ def fuzzed(target: str, limit: str, findings: Path) -> int:
         pytest.xfail(f"atheris is absent: {error}")
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [*TARGETS, *RUST_TARGETS])
 def test_a_second_of_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
     assert fuzzed(target, "-max_total_time=1", tmp_path) == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_finding_is_kept_and_fails_the_run(tmp_path: Path) -> None:
-    assert fuzzed(planted.__name__, "-runs=1000000", tmp_path) != 0
+@pytest.mark.parametrize("target", [planted.__name__, PLANTED_IN_RUST])
+def test_a_finding_is_kept_and_fails_the_run(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RUST_TARGETS, PLANTED_IN_RUST, "planted")
+    assert fuzzed(target, "-runs=1000000", tmp_path) != 0
     (finding,) = tmp_path.iterdir()
     assert len(finding.read_bytes()) >= 3
 

@@ -36,7 +36,7 @@ def pion() -> Path:
     if not program.exists():
         fresh = _fresh(program)
         command = (_go(), "build", "-trimpath", "-o", str(fresh), ".")
-        _run(command, folder, {"GOFLAGS": "-mod=readonly -buildvcs=false"})
+        run(command, folder, {"GOFLAGS": "-mod=readonly -buildvcs=false"})
         fresh.rename(program)
     return program
 
@@ -55,7 +55,7 @@ def dimpl() -> Path:
         cargo = _cargo()
         target = cache() / "dtls-dimpl-target"
         command = (cargo, "build", "--quiet", "--locked", "--target-dir", str(target))
-        _run(command, folder, {"CARGO_PROFILE_DEV_DEBUG": "0"})
+        run(command, folder, {"CARGO_PROFILE_DEV_DEBUG": "0"})
         fresh = _fresh(program)
         shutil.copy(target / "debug" / "halfkey-interop-dimpl", fresh)
         fresh.rename(program)
@@ -74,7 +74,7 @@ def python_package(requirement: str) -> Path:
         fresh = Path(tempfile.mkdtemp(dir=cache()))
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         try:
-            _run((*pip, "--only-binary", ":all:", "--target", str(fresh), requirement), HERE, {})
+            run((*pip, "--only-binary", ":all:", "--target", str(fresh), requirement), HERE, {})
             fresh.rename(folder)
         except OSError:  # another run was faster
             shutil.rmtree(fresh)
@@ -87,7 +87,7 @@ def python_package(requirement: str) -> Path:
 def _cargo() -> str:
     wanted = tomllib.loads((HERE / "dimpl/Cargo.toml").read_text())["package"]["rust-version"]
     cargo = shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
-    answer = _run((cargo, "--version"), HERE, {}).split()[1]
+    answer = run((cargo, "--version"), HERE, {}).split()[1]
     if [int(part) for part in answer.split("-")[0].split(".")] < [
         int(n) for n in wanted.split(".")
     ]:
@@ -108,7 +108,17 @@ def _fresh(program: Path) -> Path:
     return program.with_name(f"{program.name}.{os.getpid()}")
 
 
-def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+    """Runs a tool, and gives what it says.
+
+    Args:
+        command: the tool with its arguments.
+        folder: to run it in.
+        environment: added to ours.
+
+    Raises:
+        AbsentError: it isn't there, or fails.
+    """
     try:
         return subprocess.run(
             command,

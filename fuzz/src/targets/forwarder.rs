@@ -1,0 +1,230 @@
+//! A switch of two participants: whatever comes from them or from others, what goes out opens under
+//! the keys of the participant that it goes to, is none of that one's own media, and is bounded.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, Output, ParticipantConfig, SourceConfig};
+use halfkey_media::rtcp::{CompoundWriter, FirEntry, is_rtcp};
+use halfkey_media::rtp::RtpView;
+use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, ekt_field_length};
+
+use crate::bytes::{part, rtp, take};
+
+const HOP: HopProfile = HopProfile::AeadAes128Gcm;
+const SALT: [u8; 12] = [4; 12];
+const LARGEST: usize = 2048;
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+/// Reports, requests and a packet for each receiver: more than this for one datagram is too much.
+const MOST: usize = 32;
+
+/// What a participant sends: sound and pictures.
+const SOURCES: [[u32; 2]; 2] = [[0x11, 0x12], [0x21, 0x22]];
+
+fn address(participant: usize) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 1000 + participant as u16))
+}
+
+/// The key that the participant seals with, and the one that we do.
+fn keys(participant: usize) -> [[u8; 16]; 2] {
+    let base = 2 * participant as u8;
+    [[base + 1; 16], [base + 2; 16]]
+}
+
+/// A participant's end of its hop.
+struct Client {
+    send: HopSendContext,
+    receive: HopReceiveContext,
+}
+
+impl Client {
+    fn new(participant: usize) -> Self {
+        let [up, down] = keys(participant);
+        Self {
+            send: HopSendContext::new(HOP, &up, &SALT).expect("lengths fit"),
+            receive: HopReceiveContext::new(HOP, &down, &SALT).expect("lengths fit"),
+        }
+    }
+
+    /// Checks what arrives.
+    fn take(&mut self, participant: usize, datagram: &[u8]) {
+        let mut datagram = datagram.to_vec();
+        if is_rtcp(&datagram) {
+            self.receive
+                .open_rtcp(&mut datagram)
+                .expect("RTCP under this hop's key");
+            return;
+        }
+        let field = ekt_field_length(&datagram).expect("an EKT Field");
+        let length = datagram.len() - field;
+        let opened = self.receive.open_rtp(&mut datagram[..length]);
+        let opened = opened.expect("media under this hop's key");
+        let view = RtpView::parse(&datagram[..opened.length()]).expect("a packet");
+        let [one, other] = SOURCES;
+        let foreign = if participant == 0 { other } else { one };
+        assert!(
+            foreign.contains(&view.ssrc()),
+            "somebody's own media came back"
+        );
+    }
+}
+
+#[derive(Default)]
+struct Sent {
+    room: Vec<u8>,
+    datagrams: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl Output for Sent {
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        self.room.resize(length, 0);
+        &mut self.room
+    }
+
+    fn send(&mut self, to: SocketAddr, length: usize) {
+        self.datagrams.push((to, self.room[..length].to_vec()));
+    }
+}
+
+fn switch() -> Forwarder {
+    let mut forwarder = Forwarder::new(64);
+    for participant in 0..2 {
+        let id = participant as u64;
+        let [audio, video] = SOURCES[participant];
+        let config = ParticipantConfig {
+            own_ssrc: 0x99,
+            cname: "switch".to_owned(),
+            extensions: vec![(MID.to_owned(), 3), ("urn:other".to_owned(), 4)],
+            payload_types: vec![("opus/48000".to_owned(), 111), ("VP8/90000".to_owned(), 96)],
+            sources: vec![
+                SourceConfig {
+                    ssrc: audio,
+                    kind: Kind::Audio,
+                },
+                SourceConfig {
+                    ssrc: video,
+                    kind: Kind::Video,
+                },
+            ],
+        };
+        forwarder.add_participant(id, &config);
+        forwarder
+            .set_address(id, address(participant))
+            .expect("a free address");
+        let [up, down] = keys(participant);
+        let keys = HopKeys::new(HOP, (&up, &SALT), (&down, &SALT)).expect("lengths fit");
+        forwarder
+            .set_keys(id, keys, Duration::ZERO)
+            .expect("a participant");
+    }
+    for receiver in 0..2 {
+        let owner = 1 - receiver;
+        for (mid, ssrc) in ["a", "v"].iter().zip(SOURCES[owner]) {
+            let ids = (receiver as u64, owner as u64);
+            let assigned = forwarder.assign_slot(ids.0, mid, ids.1, ssrc, Duration::ZERO);
+            assigned.expect("a free slot");
+        }
+    }
+    forwarder
+}
+
+/// Parts: a byte that says who sends it and how, then the datagram. Bit 0: which participant. Bit 1:
+/// sealed as SRTP or SRTCP, if it can be; else as it is. Bit 2: from an address nobody has. The high
+/// half: how much later than the one before.
+pub fn run(mut data: &[u8]) -> bool {
+    let mut forwarder = switch();
+    let mut clients = [Client::new(0), Client::new(1)];
+    let mut now = Duration::ZERO;
+    let mut forwarded = false;
+    while let Some(datagram) = take(&mut data) {
+        let Some((how, datagram)) = datagram.split_first() else {
+            continue;
+        };
+        now += Duration::from_millis(u64::from(how >> 4) * 150);
+        let from = usize::from(how & 1);
+        let datagram = &datagram[..datagram.len().min(LARGEST)];
+        let mut datagram = if how & 2 != 0 {
+            seal(&mut clients[from], datagram)
+        } else {
+            datagram.to_vec()
+        };
+        let source = if how & 4 != 0 {
+            address(9)
+        } else {
+            address(from)
+        };
+        let mut sent = Sent::default();
+        let peer = forwarder.peer(&source);
+        let range = 0..datagram.len();
+        let mut batch = forwarder.batch(&mut datagram, now);
+        batch.receive(peer, range, &mut sent);
+        batch.finish(&mut sent);
+        forwarder.handle_timer(now, &mut sent);
+        assert!(
+            forwarder.next_timer().is_none_or(|due| due > now),
+            "a timer stands still"
+        );
+        assert!(sent.datagrams.len() <= MOST, "one datagram makes too many");
+        for (to, datagram) in &sent.datagrams {
+            let participant = (0..2)
+                .find(|one| address(*one) == *to)
+                .expect("a participant's");
+            clients[participant].take(participant, datagram);
+            forwarded = true;
+        }
+    }
+    forwarded
+}
+
+/// As a client does that has the keys, and anything to say.
+fn seal(client: &mut Client, datagram: &[u8]) -> Vec<u8> {
+    let length = datagram.len();
+    let mut sealed = datagram.to_vec();
+    sealed.resize(length + 32, 0);
+    let done = if is_rtcp(datagram) {
+        client.send.seal_rtcp(&mut sealed, length)
+    } else {
+        client.send.seal_rtp(&mut sealed, length)
+    };
+    match done {
+        Ok(length) => {
+            sealed.truncate(length);
+            if !is_rtcp(datagram) {
+                sealed.push(0); // a Short EKT Field
+            }
+            sealed
+        }
+        Err(_) => datagram.to_vec(),
+    }
+}
+
+pub fn seeds() -> Vec<Vec<u8>> {
+    let say = |how: u8, datagram: &[u8]| part(&[&[how], datagram].concat());
+    let media = |ssrc, payload_type, number| rtp(ssrc, payload_type, number, b"inner, its tag\0");
+    let mut buffer = [0; 256];
+    let mut writer = CompoundWriter::new(&mut buffer);
+    writer.receiver_report(0x21, &[]).expect("has room");
+    writer
+        .picture_loss_indication(0x21, 0x12)
+        .expect("has room");
+    let entry = FirEntry {
+        ssrc: 0x12,
+        sequence_number: 1,
+    };
+    writer
+        .full_intra_request(0x21, [entry].into_iter())
+        .expect("has room");
+    writer.goodbye(&[0x21]).expect("has room");
+    let length = writer.length();
+    let compound = &buffer[..length];
+    vec![
+        [say(2, &media(0x11, 111, 1)), say(0x32, &media(0x12, 96, 1))].concat(),
+        [say(3, &media(0x21, 111, 1)), say(0xf3, compound)].concat(),
+        [
+            say(6, &media(0x11, 111, 1)),
+            say(1, compound),
+            say(0, b"\x80"),
+        ]
+        .concat(),
+    ]
+}
