@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,28 +31,53 @@ async def film(tmp_path: Path) -> Path:
     return path
 
 
-def the_script(film: Path) -> str:
-    blocks = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 9
-    script = "set -eu\nset -m\n" + "".join(blocks)
-    script = script.replace("/path/to/halfkey/.venv/bin", str(Path(sys.executable).parent))
-    assert "--port 7000" in script
-    assert "/path/to/film.mp4" in script
-    script = script.replace("--port 7000", f"--port {free_ports()}")
-    return script.replace("/path/to/film.mp4", str(film))
+def the_scripts(film: Path) -> tuple[str, str]:
+    """What is typed in the first terminal, and in the second."""
+    document = DOCUMENT.read_text()
+    for to_fill_in in ("/path/to/halfkey/.venv/bin", "--port 7000", "/path/to/film.mp4"):
+        assert to_fill_in in document
+    document = document.replace("/path/to/halfkey/.venv/bin", str(Path(sys.executable).parent))
+    document = document.replace("--port 7000", f"--port {free_ports()}")
+    document = document.replace("/path/to/film.mp4", str(film))
+    first, second = document.split("## 2. The second terminal")
+    scripts = [
+        re.findall(r"^```sh\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+        for part in (first, second)
+    ]
+    assert [len(blocks) for blocks in scripts] == [1, 7]
+    # Job control in the second alone: in the first Ctrl-C has to reach what runs there.
+    return "set -eu\n" + "".join(scripts[0]), "set -eum\n" + "".join(scripts[1])
+
+
+@contextmanager
+def terminal(script: str, folder: Path, said: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Types a script; what it says goes to files: what is left running would hold a pipe open."""
+    with said.with_suffix(".out").open("w") as out, said.with_suffix(".err").open("w") as err:
+        process = subprocess.Popen(
+            ["bash", "-c", script], cwd=folder, stdout=out, stderr=err, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def test_every_command_of_the_quickstart(tmp_path: Path, film: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
-    script = the_script(film)
-    # Files and not pipes: what a child would leave running would hold a pipe open.
-    with (tmp_path / "out").open("w+") as out, (tmp_path / "err").open("w+") as err:
-        run = subprocess.run(
-            ["bash", "-c", script], cwd=folder, stdout=out, stderr=err, timeout=PATIENCE
-        )
-    said, told = (tmp_path / "out").read_text(), (tmp_path / "err").read_text()
-    assert run.returncode == 0, told
+    one, two = the_scripts(film)
+    with (
+        terminal(one, folder, tmp_path / "one") as first,
+        terminal(two, folder, tmp_path / "two") as second,
+    ):
+        status = second.wait(PATIENCE)
+        said, told = (tmp_path / "two.out").read_text(), (tmp_path / "two.err").read_text()
+        assert status == 0, told
+        os.killpg(first.pid, signal.SIGINT)  # Ctrl-C
+        first.wait(PATIENCE)
+    assert "ready at" in (tmp_path / "one.err").read_text()
     check_what_was_told(told)
     check_recording(folder / "weekly.mkv")
     check_audit(said)
@@ -67,6 +96,7 @@ def check_what_was_told(told: str) -> None:
     assert of_recorder
     assert of_recorder <= of_others, "the recorder's codes are everybody's"
     assert "removed Bob, for good" in told
+    assert "halfkey: no longer in weekly: " in told, "what Bob's command ended with"
 
 
 def check_recording(path: Path) -> None:

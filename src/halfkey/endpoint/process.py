@@ -57,7 +57,7 @@ from halfkey.endpoint.media import (
     tone_of,
 )
 from halfkey.endpoint.presence import Presence
-from halfkey.errors import ConfigurationError
+from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.identity.link import Link
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH, is_display_name
@@ -145,6 +145,10 @@ class ProcessOptions:
         )
 
 
+class PutOutError(HalfkeyError):
+    """Others ended our participation for good; the message is one line that says why."""
+
+
 class EndpointProcess:
     """Joins, reports, and leaves or stops on command.
 
@@ -162,6 +166,7 @@ class EndpointProcess:
         self._leave = asyncio.Event()
         self._stop = asyncio.Event()
         self._joined = False
+        self._put_out: str | None = None
         self._over = asyncio.Event()
 
     async def stop(self) -> None:
@@ -189,6 +194,7 @@ class EndpointProcess:
         Raises:
             ConfigurationError: an option can't be used.
             JoinFailedError: the conference could not be joined.
+            PutOutError: others ended the participation; everything was saved before.
         """
         options = self._options
         options.check()
@@ -215,6 +221,8 @@ class EndpointProcess:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             self._over.set()
+        if self._put_out is not None:
+            raise PutOutError(f"no longer in {options.conference}: {self._put_out}")
 
     def _test_tracks(self) -> tuple[ToneTrack, PictureTrack]:
         options = self._options
@@ -278,6 +286,9 @@ class EndpointProcess:
             self._report(_recovery(event))
         elif isinstance(event, Terminated):
             self._report({"event": "terminated", "reason": event.reason, "at": event.at})
+            if not self._options.keep_listening:
+                self._put_out = event.reason
+                self._stop.set()
 
     def _count(self, name: str, statistics: EndpointStatistics) -> None:
         told = counters(statistics)
