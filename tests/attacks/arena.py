@@ -206,12 +206,12 @@ class Arena:
         """Makes the Focus honest."""
         self.focus.mischief = type(self.focus.mischief)()
 
-    async def revoke(self, link: Link) -> None:
-        """Revokes an invite, as its operator does."""
+    async def operate(self, path: str) -> None:
+        """Sends a DELETE to the administration socket, as the operator does."""
         connector = aiohttp.UnixConnector(str(self.system.folder / "state" / ADMINISTRATION_SOCKET))
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.delete(f"http://kd/invites/i-{link.name}") as response,
+            session.delete(f"http://kd/{path}") as response,
         ):
             assert response.status == 204
 

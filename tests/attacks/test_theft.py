@@ -195,7 +195,7 @@ async def test_who_was_put_out_comes_back_unseen(field: Arena, happened: Happene
     spi, (offer, admission, assertion) = alice.statistics().ekt_spi, victims(field)
     field.focus.mischief = Mischief(keeps_leaves=True)
     await bob._stop_recovering()  # so that the handshake is the attacker's alone
-    await field.revoke(link)
+    await field.operate(f"invites/i-{link.name}")
     await until(lambda: verified(alice) == {"P0"} and alice.statistics().ekt_spi != spi)
     (removed,) = (one for one in field.system.key_events if isinstance(one, Removed))
     own = {"tls_id": offer.transport.tls_id, "certificate": bob._certificate}
@@ -221,6 +221,23 @@ async def test_an_admission_saved_up(field: Arena, happened: Happened) -> None:
     _, outcome = await field.thief(admission, assertion, **own)
     await until(lambda: verified(alice) == {"P0"})
     happened(outcome)
+
+
+@attack(
+    "Empties the conference after somebody was put out, so that it begins anew",
+    REFUSED.format("evicted"),
+)
+async def test_a_conference_begun_anew(field: Arena, happened: Happened) -> None:
+    alice, link = await field.joined(0), field.link(1)
+    bob = await field.joined(1, link)
+    await until(lambda: verified(alice) == {"P0", "P1"})
+    await field.operate(f"conferences/{CONFERENCE}/participants/{id_of(alice, 'P1')}")
+    await field.kd.remove(CONFERENCE, id_of(alice, "P0"))
+    await alice.close()
+    await bob.close()
+    await until(lambda: CONFERENCE not in field.system.kd.core.conference_names())
+    happened(await field.refused_by_key_distributor(field.member(1, link)))
+    await field.joined(2)  # who was not put out may come
 
 
 async def hears_more(field: Arena) -> None:

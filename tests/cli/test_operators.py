@@ -171,6 +171,7 @@ def test_wrong_options(folder: Path, arguments: list[str], said: str) -> None:
         (["invites", "revoke", "nothing"], "nothing: "),
         (["remove", "Nobody", "--conference", "weekly"], "Nobody: not in weekly"),
         (["remove", "Nobody", "--conference", "unheard"], "--conference unheard"),
+        (["readmit", "Nobody", "--conference", "weekly"], "Nobody: not kept out of weekly"),
         (["lobby", "weekly", "--let-in", "Nobody"], "Nobody: not waiting for weekly"),
         (["rekey", "unheard"], "nobody is in such a conference"),
         (["policy", "a b", "--waiting-room"], "conference"),

@@ -302,7 +302,7 @@ async def test_who_waits_is_let_in_or_turned_away(
     ]
 
 
-async def test_who_is_evicted_stays_out_while_the_conference_lasts_or_for_good(
+async def test_who_is_evicted_stays_out_until_readmitted_or_for_good(
     administered: Administered,
 ) -> None:
     alice, bob = Person(), Person("Bob")
@@ -317,6 +317,16 @@ async def test_who_is_evicted_stays_out_while_the_conference_lasts_or_for_good(
         administered.admit(alice, "p2")
     administered.kd.core.remove("board", "bob", 0.0, by="focus")  # and with the last one it ends
     administered.kd.driver.settle()
+    with pytest.raises(AdmissionRefused, match="put out"):  # as empty as a Focus may make it
+        administered.admit(alice, "p2")
+    _, told = await administered.ask("GET", "/conferences")
+    assert [(one["conference"], one["excluded"]) for one in told["conferences"]] == [("board", 1)]
+    _, told = await administered.ask("GET", "/conferences/board/excluded")
+    (excluded,) = told["excluded"]
+    assert (excluded["name"], excluded["reason"], excluded["until"]) == ("Alice", "evicted", None)
+    lift = f"/conferences/board/excluded/{excluded['id']}"
+    assert await administered.ask("DELETE", lift) == (204, None)
+    assert (await administered.ask("DELETE", lift))[0] == 404
     administered.admit(alice, "p2")
     assert await administered.ask("DELETE", f"{path}/p2?revoke=true") == (204, None)
     with pytest.raises(AssertionRefused, match="key"):
@@ -330,6 +340,12 @@ async def test_who_is_evicted_stays_out_while_the_conference_lasts_or_for_good(
         ("p2", "evicted", "operator"),
     ]
     assert [fields["invite"] for event, fields in noted if event == "invite_revoked"] == [invite]
+    (readmitted,) = (fields for event, fields in noted if event == "readmitted")
+    assert (readmitted["conference"], readmitted["name"], readmitted["by"]) == (
+        "board",
+        "Alice",
+        "operator",
+    )
 
 
 async def test_a_rekey_of_a_conference_where_somebody_is(administered: Administered) -> None:

@@ -24,7 +24,7 @@ from halfkey.key_distributor.gatekeeper import (
 )
 from halfkey.key_distributor.policy import ConferencePolicy, Policy
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
-from halfkey.key_distributor.store import Store
+from halfkey.key_distributor.store import Exclusion, Store
 from halfkey.sdp import build_offer
 from halfkey.sdp.transport import Transport
 
@@ -196,11 +196,11 @@ def test_an_expired_invite_is_refused(gate: Gate) -> None:
 
 def test_who_was_put_out_stays_out(gate: Gate, alice: Person) -> None:
     gate.admit(alice.request("p1"))
-    gate.store.note_eviction("board", "invite:id-Alice")
+    gate.store.exclude("board", Exclusion("invite:id-Alice", "Alice", "evicted"), gate.now)
     with pytest.raises(AdmissionRefused, match="put out") as caught:
         gate.admit(alice.request("p2"))
     assert caught.value.reason == "evicted"
-    gate.store.forget_evictions("board")
+    gate.store.readmit("board", "invite:id-Alice")
     assert gate.admit(alice.request("p3")).is_new
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import pytest
+
 from halfkey.identity.claims import Person as Named
+from halfkey.identity.invite import Invite
 from halfkey.key_distributor.bars import Bars
 from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.events import Disassociated, Rekeyed, Removed
 from halfkey.key_distributor.policy import Policy
-from halfkey.key_distributor.store import Store
+from halfkey.key_distributor.store import Exclusion, Store
 from halfkey.sdp.identity import external_id_hash
 from tests.key_distributor.test_core import assert_refused
 from tests.key_distributor.test_gatekeeper import Person
@@ -195,5 +200,31 @@ def test_expiry_bounds_coming_in_and_not_being_in() -> None:
 def test_somebody_who_was_put_out_meanwhile() -> None:
     there = Invited()
     alice = there.admit("alice")
-    there.store.note_eviction("board", "invite:id-alice")
+    exclusion = Exclusion("invite:id-alice", "alice", "evicted")
+    there.store.exclude("board", exclusion, there.unix)
     assert_refused(there.world, there.shake_hands(alice), "evicted")
+
+
+@pytest.mark.parametrize(
+    ("identity", "kind"),
+    [("tel:+4930123", "passport"), ("oidc:https://id.example#1", "oidc"), ("invite:i", "invite")],
+)
+def test_somebody_of_any_kind_stays_out(
+    identity: str, kind: Literal["passport", "oidc", "invite"]
+) -> None:
+    store = Store(None)
+    mallory = Named(identity, "Mallory", "participant", kind, "k" * 43)
+    store.add_invite(Invite("i", "board", "Mallory", "participant", "k" * 43))
+    bars = Bars(store, lambda: 1000.0)
+    assert bars.of("board", mallory) is None
+    store.exclude("board", Exclusion(identity, "Mallory", "evicted"), 1000.0)
+    assert bars.of("board", mallory) == "evicted"
+    assert bars.of("other", mallory) is None
+
+
+def test_another_device_that_was_turned_away_puts_nobody_out() -> None:
+    there = Invited()
+    alice = there.admit("alice")
+    exclusion = Exclusion("invite:id-alice", "alice", "rejected", int(there.unix) + 60)
+    there.store.exclude("board", exclusion, there.unix)
+    assert there.shake_hands(alice).spis

@@ -16,7 +16,7 @@ from halfkey.identity.claims import Person
 from halfkey.identity.invite import Invite, InviteSecret
 from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.policy import ConferencePolicy
-from halfkey.key_distributor.store import Store, StoreUnavailable
+from halfkey.key_distributor.store import _SCHEMA, Exclusion, Store, StoreUnavailable
 
 SECRET = InviteSecret.make("board")
 INVITE = Invite("a1b2", "board", "Alice Ölander", "host", SECRET.thumbprint, 2_000_000_000, 3)
@@ -118,15 +118,40 @@ def test_the_last_spi_of_a_conference(store: Store, path: Path) -> None:
     store.close()
 
 
-def test_evictions_hold_until_the_conference_ends(store: Store, path: Path) -> None:
-    store.note_eviction("board", "invite:a1")
-    store.note_eviction("board", "invite:a1")
+def test_who_was_put_out_stays_out_until_readmitted(store: Store, path: Path) -> None:
+    person = Exclusion("oidc:https://id.example#1", "Mallory", "evicted")
+    for _ in range(2):
+        store.exclude("board", person, now=1000)
     store = reopened(store, path)
-    assert store.is_evicted("board", "invite:a1")
-    assert not store.is_evicted("board", "invite:a2")
-    assert not store.is_evicted("other", "invite:a1")
-    store.forget_evictions("board")
-    assert not store.is_evicted("board", "invite:a1")
+    assert store.excluded("board", person.identity, now=2e9) == "evicted"
+    assert store.excluded("board", "invite:a2", now=1000) is None
+    assert store.excluded("other", person.identity, now=1000) is None
+    assert store.exclusions("board", now=1000) == [person]
+    assert store.excluding() == ["board"]
+    store.readmit("board", person.identity)
+    assert store.excluded("board", person.identity, now=1000) is None
+    assert store.excluding() == []
+    store.close()
+
+
+def test_an_exclusion_may_end_by_itself(store: Store) -> None:
+    person = Exclusion("invite:a1", "Alice", "rejected", until=2000)
+    store.exclude("board", person, now=1000)
+    assert store.excluded("board", person.identity, now=1999) == "rejected"
+    assert store.excluded("board", person.identity, now=2000) is None
+    store.exclude("other", person, now=2000)  # and is forgotten by and by
+    assert store.excluding() == ["other"]
+
+
+def test_evictions_of_an_older_file_hold(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.executescript(_SCHEMA + "PRAGMA user_version = 1;")
+        database.execute("INSERT INTO evictions VALUES ('board', 'invite:a1')")
+    database.close()
+    store = Store(path)
+    assert store.exclusions("board", now=1000) == [Exclusion("invite:a1", "", "evicted")]
+    store = reopened(store, path)
+    assert store.excluding() == ["board"]
     store.close()
 
 

@@ -275,6 +275,25 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Readmitted:
+    """Somebody who was put out, or turned away, may come in again.
+
+    Attributes:
+        conference: which conference.
+        identity: of the person.
+        name: of the person.
+        by: who decided it.
+    """
+
+    event: ClassVar[str] = "readmitted"
+
+    conference: str
+    identity: str
+    name: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelOpened:
     """A Media Distributor has connected.
 
@@ -376,6 +395,7 @@ Record = (
     | EKTKeyAcknowledged
     | Rekey
     | Removed
+    | Readmitted
     | TunnelOpened
     | TunnelClosed
     | ConfigurationChanged

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands to the command line."""
     app.command("conferences")(conferences)
     app.command("remove")(remove)
+    app.command("readmit")(readmit)
     app.command("lobby")(lobby)
     app.command("policy")(policy)
     app.command("rekey")(rekey)
@@ -33,7 +34,8 @@ def conferences(directory: Directory = DEFAULT, state: State = None) -> None:
     for one in found:
         spi = "no key in use" if one["spi"] is None else f"EKT key with SPI {one['spi']:04x}"
         waiting = f", {one['waiting']} waiting" if one["waiting"] else ""
-        typer.echo(f"{printable(one['conference'])}: {_count(one)}, {spi}{waiting}")
+        out = f", {one['excluded']} put out (halfkey readmit)" if one["excluded"] else ""
+        typer.echo(f"{printable(one['conference'])}: {_count(one)}, {spi}{waiting}{out}")
         if one["participants"]:
             rows = [
                 (person["id"], person["name"], person["role"], person["identity"], _since(person))
@@ -47,18 +49,46 @@ def remove(
     conference: Annotated[str, typer.Option(help="The conference's name.")],
     revoke: Annotated[
         bool,
-        typer.Option("--revoke", help="For good; else for as long as the conference lasts."),
+        typer.Option("--revoke", help="For good; else until 'halfkey readmit'."),
     ] = False,
     directory: Directory = DEFAULT,
     state: State = None,
 ) -> None:
-    """Put somebody out of a conference; everybody else gets a new key at once."""
+    """Put somebody out of a conference, with all devices; everybody else gets a new key at once."""
     operator = Operator.of(directory, state)
     person = _one(who, _participants(operator, conference), f"in {printable(conference)}")
     path = ("conferences", conference, "participants", person["id"])
     operator.ask("DELETE", *path, query="revoke=true" if revoke else "")
-    until = "for good" if revoke else "for as long as the conference lasts (see --revoke)"
+    until = "for good" if revoke else "until you readmit them (halfkey readmit)"
     typer.echo(f"removed {printable(person['name'] or person['id'])}, {until}", err=True)
+
+
+def readmit(
+    conference: Annotated[str, typer.Option(help="The conference's name.")],
+    who: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|ID]", help="Whom; without it, those who stay out are listed."
+        ),
+    ] = None,
+    directory: Directory = DEFAULT,
+    state: State = None,
+) -> None:
+    """Let somebody come in again who was put out of a conference, or turned away."""
+    operator = Operator.of(directory, state)
+    excluded = operator.get("conferences", conference, "excluded")["excluded"]
+    if who is not None:
+        person = _one(who, excluded, f"kept out of {printable(conference)}")
+        operator.ask("DELETE", "conferences", conference, "excluded", person["id"])
+        return
+    if not excluded:
+        typer.echo("nobody is kept out", err=True)
+        return
+    rows = [
+        (*(one[key] for key in ("id", "name", "identity", "reason")), _until(one))
+        for one in excluded
+    ]
+    table(("id", "name", "identity", "reason", "until"), rows)
 
 
 def lobby(
@@ -188,6 +218,10 @@ def _count(conference: dict[str, Any]) -> str:
 
 def _since(person: dict[str, Any]) -> str:
     return "not yet" if person["since"] is None else moment(person["since"])
+
+
+def _until(person: dict[str, Any]) -> str:
+    return "it is lifted" if person["until"] is None else moment(person["until"])
 
 
 def _on(value: bool) -> str:

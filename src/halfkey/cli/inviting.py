@@ -120,7 +120,7 @@ def revoke(
     directory: Directory = DEFAULT,
     state: State = None,
 ) -> None:
-    """Make links useless for good. Who is in a conference stays there: see 'halfkey remove'."""
+    """Make links useless for good. Who is in a conference by one is put out at once."""
     operator = Operator.of(directory, state)
     for identifier in invites:
         try:

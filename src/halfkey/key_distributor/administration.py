@@ -11,7 +11,9 @@
     POST   /conferences/{conference}/waiting/{waiting}/let-in     let in         204
     POST   /conferences/{conference}/waiting/{waiting}/reject     turn away      204
     DELETE /conferences/{conference}/participants/{participant}   evict, rekey   204
-                                    the person stays out for as long as the conference lasts
+                                    with all devices of the person, who stays out until
+    GET    /conferences/{conference}/excluded                     who stays out
+    DELETE /conferences/{conference}/excluded/{excluded}          readmit        204
     POST   /conferences/{conference}/rekey                        new EKTKey     202
 
 Faults are one line of JSON, ``{"error": "..."}``. Who can open the socket is the operator: that is
@@ -21,10 +23,11 @@ comes here: whoever makes a link keeps it, and sends the thumbprint of its key.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from aiohttp import web
@@ -36,12 +39,13 @@ from halfkey.errors import CodecError
 from halfkey.identity.invite import Invite
 from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.auditing import Auditing
+from halfkey.key_distributor.bars import EVICTED
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.driver import Driver
 from halfkey.key_distributor.events import OPERATOR, Associated, Disassociated, Event
 from halfkey.key_distributor.gatekeeper import Gatekeeper, Waiting
 from halfkey.key_distributor.policy import ConferencePolicy
-from halfkey.key_distributor.store import Store, StoreUnavailable
+from halfkey.key_distributor.store import Exclusion, Store, StoreUnavailable
 
 MAXIMUM_BODY = 64 * 1024
 
@@ -50,6 +54,7 @@ MAXIMUM_DEVICES = 100
 _ID_BYTES = 5
 _CONFERENCE = "/conferences/{conference}"
 _HASH_DIGITS = 64
+_KEY_DIGITS = 16
 
 _UNRECORDED = answer_faults(AuditUnavailable, lambda _: 503)
 _UNKEPT = answer_faults(StoreUnavailable, lambda _: 503)
@@ -100,6 +105,8 @@ class AdministrationAPI:
                 web.get(f"{_CONFERENCE}/waiting", self._waiting),
                 web.post(f"{_CONFERENCE}/waiting/{{waiting}}/{{decision}}", self._decide),
                 web.delete(f"{_CONFERENCE}/participants/{{participant}}", self._evict),
+                web.get(f"{_CONFERENCE}/excluded", self._excluded),
+                web.delete(f"{_CONFERENCE}/excluded/{{excluded}}", self._readmit),
                 web.post(f"{_CONFERENCE}/rekey", self._rekey),
             ]
         )
@@ -163,6 +170,7 @@ class AdministrationAPI:
     async def _conferences(self, _: web.Request) -> web.Response:
         core = self._driver.core
         names = {*core.conference_names(), *(one.conference for one in self._store.invites())}
+        names.update(self._store.excluding())
         told = [self._told(name, core.conference(name)) for name in sorted(names)]
         return web.json_response({"conferences": told})
 
@@ -175,6 +183,7 @@ class AdministrationAPI:
             "policy": _told_policy(self._store.policy(name)),
             "participants": [self._told_participant(name, one) for one in people],
             "waiting": len(self._gatekeeper.waiting(name)),
+            "excluded": len(self._store.exclusions(name, self._clock())),
         }
 
     def _told_participant(self, conference: str, one: Participant) -> dict[str, Any]:
@@ -250,10 +259,27 @@ class AdministrationAPI:
             driver.settle()
             self._auditing.sync()
         else:
-            identity = found.identity.person.identity
+            person = found.identity.person
             # Its Endpoint may try to come back by itself.
-            self._store.note_eviction(conference, identity)
-            self._put_out(conference, identity, "evicted")
+            exclusion = Exclusion(person.identity, person.name, EVICTED)
+            self._store.exclude(conference, exclusion, self._clock())
+            self._put_out(conference, person.identity, "evicted")
+        return web.Response(status=204)
+
+    async def _excluded(self, request: web.Request) -> web.Response:
+        excluded = self._store.exclusions(request.match_info["conference"], self._clock())
+        return web.json_response(
+            {"excluded": [{"id": _key(one), **asdict(one)} for one in excluded]}
+        )
+
+    async def _readmit(self, request: web.Request) -> web.Response:
+        conference, key = request.match_info["conference"], request.match_info["excluded"]
+        excluded = self._store.exclusions(conference, self._clock())
+        found = next((one for one in excluded if _key(one) == key), None)
+        if found is None:
+            return fault(404, "nobody of that id has to stay out")
+        self._auditing.note(records.Readmitted(conference, found.identity, found.name, OPERATOR))
+        self._store.readmit(conference, found.identity)
         return web.Response(status=204)
 
     def _revoke_for(self, participant: Participant) -> None:
@@ -266,6 +292,11 @@ class AdministrationAPI:
 
 
 # What is told
+
+
+def _key(exclusion: Exclusion) -> str:
+    """What stands for somebody in a path: an identity may have any character."""
+    return hashlib.sha256(exclusion.identity.encode()).hexdigest()[:_KEY_DIGITS]
 
 
 def _told_invite(invite: Invite) -> dict[str, Any]:

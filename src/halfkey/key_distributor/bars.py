@@ -8,6 +8,9 @@ from halfkey.identity.claims import Person
 from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.store import Store
 
+EVICTED, REJECTED = "evicted", "rejected"
+"""Put out, until that is lifted; turned away in the waiting room, for a while."""
+
 
 class Bars:
     """What keeps people out, as the store has it at the moment.
@@ -16,7 +19,7 @@ class Bars:
     keys of rekeys. Its revocation ends being in as well, which is the administration's doing.
 
     Args:
-        store: invites and evictions.
+        store: invites, and who must stay out.
         clock: Unix time, seconds.
     """
 
@@ -29,13 +32,15 @@ class Bars:
         identity = participant.identity
         if identity is None:
             return None
-        return self.of(participant.conference.name, identity.person)
+        bar = self.of(participant.conference.name, identity.person)
+        # Who is in isn't put out for another device of the same person that was turned away.
+        return None if bar == REJECTED else bar
 
     def of(self, conference: str, person: Person) -> str | None:
         """Why a person may not come into a conference; None for whoever may.
 
         Returns:
-            ``"invite_revoked"``, ``"invite_expired"`` or ``"evicted"``.
+            ``"invite_revoked"``, ``"invite_expired"``, `EVICTED` or `REJECTED`.
         """
         if person.kind == "invite":
             invite = self._store.invite_by_thumbprint(person.key_thumbprint)
@@ -43,4 +48,4 @@ class Bars:
                 return "invite_revoked"
             if invite.has_expired(self._clock()):
                 return "invite_expired"
-        return "evicted" if self._store.is_evicted(conference, person.identity) else None
+        return self._store.excluded(conference, person.identity, self._clock())

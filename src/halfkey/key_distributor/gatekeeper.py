@@ -190,7 +190,8 @@ class Gatekeeper:
         else:
             # Also where only the offer is another: then the assertion doesn't bind it.
             identity = self._verify(request.assertion, binding)
-        if self._store.is_evicted(request.conference, identity.person.identity):
+        now = self._clock()
+        if self._store.excluded(request.conference, identity.person.identity, now) is not None:
             raise AdmissionRefused("you were put out of this conference", reason="evicted")
         self._check_ssrcs(request.conference, identity)
         self._hold(key, identity, binding)

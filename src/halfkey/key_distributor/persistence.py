@@ -55,7 +55,6 @@ class Persistence:
             if self._core.conference(event.conference) is None:
                 self._spis.pop(event.conference, None)
                 self._store.forget_spi(event.conference)
-                self._store.forget_evictions(event.conference)
         elif isinstance(event, EKTKeyIssued) and self._spis.get(event.conference) != event.spi:
             self._spis[event.conference] = event.spi
             self._store.note_spi(event.conference, event.spi)

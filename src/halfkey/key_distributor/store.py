@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ from halfkey.identity.claims import Person
 from halfkey.identity.invite import Invite
 from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.policy import ConferencePolicy
-
-VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE invites (
@@ -63,6 +61,35 @@ CREATE TABLE evictions (
 ) STRICT;
 CREATE TABLE spis (conference TEXT PRIMARY KEY, spi INTEGER NOT NULL) STRICT;
 """
+
+_SINCE_2 = """
+ALTER TABLE evictions RENAME TO exclusions;
+ALTER TABLE exclusions ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE exclusions ADD COLUMN reason TEXT NOT NULL DEFAULT 'evicted';
+ALTER TABLE exclusions ADD COLUMN until INTEGER;
+"""
+
+_VERSIONS = (_SCHEMA, _SINCE_2)
+"""What makes each version of the file out of the one before."""
+
+VERSION = len(_VERSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Somebody who may not come into a conference.
+
+    Attributes:
+        identity: as in `Person`, of whatever kind.
+        name: for people to read.
+        reason: ``"evicted"``, or ``"rejected"`` in the waiting room.
+        until: Unix time in seconds when that ends by itself; None for not before it is lifted.
+    """
+
+    identity: str
+    name: str
+    reason: str
+    until: int | None = None
 
 
 class StoreUnavailable(HalfkeyError):  # noqa: N818 (a state)
@@ -231,23 +258,48 @@ class Store:
             for conference, participant, record in self._database.execute(query)
         ]
 
-    # Evictions
+    # Who must stay out
 
-    def note_eviction(self, conference: str, identity: str) -> None:
-        """Notes that a person was put out of a conference."""
+    def exclude(self, conference: str, exclusion: Exclusion, now: float) -> None:
+        """Keeps a person out of a conference, also when that ends and begins again.
+
+        Args:
+            conference: its name.
+            exclusion: who, why, and until when; in place of an earlier one.
+            now: Unix time; what ended before that is forgotten.
+        """
+        one = exclusion
         with self._changing() as database:
-            insert = "INSERT OR IGNORE INTO evictions VALUES (?, ?)"
-            database.execute(insert, (conference, identity))
+            database.execute("DELETE FROM exclusions WHERE until <= ?", (int(now),))
+            database.execute(
+                "INSERT OR REPLACE INTO exclusions (conference, identity, name, reason, until) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (conference, one.identity, one.name, one.reason, one.until),
+            )
 
-    def is_evicted(self, conference: str, identity: str) -> bool:
-        """Whether a person was put out of a conference, and that still holds."""
-        query = "SELECT 1 FROM evictions WHERE conference = ? AND identity = ?"
-        return self._database.execute(query, (conference, identity)).fetchone() is not None
+    def excluded(self, conference: str, identity: str, now: float) -> str | None:
+        """Why a person has to stay out of a conference; None for whoever hasn't."""
+        found = (one for one in self.exclusions(conference, now) if one.identity == identity)
+        return next((one.reason for one in found), None)
 
-    def forget_evictions(self, conference: str) -> None:
-        """Forgets them: the conference has ended."""
+    def exclusions(self, conference: str, now: float) -> list[Exclusion]:
+        """All who have to stay out of a conference, in the order in which they were put out."""
+        query = (
+            "SELECT identity, name, reason, until FROM exclusions "
+            "WHERE conference = ? AND (until IS NULL OR until > ?) ORDER BY rowid"
+        )
+        return [Exclusion(*row) for row in self._database.execute(query, (conference, int(now)))]
+
+    def excluding(self) -> list[str]:
+        """The conferences that keep anybody out."""
+        query = "SELECT DISTINCT conference FROM exclusions"
+        return [name for (name,) in self._database.execute(query)]
+
+    def readmit(self, conference: str, identity: str) -> None:
+        """Lets a person come in again."""
         with self._changing() as database:
-            database.execute("DELETE FROM evictions WHERE conference = ?", (conference,))
+            delete = "DELETE FROM exclusions WHERE conference = ? AND identity = ?"
+            database.execute(delete, (conference, identity))
 
     # SPIs
 
@@ -291,9 +343,11 @@ class Store:
             raise ConfigurationError(
                 f"{self._path}: it was written by a newer Halfkey; use that one, or another file"
             )
-        if version == 0:
-            script = f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-            self._database.executescript(script)
+        if version < VERSION:
+            script = "".join(_VERSIONS[version:])
+            self._database.executescript(
+                f"BEGIN; {script} PRAGMA user_version = {VERSION}; COMMIT;"
+            )
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
