@@ -154,6 +154,20 @@ def test_a_late_handshake_message_is_unexpected(sender: str) -> None:
     assert network.side(sender).terminated.by_peer
 
 
+@pytest.mark.parametrize("payload", [b"\x01", b"\x01\x0a" * 2], ids=["half", "two in one"])
+def test_a_protected_alert_must_be_well_formed(payload: bytes) -> None:
+    network = connected()
+    channel = network.client.connection._channel
+    channel.send_record(ContentType.ALERT, b"\x01\x0a")
+    network.drain()
+    network.run(1)
+    assert network.server.connection.is_connected
+    channel.send_record(ContentType.ALERT, payload)
+    network.drain()
+    network.run(1)
+    assert network.server.terminated.alert is A.DECODE_ERROR
+
+
 def test_a_protected_fatal_alert_ends_the_connection() -> None:
     network = connected()
     network.client.connection._channel.send_alert(AlertLevel.FATAL, A.INTERNAL_ERROR)

@@ -284,7 +284,9 @@ class Connection:
     def _receive_alert(self, record: OpenedRecord) -> None:
         try:
             alert = Alert.decode(record.payload)
-        except CodecError:
+        except CodecError as error:
+            if record.is_protected:
+                raise ProtocolFault(AlertDescription.DECODE_ERROR, "malformed alert") from error
             return self._counters.count(Noise.MALFORMED_ALERT)
         description = next((one for one in AlertDescription if one == alert.description), None)
         if not record.is_protected:
