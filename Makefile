@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench bench-eviction check fmt interop fuzz wycheproof clean help
+.PHONY: demo test bench bench-eviction check fmt interop bogo fuzz wycheproof clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -24,6 +24,9 @@ bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 par
 
 interop: .venv/ready ## foreign DTLS stacks as judges of ours; rewrites docs/interop.md
 	$(BIN)/python -m tests.interop.dtls.table
+
+bogo: .venv/ready ## BoringSSL's own tests of DTLS (BORINGSSL=path to a clone); rewrites docs/bogo.md
+	$(BIN)/python -m tests.interop.bogo --boringssl "$(BORINGSSL)"
 
 fuzz: .venv/ready ## what peers send, spoilt by libFuzzer (SECONDS=60 for each target)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)

@@ -1,0 +1,3 @@
+module halfkey.example/launcher
+
+go 1.21
