@@ -342,6 +342,23 @@ async def test_the_place_of_who_waits(field: Arena, happened: Happened) -> None:
 
 
 @attack(
+    "Asks once more with the assertion of somebody who waits, when that one is let in",
+    REFUSED.format("replayed"),
+)
+async def test_the_assertion_of_who_waits(field: Arena, happened: Happened) -> None:
+    field.system.kd.store.set_policy(CONFERENCE, ConferencePolicy(waiting_room=True))
+    guest = field.member(0)
+    joining = asyncio.create_task(guest.join())
+    gatekeeper = field.system.kd.gatekeeper
+    await until(lambda: gatekeeper.waiting(CONFERENCE))
+    (key,) = gatekeeper.waiting(CONFERENCE)
+    gatekeeper.let_in(CONFERENCE, key)
+    happened(await refused(field, "ghost", read_offer(field.focus.offers[0])))
+    await joining
+    await until(lambda: verified(guest) == {"P0"})
+
+
+@attack(
     "Uses the assertion of somebody who waits in a conference without waiting room",
     REFUSED.format("conference"),
 )

@@ -220,6 +220,28 @@ def test_who_waits_is_let_in_by_name(folder: Path) -> None:
     assert "nobody waits" in run(folder, "lobby", "board").stderr
 
 
+def test_who_was_put_out_is_readmitted_by_name(folder: Path) -> None:
+    assert "nobody is kept out" in run(folder, "readmit", "--conference", "club").stderr
+    link = invite(folder, "Heidi", conference="club")
+    command = [sys.executable, "-m", "halfkey", "join", "-", "--duration", "30"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as joined:
+        assert joined.stdin is not None
+        assert joined.stderr is not None
+        joined.stdin.write(f"{link}\n")
+        joined.stdin.flush()
+        assert any("joined in" in line for line in joined.stderr)
+        said = run(folder, "remove", "Heidi", "--conference", "club").stderr
+        assert "removed Heidi, until you readmit them (halfkey readmit)" in said
+        joined.kill()
+    assert "1 put out" in run(folder, "conferences").stdout
+    assert "Heidi" in run(folder, "readmit", "--conference", "club").stdout
+    assert "put out" in failed(halfkey("join", link, "--duration", "1"), 1)
+    assert run(folder, "readmit", "Heidi", "--conference", "club").returncode == 0
+    assert halfkey("join", link, "--duration", "1").returncode == 0
+
+
 def test_no_running_key_distributor(tmp_path: Path) -> None:
     for command in (
         ["conferences"],

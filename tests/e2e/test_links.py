@@ -117,7 +117,7 @@ async def test_waiting_to_be_let_in(tmp_path: Path) -> None:
         await until(lambda: listener.of(Waiting))
         assert verified(host) <= {"P0"}
         ((key, waiting),) = system.kd.gatekeeper.waiting(CONFERENCE).items()
-        assert waiting.identity.person.name == "P1"
+        assert waiting.person.name == "P1"
         system.kd.gatekeeper.let_in(CONFERENCE, key)
         await joining
         await until(lambda: verified(host) == {"P0", "P1"})

@@ -292,14 +292,38 @@ async def test_who_waits_is_let_in_or_turned_away(
     assert await administered.ask("POST", f"{path}/{decision}") == (204, None)
     assert (await administered.ask("POST", f"{path}/{decision}"))[0] == 404
     if decision == "let-in":
-        assert administered.kd.gatekeeper.admit(request, 0.0).is_new
+        administered.admit(alice, "p2")
+        assert administered.kd.core.find("board", "p2") is not None
     else:
         with pytest.raises(AdmissionRefused, match="did not let you in"):
-            administered.kd.gatekeeper.admit(request, 0.0)
+            administered.admit(alice, "p2")
+        _, told = await administered.ask("GET", "/conferences/board/excluded")
+        assert [one["reason"] for one in told["excluded"]] == ["rejected"]
     decided = [fields for event, fields in administered.noted() if event == "waiting_decided"]
     assert [(one["name"], one["decision"], one["by"]) for one in decided] == [
         ("Alice", decision, "operator")
     ]
+
+
+async def test_who_comes_into_a_waiting_room_is_noted_once(
+    administered: Administered, certificates: Certificates
+) -> None:
+    alice = Person()
+    await administered.invited(alice)
+    await administered.ask("PATCH", "/conferences/board/policy", {"waiting_room": True})
+    host, port = administered.kd.addresses["admission"]
+    context = certificates.dialling(certificates.focus)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as focus:
+        for participant in ("p1", "p2"):
+            one = alice.request(participant, time.time())
+            body = {"fingerprint": str(one.fingerprint), "tls_id": one.tls_id}
+            body |= {"offer": one.offer, "assertion": one.assertion}
+            path = f"/conferences/board/participants/{participant}"
+            async with focus.put(f"https://{host}:{port}{path}", json=body) as response:
+                assert (response.status, await response.json()) == (202, {"waiting": True})
+    await administered.ask("POST", "/invites", {**INVITE, "name": "Bob"})  # waits for the disk
+    waited = [fields for event, fields in administered.noted() if event == "waiting"]
+    assert [(one["participant"], one["name"]) for one in waited] == [("p1", "Alice")]
 
 
 async def test_who_is_evicted_stays_out_until_readmitted_or_for_good(

@@ -16,8 +16,7 @@ from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.gatekeeper import (
     HOST,
-    MAXIMUM_WAITING,
-    WAITING_SECONDS,
+    REJECTED_SECONDS,
     AdmissionRequest,
     Gatekeeper,
     MustWait,
@@ -25,6 +24,7 @@ from halfkey.key_distributor.gatekeeper import (
 from halfkey.key_distributor.policy import ConferencePolicy, Policy
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
 from halfkey.key_distributor.store import Exclusion, Store
+from halfkey.key_distributor.waiting_rooms import MAXIMUM_WAITING, WAITING_SECONDS
 from halfkey.sdp import build_offer
 from halfkey.sdp.transport import Transport
 
@@ -82,9 +82,16 @@ class Person:
 class Gate:
     """A gatekeeper with a real core, a real store, and a clock to be set."""
 
-    def __init__(self, *, believe_focus: bool = False, policy: Policy | None = None) -> None:
-        self.now = NOW
-        self.store = Store(None)
+    def __init__(
+        self,
+        *,
+        believe_focus: bool = False,
+        policy: Policy | None = None,
+        store: Store | None = None,
+        now: float = NOW,
+    ) -> None:
+        self.now = now
+        self.store = store or Store(None)
         self.core = KeyDistributor(policy or Policy(), KD_CERTIFICATE, policy_of=self.store.policy)
         self.gatekeeper = Gatekeeper(
             self.core,
@@ -332,21 +339,63 @@ def closed(gate: Gate) -> Gate:
 
 
 def test_who_waits_is_seen_and_let_in(closed: Gate, alice: Person) -> None:
+    """Each time that it asks it brings a fresh assertion, and it waits once."""
+    with pytest.raises(MustWait) as first:
+        closed.admit(alice.request("p1"))
+    assert (first.value.person.name, first.value.is_new) == ("Alice", True)
+    assert closed.core.find("board", "p1") is None
+    ((key, waiting),) = closed.gatekeeper.waiting("board").items()
+    assert waiting.person.name == "Alice"
+    assert closed.gatekeeper.waiting("other") == {}
+    closed.now += 0.9 * WAITING_SECONDS
+    with pytest.raises(MustWait) as second:
+        closed.admit(alice.request("p2", closed.now))  # the Focus numbers each attempt anew
+    assert not second.value.is_new
+    assert closed.gatekeeper.waiting("board") == {key: waiting}
+    assert waiting.since == NOW
+    assert closed.gatekeeper.let_in("board", key)
+    closed.now += 0.9 * WAITING_SECONDS
+    assert closed.admit(alice.request("p3", closed.now)).is_new
+    assert closed.gatekeeper.waiting("board") == {}
+
+
+def test_an_assertion_is_good_for_one_time_of_asking(closed: Gate, alice: Person) -> None:
     request = alice.request("p1")
     with pytest.raises(MustWait):
         closed.admit(request)
-    assert closed.core.find("board", "p1") is None
-    ((key, waiting),) = closed.gatekeeper.waiting("board").items()
-    assert waiting.identity.person.name == "Alice"
-    assert closed.gatekeeper.waiting("other") == {}
-    closed.now += WAITING_SECONDS / 2
+    (key,) = closed.gatekeeper.waiting("board")
+    closed.gatekeeper.let_in("board", key)
+    with pytest.raises(AdmissionRefused, match="used before"):
+        closed.admit(replace(request, participant="p2"))
+    assert closed.admit(alice.request("p2")).is_new
+
+
+def test_waiting_goes_on_after_a_restart(closed: Gate, alice: Person) -> None:
     with pytest.raises(MustWait):
-        closed.admit(replace(request, participant="p2"))  # the Focus numbers each attempt anew
-    assert closed.gatekeeper.let_in("board", key)
-    closed.now += 0.9 * WAITING_SECONDS  # older by now than any assertion may be
-    assert closed.now - NOW > MAXIMUM_AGE
-    assert closed.admit(replace(request, participant="p3")).is_new
-    assert closed.gatekeeper.waiting("board") == {}
+        closed.admit(alice.request("p1"))
+    after = Gate(store=closed.store)
+    assert after.gatekeeper.waiting("board") == {}
+    with pytest.raises(MustWait):
+        after.admit(alice.request("p2"))
+    assert len(after.gatekeeper.waiting("board")) == 1
+
+
+def test_who_asks_anew_ends_what_its_answer_never_came_of(gate: Gate, alice: Person) -> None:
+    """The same Endpoint, by certificate and tls-id, under a fresh assertion of the same person."""
+    first = alice.request("p1")
+    gate.admit(first)
+    claims = Claims.of(
+        Binding("board", first.fingerprint, first.tls_id, (77,)), "participant", int(NOW)
+    )
+    assertion = str(alice.secret.sign(claims))
+    assert first.offer is not None
+    assert first.assertion is not None
+    (own,) = (
+        one.identity.ssrcs for one in gate.core.devices("board", "invite:id-Alice") if one.identity
+    )
+    offer = first.offer.replace(first.assertion, assertion).replace(str(own[0]), "77")
+    assert gate.admit(replace(first, participant="p2", offer=offer, assertion=assertion)).is_new
+    assert [one.id for one in gate.core.devices("board", "invite:id-Alice")] == ["p2"]
 
 
 def _with_assertion_of(victim: AdmissionRequest, attacker: AdmissionRequest) -> AdmissionRequest:
@@ -374,7 +423,7 @@ def test_nobody_takes_the_place_of_who_waits(closed: Gate, alice: Person, is_let
         closed.admit(replace(request, conference="open"))
     assert caught.value.reason == "conference"
     closed.gatekeeper.let_in("board", key)
-    assert closed.admit(request).is_new
+    assert closed.admit(alice.request("p1")).is_new
 
 
 def test_who_waits_with_an_invite_that_is_revoked_is_refused(closed: Gate, alice: Person) -> None:
@@ -385,8 +434,20 @@ def test_who_waits_with_an_invite_that_is_revoked_is_refused(closed: Gate, alice
     closed.gatekeeper.let_in("board", key)
     closed.store.revoke_invite("id-Alice")
     with pytest.raises(AssertionRefused) as caught:
-        closed.admit(request)
+        closed.admit(alice.request("p2"))
     assert caught.value.reason == "key"
+
+
+def test_who_waits_with_an_invite_that_expires_is_refused(closed: Gate) -> None:
+    bob = closed.invite(Person("Bob", expires_at=int(NOW) + 30))
+    with pytest.raises(MustWait):
+        closed.admit(bob.request("p1"))
+    (key,) = closed.gatekeeper.waiting("board")
+    closed.gatekeeper.let_in("board", key)
+    closed.now += 30
+    with pytest.raises(AssertionRefused) as caught:
+        closed.admit(bob.request("p2", closed.now))
+    assert caught.value.reason == "expired"
 
 
 def test_being_let_in_is_good_once(closed: Gate, alice: Person) -> None:
@@ -395,7 +456,7 @@ def test_being_let_in_is_good_once(closed: Gate, alice: Person) -> None:
         closed.admit(request)
     (key,) = closed.gatekeeper.waiting("board")
     closed.gatekeeper.let_in("board", key)
-    closed.admit(request)
+    closed.admit(alice.request("p1"))
     with pytest.raises(MustWait):
         closed.admit(alice.request("p2"))
 
@@ -406,9 +467,16 @@ def test_who_is_turned_away_stays_out(closed: Gate, alice: Person) -> None:
         closed.admit(request)
     (key,) = closed.gatekeeper.waiting("board")
     assert closed.gatekeeper.reject("board", key)
-    with pytest.raises(AdmissionRefused, match="did not let you in"):
-        closed.admit(request)
     assert not closed.gatekeeper.let_in("board", key)
+    for seconds in (0, REJECTED_SECONDS - 1):  # with any assertion, and across restarts
+        closed.now = NOW + seconds
+        for gate in (closed, Gate(store=closed.store, now=closed.now)):
+            with pytest.raises(AdmissionRefused, match="did not let you in") as caught:
+                gate.admit(alice.request("p2", closed.now))
+            assert caught.value.reason == "rejected"
+    closed.now = NOW + REJECTED_SECONDS
+    with pytest.raises(MustWait):
+        closed.admit(alice.request("p3", closed.now))
 
 
 def test_an_operator_names_somebody_who_waits(closed: Gate, alice: Person) -> None:
@@ -432,12 +500,18 @@ def test_who_stops_asking_is_forgotten(closed: Gate, alice: Person) -> None:
 
 
 def test_a_waiting_room_is_bounded(closed: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is there keeps its place, and other conferences have rooms of their own."""
     assert MAXIMUM_WAITING >= 100
-    monkeypatch.setattr("halfkey.key_distributor.gatekeeper.MAXIMUM_WAITING", 3)
-    people = [closed.invite(Person(f"Person-{number}")) for number in range(5)]
-    for person in people:
+    monkeypatch.setattr("halfkey.key_distributor.waiting_rooms.MAXIMUM_WAITING", 3)
+    closed.store.set_policy("other", ConferencePolicy(waiting_room=True))
+    people = [closed.invite(Person(f"Person-{number}")) for number in range(4)]
+    for person in people[:3] + people[:3]:
         with pytest.raises(MustWait):
             closed.admit(person.request("p"))
-    waiting = closed.gatekeeper.waiting("board").values()
-    names = [one.identity.person.name for one in waiting]
-    assert names == ["Person-2", "Person-3", "Person-4"]
+    with pytest.raises(AdmissionRefused, match="waiting room is full") as caught:
+        closed.admit(people[3].request("p"))
+    assert caught.value.reason == "waiting_room_full"
+    names = [one.person.name for one in closed.gatekeeper.waiting("board").values()]
+    assert names == ["Person-0", "Person-1", "Person-2"]
+    with pytest.raises(MustWait):
+        closed.admit(closed.invite(Person("Other", conference="other")).request("p"))

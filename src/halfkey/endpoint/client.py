@@ -46,7 +46,7 @@ class FocusError(HalfkeyError):
 
 
 class MustWaitError(FocusError):
-    """The participant is in the waiting room, and may send the same offer again.
+    """The participant is in the waiting room, and may ask again with a fresh offer.
 
     Attributes:
         retry_after: seconds to wait before that.

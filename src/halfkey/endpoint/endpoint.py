@@ -30,7 +30,8 @@ from halfkey.endpoint.aiortc_adapter import (
     sender_ssrc,
     start_receiver,
 )
-from halfkey.endpoint.client import FocusClient, FocusError, MustWaitError, Participation
+from halfkey.endpoint.asking import Asking
+from halfkey.endpoint.client import FocusClient, FocusError, Participation
 from halfkey.endpoint.core import (
     AssociationTerminated,
     Connected,
@@ -42,7 +43,6 @@ from halfkey.endpoint.events import (
     Event,
     Joined,
     Left,
-    Waiting,
 )
 from halfkey.endpoint.membership import Membership
 from halfkey.endpoint.recovery import Recovery, RejoinRefusedError, Trigger
@@ -146,6 +146,9 @@ class Endpoint:
             options.trusted,
             check_hostname=options.check_hostname,
         )
+        self._asking = Asking(
+            self._client, options.join_timeout, options.waiting_timeout, self._tell
+        )
         self._certificate = Certificate.generate()
         self._tls_id = secrets.token_hex(_TLS_ID_BYTES)
         self._cname = secrets.token_urlsafe(_CNAME_BYTES)
@@ -206,8 +209,7 @@ class Endpoint:
             raise UsageError("an Endpoint joins once")
         started = self._loop.time()
         try:
-            self._offer = self._make_offer()
-            await self._negotiate(self._offer)
+            await self._negotiate()
             async with asyncio.timeout(self._options.join_timeout):
                 await self._keyed
         except ConfigurationError:
@@ -254,7 +256,11 @@ class Endpoint:
                 "printable characters; choose another"
             ) from error
 
-    async def _negotiate(self, offer: Offer) -> None:
+    def _renew_offer(self) -> Offer:
+        self._offer = self._make_offer()
+        return self._offer
+
+    async def _negotiate(self) -> None:
         """Offer, answer, path and handshake, for the first time."""
         self._remotes = Remotes(
             frozenset(self.ssrcs),
@@ -263,13 +269,15 @@ class Endpoint:
             self._tell,
             None if self._membership is None else self._membership.person_of,
         )
-        await self._exchange(offer)
+        await self._exchange()
         self._run(self._follow_events())
         await self._connect()
 
-    async def _exchange(self, offer: Offer) -> None:
-        self._participation = await self._ask(offer)
-        self._answer = read_answer(self._participation.answer, offer)
+    async def _exchange(self) -> None:
+        self._participation = await self._asking.ask(self._renew_offer)
+        if self._offer is None:
+            raise UsageError("there is no answer before the offer")
+        self._answer = read_answer(self._participation.answer, self._offer)
         self._id_hashes = None
         if self._membership is not None:
             self._id_hashes = self._membership.verify(self._answer)
@@ -280,24 +288,6 @@ class Endpoint:
         kinds = {sender_ssrc(sender): kind for kind, sender in self._senders}
         async with asyncio.timeout(self._options.join_timeout):
             await self._transport.connect(self._answer.transport, kinds, self._id_hashes)
-
-    async def _ask(self, offer: Offer) -> Participation:
-        """Asks the Focus to be taken in, again and again for as long as we have to wait."""
-        is_told = False
-        async with asyncio.timeout(self._options.waiting_timeout) as waiting:
-            while True:
-                try:
-                    async with asyncio.timeout(self._options.join_timeout):
-                        return await self._client.join(offer.text)
-                except MustWaitError as fault:
-                    if not is_told:
-                        self._tell(Waiting(self._loop.time()))
-                        is_told = True
-                    await asyncio.sleep(fault.retry_after)
-                except TimeoutError:
-                    if waiting.expired():
-                        raise JoinFailedError("nobody let us in") from None
-                    raise
 
     async def _start_senders(self) -> None:
         if self._answer is None:
@@ -376,10 +366,9 @@ class Endpoint:
         self._keyed = self._loop.create_future()
         self._keyed.add_done_callback(_note)
         await self._transport.renew(self._certificate, self._tls_id)
-        self._offer = offer = self._make_offer()
         before = self._answer
         try:
-            await self._exchange(offer)
+            await self._exchange()
         except FocusError as fault:
             if fault.status == HTTPStatus.FORBIDDEN:
                 raise RejoinRefusedError(str(fault)) from fault

@@ -67,7 +67,7 @@ def unavailable(detail: str) -> Problem:
 
 
 def waiting() -> Problem:
-    """503 for a participant in the waiting room: the same offer may be sent again."""
+    """503 for a participant in the waiting room: it may ask again with a fresh offer."""
     detail = "wait until you are let in"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, WAITING_RETRY, WAITING)
 

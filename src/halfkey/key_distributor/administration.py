@@ -43,9 +43,10 @@ from halfkey.key_distributor.bars import EVICTED
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.driver import Driver
 from halfkey.key_distributor.events import OPERATOR, Associated, Disassociated, Event
-from halfkey.key_distributor.gatekeeper import Gatekeeper, Waiting
+from halfkey.key_distributor.gatekeeper import Gatekeeper
 from halfkey.key_distributor.policy import ConferencePolicy
 from halfkey.key_distributor.store import Exclusion, Store, StoreUnavailable
+from halfkey.key_distributor.waiting_rooms import Waiting
 
 MAXIMUM_BODY = 64 * 1024
 
@@ -160,6 +161,7 @@ class AdministrationAPI:
     def _put_out(self, conference: str, identity: str, reason: str) -> None:
         """Takes out every device of a person; what that told is on the disk when this returns."""
         driver = self._driver
+        self._gatekeeper.forget_waiting(conference, identity)
         for device in driver.core.devices(conference, identity):
             driver.core.remove(conference, device.id, driver.now, reason, OPERATOR)
         driver.settle()
@@ -239,7 +241,7 @@ class AdministrationAPI:
         waiting = keeper.waiting(conference).get(key)
         if waiting is None:
             return fault(404, "nobody of that id waits")
-        person = waiting.identity.person
+        person = waiting.person
         self._auditing.note(
             records.WaitingDecided(conference, person.identity, person.name, decision, OPERATOR)
         )
@@ -314,7 +316,7 @@ def _told_policy(policy: ConferencePolicy) -> dict[str, Any]:
 
 
 def _told_waiting(key: str, waiting: Waiting) -> dict[str, Any]:
-    person = waiting.identity.person
+    person = waiting.person
     told = {"id": key, "identity": person.identity, "name": person.name, "role": person.role}
     return {**told, "since": int(waiting.since)}
 

@@ -27,7 +27,7 @@ from halfkey.audit.faults import AuditUnavailable
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError, HalfkeyError
 from halfkey.followers import Followers
-from halfkey.identity.claims import AssertionRefused
+from halfkey.identity.claims import AssertionRefused, Person
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.driver import Driver
@@ -101,6 +101,7 @@ class AdmissionAPI:
         gatekeeper: decides on admissions.
         prepare: fetches what the verification of an assertion needs.
         refused: told of refusals: reason, conference and participant.
+        waits: told of who has come into a waiting room: conference, participant and person.
         followed: called when somebody has begun to follow the events.
     """
 
@@ -110,6 +111,7 @@ class AdmissionAPI:
         gatekeeper: Gatekeeper,
         prepare: Prepare,
         refused: Callable[[str, str, str], None] | None = None,
+        waits: Callable[[str, str, Person], None] | None = None,
         followed: Callable[[], None] = lambda: None,
     ) -> None:
         self._followed = followed
@@ -117,6 +119,7 @@ class AdmissionAPI:
         self._gatekeeper = gatekeeper
         self._prepare = prepare
         self._refused = refused
+        self._waits = waits
         self._followers = Followers()
 
     def application(self) -> web.Application:
@@ -162,7 +165,9 @@ class AdmissionAPI:
         self._check()
         try:
             admission = self._gatekeeper.admit(body, self._driver.now)
-        except MustWait:
+        except MustWait as waiting:
+            if waiting.is_new and self._waits is not None:
+                self._waits(body.conference, body.participant, waiting.person)
             return web.json_response({"waiting": True}, status=202)
         except (AdmissionRefused, AssertionRefused) as fault:
             if self._refused is not None:

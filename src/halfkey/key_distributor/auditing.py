@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from halfkey.audit import records
 from halfkey.audit.log import AuditLog
+from halfkey.identity.claims import Person
 from halfkey.key_distributor import events
 
 
@@ -67,6 +68,14 @@ class Auditing:
             AuditUnavailable: the log takes no more.
         """
         self._log.append(records.Refused(reason, conference, participant))
+
+    def waits(self, conference: str, participant: str, person: Person) -> None:
+        """Notes that somebody has come into a waiting room.
+
+        Raises:
+            AuditUnavailable: the log takes no more.
+        """
+        self._log.append(records.Waiting(conference, participant, person.identity, person.name))
 
     def on_event(self, event: events.Event) -> None:
         """Notes an event; an admission is on the disk when this returns.

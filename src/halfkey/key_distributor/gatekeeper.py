@@ -6,30 +6,32 @@ it binds is held against the very offer that it came in. Who is refused here nev
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from halfkey.dtls import Fingerprint
 from halfkey.errors import CodecError
-from halfkey.identity.claims import AssertionRefused, Binding, Person
+from halfkey.identity.claims import Binding, Person
 from halfkey.identity.verifier import Verifiers
+from halfkey.key_distributor.bars import EVICTED, REJECTED, Bars
 from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.credentials import VerifiedIdentity
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
-from halfkey.key_distributor.store import Store
+from halfkey.key_distributor.store import Exclusion, Store
+from halfkey.key_distributor.waiting_rooms import Waiting, WaitingRoomFull, WaitingRooms
 from halfkey.sdp import Offer, read_offer
 
 HOST = "host"
 """The role that no waiting room holds up."""
 
-WAITING_SECONDS = 60.0
-"""For how long somebody in a waiting room is remembered who doesn't ask again."""
+REJECTED_SECONDS = 3600
+"""For how long somebody who was turned away stays out, unless that is lifted."""
 
-MAXIMUM_WAITING = 1024
-"""In all waiting rooms; whoever asked longest ago gives way."""
+_BARRED = {
+    EVICTED: "you were put out of this conference",
+    REJECTED: "the host did not let you in",
+}
 
 Vouch = Callable[[Participant, str], str]
 """Makes our own a=identity value, of a participant and our certificate's fingerprint."""
@@ -57,30 +59,17 @@ class AdmissionRequest:
 
 
 class MustWait(Exception):  # noqa: N818 (an outcome)
-    """The participant is in the waiting room; it may ask again with the same assertion."""
-
-
-@dataclass(slots=True)
-class Waiting:
-    """Somebody in a waiting room.
+    """The participant is in the waiting room; it may ask again with a fresh assertion.
 
     Attributes:
-        conference: which conference's.
-        identity: who it is, verified.
-        binding: what its assertion binds, verified; it is let in with this and nothing else.
-        since: when it came, Unix time in seconds.
-        asked_at: when it asked last.
-        is_let_in: whether an operator has let it in.
-        is_rejected: whether an operator has turned it away.
+        person: who it is, verified.
+        is_new: whether it didn't wait before.
     """
 
-    conference: str
-    identity: VerifiedIdentity
-    binding: Binding
-    since: float
-    asked_at: float
-    is_let_in: bool = False
-    is_rejected: bool = False
+    def __init__(self, person: Person, is_new: bool) -> None:
+        super().__init__()
+        self.person = person
+        self.is_new = is_new
 
 
 class Gatekeeper:
@@ -111,7 +100,8 @@ class Gatekeeper:
         self._vouch = vouch
         self._believe_focus = believe_focus
         self._clock = clock
-        self._waiting: OrderedDict[str, Waiting] = OrderedDict()
+        self._bars = Bars(store, clock)
+        self._rooms = WaitingRooms(clock)
 
     def admit(self, request: AdmissionRequest, now: float) -> Admission:
         """Admits a participant; the same again gives the same answer.
@@ -130,6 +120,8 @@ class Gatekeeper:
         """
         identity = self._identify(request)
         self._check_company(request.conference, identity)
+        if identity is not None:
+            self._end_the_same(request, identity, now)
         admission = self._core.admit(
             request.conference,
             request.participant,
@@ -147,26 +139,27 @@ class Gatekeeper:
 
     def waiting(self, conference: str) -> dict[str, Waiting]:
         """Who waits to be let into a conference, by the id to answer with."""
-        self._forget_waiting()
-        return {
-            key: one
-            for key, one in self._waiting.items()
-            if one.conference == conference and not one.is_let_in and not one.is_rejected
-        }
+        return self._rooms.waiting(conference)
 
     def let_in(self, conference: str, key: str) -> bool:
-        """Lets somebody in who waits; False if nobody of that id does."""
-        found = self.waiting(conference).get(key)
-        if found is not None:
-            found.is_let_in = True
-        return found is not None
+        """Lets somebody in who waits, once it asks again; False if nobody of that id waits."""
+        return self._rooms.let_in(conference, key)
 
     def reject(self, conference: str, key: str) -> bool:
-        """Turns somebody away who waits; False if nobody of that id does."""
-        found = self.waiting(conference).get(key)
-        if found is not None:
-            found.is_rejected = True
-        return found is not None
+        """Turns somebody away, for `REJECTED_SECONDS`; False if nobody of that id waits."""
+        found = self._rooms.waiting(conference).get(key)
+        if found is None:
+            return False
+        person, now = found.person, self._clock()
+        until = int(now) + REJECTED_SECONDS
+        exclusion = Exclusion(person.identity, person.name, REJECTED, until)
+        self._store.exclude(conference, exclusion, now)
+        self._rooms.forget(conference, person.identity)
+        return True
+
+    def forget_waiting(self, conference: str, identity: str) -> None:
+        """Has somebody wait no longer who can't be let in any more."""
+        self._rooms.forget(conference, identity)
 
     # Inside
 
@@ -181,29 +174,22 @@ class Gatekeeper:
         if standing is not None and _is_by(standing.identity, request.assertion):
             # The same again, since the Focus didn't hear our answer: it was used then.
             return standing.identity
-        binding = _binding(request)
-        key = hashlib.sha256(request.assertion.encode()).hexdigest()[:16]
-        waiting = self._waiting.get(key)
-        if waiting is not None and _is_the_same(waiting, request.assertion, binding):
-            identity = waiting.identity
-            self._check_invite(identity.person)
-        else:
-            # Also where only the offer is another: then the assertion doesn't bind it.
-            identity = self._verify(request.assertion, binding)
-        now = self._clock()
-        if self._store.excluded(request.conference, identity.person.identity, now) is not None:
-            raise AdmissionRefused("you were put out of this conference", reason="evicted")
+        identity = self._verify(request.assertion, _binding(request))
+        bar = self._bars.of(request.conference, identity.person)
+        if bar is not None:
+            raise AdmissionRefused(_BARRED.get(bar, "the invite is no good any more"), reason=bar)
         self._check_ssrcs(request.conference, identity)
-        self._hold(key, identity, binding)
+        self._hold(request.conference, identity.person)
         return identity
 
-    def _check_invite(self, person: Person) -> None:
-        """Refuses who has waited, if the invite was revoked meanwhile."""
-        if (
-            person.kind == "invite"
-            and self._store.invite_by_thumbprint(person.key_thumbprint) is None
-        ):
-            raise AssertionRefused("key")
+    def _end_the_same(
+        self, request: AdmissionRequest, identity: VerifiedIdentity, now: float
+    ) -> None:
+        """Ends the admission of an Endpoint that asks anew, since its answer never came."""
+        for one in self._core.devices(request.conference, identity.person.identity):
+            same = one.tls_id == request.tls_id and one.fingerprint == request.fingerprint
+            if same and one.id != request.participant:
+                self._core.remove(request.conference, one.id, now, "replaced")
 
     def _check_company(self, conference: str, identity: VerifiedIdentity | None) -> None:
         """Keeps those whom only the Focus names from those who joined by link.
@@ -249,46 +235,29 @@ class Gatekeeper:
         for device in devices[: max(0, len(devices) - allowed)]:
             self._core.remove(conference, device.id, now, "replaced")
 
-    def _hold(self, key: str, identity: VerifiedIdentity, binding: Binding) -> None:
+    def _hold(self, conference: str, person: Person) -> None:
         """Lets pass whoever needn't wait, or has waited.
 
         Raises:
             MustWait: not yet.
-            AdmissionRefused: an operator said no.
+            AdmissionRefused: the room is full.
         """
-        self._forget_waiting()
-        waiting = self._waiting.get(key)
-        conference = binding.conference
-        is_open = not self._store.policy(conference).waiting_room or identity.person.role == HOST
-        if is_open or (waiting is not None and waiting.is_let_in):
-            self._waiting.pop(key, None)
+        is_open = not self._store.policy(conference).waiting_room or person.role == HOST
+        if is_open or self._rooms.is_let_in(conference, person.identity):
+            self._rooms.forget(conference, person.identity)
             return
-        now = self._clock()
-        if waiting is None:
-            waiting = Waiting(conference, identity, binding, since=now, asked_at=now)
-            self._waiting[key] = waiting
-            if len(self._waiting) > MAXIMUM_WAITING:
-                self._waiting.popitem(last=False)
-        if waiting.is_rejected:
-            raise AdmissionRefused("the host did not let you in", reason="rejected")
-        waiting.asked_at = now
-        self._waiting.move_to_end(key)
-        raise MustWait
-
-    def _forget_waiting(self) -> None:
-        oldest = self._clock() - WAITING_SECONDS
-        for key in [key for key, one in self._waiting.items() if one.asked_at < oldest]:
-            del self._waiting[key]
+        try:
+            is_new = self._rooms.ask(conference, person)
+        except WaitingRoomFull:
+            raise AdmissionRefused(
+                "the waiting room is full; try again later", reason="waiting_room_full"
+            ) from None
+        raise MustWait(person, is_new)
 
 
 def _is_by(identity: VerifiedIdentity | None, assertion: str) -> bool:
     """Whether an identity was verified by that very assertion."""
     return identity is not None and identity.assertion == assertion
-
-
-def _is_the_same(waiting: Waiting, assertion: str, binding: Binding) -> bool:
-    """Whether somebody who waits asks again, with the very offer that was verified."""
-    return _is_by(waiting.identity, assertion) and waiting.binding == binding
 
 
 def _binding(request: AdmissionRequest) -> Binding:

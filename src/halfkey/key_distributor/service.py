@@ -159,9 +159,14 @@ class RunningKeyDistributor:
             believe_focus=options.believe_focus,
             clock=time.time,
         )
-        refused = None if self.auditing is None else self.auditing.refused
+        auditing = self.auditing
         self.admission = AdmissionAPI(
-            self.driver, self.gatekeeper, self.issuer_keys.prepare, refused, self._repeat
+            self.driver,
+            self.gatekeeper,
+            self.issuer_keys.prepare,
+            None if auditing is None else auditing.refused,
+            None if auditing is None else auditing.waits,
+            self._repeat,
         )
 
     def _verifiers(self, options: KeyDistributorOptions) -> Verifiers:

@@ -1,0 +1,109 @@
+"""Waiting rooms: who asks to be let in, one entry for each person in each conference.
+
+In memory: whoever waits asks again and again, each time with a fresh assertion, and so is back in a
+moment after a restart. What an operator decides holds for the person, not for one assertion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from halfkey.identity.claims import Person
+
+WAITING_SECONDS = 60.0
+"""For how long somebody is remembered who doesn't ask again."""
+
+MAXIMUM_WAITING = 256
+"""In one conference's room; when it is full, nobody else gets in, and nobody is pushed out."""
+
+_KEY_DIGITS = 16
+
+
+class WaitingRoomFull(Exception):  # noqa: N818 (an outcome)
+    """There is no room for one more."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Somebody in a waiting room.
+
+    Attributes:
+        person: who, verified.
+        since: when it came, Unix time in seconds.
+        asked_at: when it asked last.
+        is_let_in: whether an operator has let it in.
+    """
+
+    person: Person
+    since: float
+    asked_at: float
+    is_let_in: bool = False
+
+
+class WaitingRooms:
+    """The waiting rooms of all conferences.
+
+    Args:
+        clock: Unix time, seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._rooms: dict[str, dict[str, Waiting]] = {}
+
+    def waiting(self, conference: str) -> dict[str, Waiting]:
+        """Who waits to be let into a conference, by the id to answer with."""
+        room = self._room(conference)
+        return {key: one for key, one in room.items() if not one.is_let_in}
+
+    def ask(self, conference: str, person: Person) -> bool:
+        """Notes that somebody asks; whether it is new there.
+
+        Raises:
+            WaitingRoomFull: it is new, and there is no room.
+        """
+        now, key, room = self._clock(), _key(person.identity), self._room(conference)
+        known = room.get(key)
+        if known is not None:
+            known.asked_at = now
+            return False
+        if len(room) >= MAXIMUM_WAITING:
+            raise WaitingRoomFull
+        self._rooms.setdefault(conference, room)[key] = Waiting(person, now, now)
+        return True
+
+    def let_in(self, conference: str, key: str) -> bool:
+        """Lets somebody in who waits; False if nobody of that id does."""
+        found = self.waiting(conference).get(key)
+        if found is not None:
+            found.is_let_in = True
+        return found is not None
+
+    def is_let_in(self, conference: str, identity: str) -> bool:
+        """Whether somebody who waited was let in."""
+        found = self._room(conference).get(_key(identity))
+        return found is not None and found.is_let_in
+
+    def forget(self, conference: str, identity: str) -> None:
+        """Somebody waits no longer; being let in was good for once."""
+        room = self._room(conference)
+        room.pop(_key(identity), None)
+        if not room:
+            self._rooms.pop(conference, None)
+
+    def _room(self, conference: str) -> dict[str, Waiting]:
+        """Who is in a room by now; one that is empty is not kept."""
+        room = self._rooms.get(conference, {})
+        oldest = self._clock() - WAITING_SECONDS
+        for key in [key for key, one in room.items() if one.asked_at < oldest]:
+            del room[key]
+        if not room:
+            self._rooms.pop(conference, None)
+        return room
+
+
+def _key(identity: str) -> str:
+    """What stands for a person in a path: an identity may have any character."""
+    return hashlib.sha256(identity.encode()).hexdigest()[:_KEY_DIGITS]
