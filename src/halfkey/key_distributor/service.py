@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import secrets
 import time
@@ -32,8 +33,9 @@ from halfkey.key_distributor.identities import Identities
 from halfkey.key_distributor.operating import show
 from halfkey.key_distributor.options import KeyDistributorOptions
 from halfkey.key_distributor.persistence import Persistence
+from halfkey.key_distributor.roster_clock import RosterClock
 from halfkey.key_distributor.statements import Statements
-from halfkey.key_distributor.store import Store
+from halfkey.key_distributor.store import Store, StoreUnavailable
 from halfkey.local_serving import serving_locally
 from halfkey.operations.role import Operated
 from halfkey.peering import Peer
@@ -145,8 +147,9 @@ class RunningKeyDistributor:
         self.administration: AdministrationAPI | None = None
         if options.vouching is not None:
             self.authority = Authority.load(*options.vouching, time.time())
+            clock = RosterClock(time.time, self.store.roster_time(), self._keep_roster_time)
             self._statements = Statements(
-                self.core, self.authority, instance, time.time, self._publish_roster
+                self.core, self.authority, instance, time.time, self._publish_roster, clock
             )
         self.driver = Driver(self.core, self._handle, self._commit, self._state)
         stack.callback(self._statements_timer.close)
@@ -206,6 +209,11 @@ class RunningKeyDistributor:
         if self._statements is not None:
             self._statements.repeat(self.driver.now)
             self._state()
+
+    def _keep_roster_time(self, second: int) -> None:
+        # Rosters go on where that fails: they say who is there, and nobody new gets in.
+        with contextlib.suppress(StoreUnavailable):
+            self.store.note_roster_time(second)
 
     def _publish_roster(self, conference: str, statement: str) -> None:
         self.admission.publish_roster(conference, statement)

@@ -15,6 +15,7 @@ from halfkey.identity.claims import Binding
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.events import Associated, Disassociated, EKTKeyIssued, Event
+from halfkey.key_distributor.roster_clock import RosterClock
 from halfkey.vouching.answer import AnswerVouch, DTLSIdentity
 from halfkey.vouching.authority import Authority
 from halfkey.vouching.roster import ROSTER_INTERVAL, RosterEntry, RosterVouch
@@ -42,6 +43,7 @@ class Statements:
         instance: of this run, 16 to 128 characters of base64url.
         clock: Unix time, seconds.
         publish: takes a conference's name and a roster's statement.
+        roster_clock: says when a roster is issued; by default by `clock`.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Statements:
         instance: str,
         clock: Callable[[], float],
         publish: Callable[[str, str], None],
+        roster_clock: RosterClock | None = None,
     ) -> None:
         self._core = core
         self._authority = authority
         self._instance = instance
         self._clock = clock
         self._publish = publish
+        self._roster_clock = roster_clock or RosterClock(clock)
         self._rosters: dict[str, _Roster] = {}
         self._version = 0
         self._joined_at: dict[tuple[str, str], int] = {}
@@ -136,7 +140,7 @@ class Statements:
             instance=self._instance,
             version=self._version,
             spi=roster.spi,
-            issued_at=int(self._clock()),
+            issued_at=self._roster_clock.issue(now),
             entries=RosterVouch.ordered(entries),
         )
         roster.not_before = now + SPACING_PER_ENTRY * len(entries)

@@ -150,6 +150,18 @@ class Store:
             value: int = database.execute(query).fetchone()[0]
         return value
 
+    def roster_time(self) -> int | None:
+        """The latest time of issue of a roster, Unix seconds; None before the first."""
+        query = "SELECT value FROM counters WHERE name = 'roster_time'"
+        row = self._database.execute(query).fetchone()
+        return None if row is None else int(row[0])
+
+    def note_roster_time(self, second: int) -> None:
+        """Notes the time of issue of a roster, which is later than those before."""
+        with self._changing() as database:
+            insert = "INSERT OR REPLACE INTO counters VALUES ('roster_time', ?)"
+            database.execute(insert, (second,))
+
     # Invites
 
     def add_invite(self, invite: Invite) -> None:
