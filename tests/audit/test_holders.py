@@ -204,3 +204,18 @@ def test_lines_for_a_person_show_nothing_that_moves_the_cursor() -> None:
 
 def test_times_come_back() -> None:
     assert unix_time(timestamp(BEGIN + 0.25)) == BEGIN + 0.25
+
+
+@pytest.mark.parametrize(("reason", "goes_on"), [("absent", True), ("left", False)])
+def test_an_admission_that_ends_for_want_of_an_association_ends_no_use(
+    reason: str, goes_on: bool
+) -> None:
+    """Its Endpoint may send on; nor does somebody stop that who gets the same id."""
+    story = [
+        *joins(0, 1, "alice"),
+        (50, Disassociated("c", "alice", "a1", "tunnel_lost")),
+        (350, Removed("c", "alice", reason)),
+        *joins(400, 2, "alice"),
+    ]
+    assert (1 in [spi for spi, *_ in named(story, 500)]) is goes_on
+    assert 1 not in [spi for spi, *_ in named(story, TTL + 1)]

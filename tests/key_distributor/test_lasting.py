@@ -54,6 +54,31 @@ def test_who_was_cut_off_may_come_back_for_a_while() -> None:
     assert world.core.snapshot()["refused"] == {"unknown_tls_id": 1}
 
 
+def test_nobody_is_absent_who_has_no_way_here() -> None:
+    """Without the tunnel media goes on, and nobody can shake hands: neither is an end."""
+    world = World()
+    md, other = world.media_distributor(b"md"), world.media_distributor(b"other")
+    alice, bob = world.join(md, "alice"), world.join(other, "bob")
+    world.lose_tunnel(md)
+    other.end.send_endpoint_disconnect(bob.association_id)
+    world.pump()
+    world.advance(5 * AGE)
+    assert world.of(Removed) == [Removed("c", "bob", "absent")]
+    world.dial_again(md)
+    assert reconnect(world, alice).spis
+    # What was restored comes by any Media Distributor; here there is none.
+    participant = world.core.find("c", "alice")
+    assert participant is not None
+    record = AdmissionRecord("c", "a", participant.fingerprint, "t" * 24, "u" * 24, None, None)
+    alone = World()
+    alone.core.restore(record, None, alone.now)
+    alone.advance(5 * AGE)
+    assert alone.core.find("c", "a") is not None
+    alone.media_distributor()
+    alone.advance(2 * AGE)
+    assert alone.core.find("c", "a") is None
+
+
 def test_a_close_notify_ends_the_admission() -> None:
     """Whether or not a Focus says so: who left can't shake hands again."""
     world = World()
@@ -109,16 +134,11 @@ def test_what_was_restored_has_as_long_to_come_back() -> None:
     )
     for wait, comes_back in ((AGE - 1, True), (AGE, False)):
         world = World()
+        alice.media_distributor = world.media_distributor()
         world.core.restore(record, alice.spis[-1], world.now)
         world.advance(wait)
-        again = reconnect_to(world, alice)
+        again = reconnect(world, alice)
         assert bool(again.spis) is comes_back
-
-
-def reconnect_to(world: World, endpoint: Endpoint) -> Endpoint:
-    """The same Endpoint behind a Media Distributor of another world."""
-    endpoint.media_distributor = world.media_distributor()
-    return reconnect(world, endpoint)
 
 
 # What has changed since the admission

@@ -7,7 +7,7 @@ ever given one of them.
 A participant uses a key for sending from the moment it was sent the key. It stops `OVERLAP` seconds
 after it acknowledged a newer one, left, or was removed, and at the latest when the key's life is
 over. A key is in use while any participant uses it. An association that ended by accident ends no
-use: media goes on without it.
+use: media goes on without it, also when the admission has ended meanwhile for want of another.
 
 A holder never stops being one: nobody can be made to forget a key.
 """
@@ -36,6 +36,9 @@ OVERLAP = 1.0
 
 LONGEST_LIFE = 0xFFFFFF
 """Seconds that a key lives at most (RFC 8870 section 5.2.2), for records without a ttl."""
+
+_ABSENT = "absent"
+"""An admission that ended since no association was there: what its Endpoint does is not known."""
 
 _ENDS_USE = frozenset({"left", "evicted", "disconnected"})
 
@@ -109,6 +112,7 @@ class ConferenceKeys:
         self._admitted: dict[str, Admitted] = {}
         self._held: dict[str, _Held] = {}  # under the admissions that stand, oldest first
         self._used: dict[str, _Held] = {}  # of those, what may still be sent with
+        self._absences = 0
 
     def take(self, record: Record, at: float) -> None:
         """Takes the next record of the conference."""
@@ -125,6 +129,8 @@ class ConferenceKeys:
         elif isinstance(record, Disassociated) and record.reason in _ENDS_USE:
             self._stops(record.participant, at)
         elif isinstance(record, Removed):
+            if record.reason == _ABSENT:
+                self._keeps_using(record.participant)
             self._removed(record.participant, at)
 
     def restart(self) -> None:
@@ -184,6 +190,14 @@ class ConferenceKeys:
                 holder.used_until = at + OVERLAP
         if still:
             self._used[participant] = still
+
+    def _keeps_using(self, participant: str) -> None:
+        """Lets use go on after the admission's end: nobody has said that it stopped."""
+        used = self._used.pop(participant, [])
+        if used:
+            # No id has a line's end in it, so that nobody who gets this id again stops it.
+            self._absences += 1
+            self._used[f"{participant}\n{self._absences}"] = used
 
     def _removed(self, participant: str, at: float) -> None:
         self._stops(participant, at)

@@ -42,6 +42,7 @@ class Participant:
         identity: who it has shown to be; None where the Focus's word was enough.
         own_assertion: the a=identity value that the Key Distributor answered with; None for none.
         association: the association that is current, once the handshake is complete.
+        media_distributor: through which it came last, by its certificate's hash; None before.
     """
 
     conference: Conference
@@ -52,6 +53,7 @@ class Participant:
     identity: VerifiedIdentity | None = None
     own_assertion: str | None = field(default=None, repr=False)
     association: Association | None = None
+    media_distributor: bytes | None = None
 
     @property
     def external_id_hash(self) -> bytes | None:

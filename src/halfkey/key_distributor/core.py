@@ -179,6 +179,16 @@ class KeyDistributor:
         self._registry.remove(participant)
         self._events.append(Removed(participant.conference.name, participant.id, reason, by))
 
+    def _absent(self, participant: Participant, now: float) -> None:
+        """Ends an admission that no association came of, unless none could come.
+
+        Without its tunnel nobody can shake hands, and media goes on under the keys in place.
+        """
+        if self._tunnels.may_bring(participant.media_distributor):
+            self._remove(participant, "absent", None, now)
+        else:
+            self._expect(participant, now)
+
     def _expect(self, participant: Participant, now: float) -> None:
         """Lets an admission without association end, if none comes."""
         self._timers.arm(participant, now + self._policy.admission_age)
@@ -299,7 +309,7 @@ class KeyDistributor:
             if isinstance(due, Conference):
                 self._keying.mark(due, due.rekey_reason)
             elif isinstance(due, Participant):
-                self._remove(due, "absent", None, now)
+                self._absent(due, now)
             elif due.state is not _S.ENDED:
                 self._association_timer(due, now)
         self._settle(now)
@@ -424,6 +434,7 @@ class KeyDistributor:
             Associated(conference.name, participant.id, association.id, event.srtp_profile)
         )
         self._timers.arm(participant, None)
+        participant.media_distributor = association.media_distributor
         replaced, participant.association = participant.association, association
         if replaced is not None:
             self._end(replaced, "replaced", now)

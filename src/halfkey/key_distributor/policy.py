@@ -28,7 +28,8 @@ class Policy:
         handshake_age: seconds that an association may take to complete its handshake.
         orphan_age: seconds that an association outlives the loss of its Media Distributor's tunnel.
         admission_age: seconds that an admission stands without an association: enough to come, and
-            to come back after a restart or a break, with every pause that the ways there make.
+            to come back after a restart or a break, with every pause that the ways there make. As
+            much again where at the end no tunnel is there by which it could.
         half_open_per_media_distributor: handshakes under way at once by one Media Distributor.
         half_open: handshakes under way at once in all.
         handshakes_per_participant: that may begin for one participant within `handshake_age`; each

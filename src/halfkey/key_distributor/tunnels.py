@@ -83,6 +83,11 @@ class Tunnels:
         """Whether any usable tunnel leads to the Media Distributor."""
         return self._to(media_distributor) is not None
 
+    def may_bring(self, media_distributor: bytes | None) -> bool:
+        """Whether an Endpoint behind a Media Distributor, or behind any, can reach us."""
+        usable = (one for one in self._tunnels.values() if one.is_usable)
+        return any(media_distributor in (None, one.media_distributor) for one in usable)
+
     def receive(self, tunnel: Tunnel, data: bytes, now: float) -> Iterator[ReceivedMessage]:
         """Takes what came on a connection, and gives the messages in it."""
         tunnel.end.receive_data(data, now)
