@@ -31,6 +31,7 @@ from halfkey.key_distributor.service import (
     RunningKeyDistributor,
     serve,
 )
+from halfkey.key_distributor.store import StoreUnavailable
 from halfkey.pki import make_authority, make_vouching_certificate
 from tests.key_distributor.helpers import Certificates
 from tests.key_distributor.test_gatekeeper import Person
@@ -388,6 +389,27 @@ def spoil(administered: Administered) -> None:
                 unwritable = os.open(os.devnull, os.O_RDONLY)
                 os.dup2(unwritable, int(link.name))
                 os.close(unwritable)
+
+
+async def test_what_has_no_effect_any_more_is_not_said_to_be_done(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """A state that can't be written ends the Key Distributor; before that the same was done."""
+    alice = Person()
+    stack = AsyncExitStack()
+    administered = await stack.enter_async_context(administering(tmp_path, certificates))
+    await administered.invited(alice)
+    administered.admit(alice, "p1")
+    assert (await administered.ask("POST", "/conferences/board/rekey"))[0] == 202
+    administered.kd.store._database.execute("PRAGMA query_only = ON")
+    administered.kd.core.remove("board", "p1", 0.0)  # which can't be kept
+    administered.kd.driver.settle()
+    assert administered.kd.driver.failed.done()
+    status, answer = await administered.ask("POST", "/conferences/nowhere/rekey")
+    assert (status, "gives no key" in answer["error"]) == (503, True)
+    with pytest.raises(StoreUnavailable):
+        administered.kd.driver.failed.result()
+    await stack.aclose()
 
 
 async def test_what_cannot_be_noted_is_not_done(tmp_path: Path, certificates: Certificates) -> None:

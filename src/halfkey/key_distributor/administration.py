@@ -41,7 +41,7 @@ from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.auditing import Auditing
 from halfkey.key_distributor.bars import EVICTED
 from halfkey.key_distributor.conference import Conference, Participant
-from halfkey.key_distributor.driver import Driver
+from halfkey.key_distributor.driver import Driver, KeyDistributorFailed
 from halfkey.key_distributor.events import OPERATOR, Associated, Disassociated, Event
 from halfkey.key_distributor.gatekeeper import Gatekeeper
 from halfkey.key_distributor.policy import ConferencePolicy
@@ -57,6 +57,7 @@ _CONFERENCE = "/conferences/{conference}"
 _HASH_DIGITS = 64
 _KEY_DIGITS = 16
 
+_FAILED = answer_faults(KeyDistributorFailed, lambda _: 503)
 _UNRECORDED = answer_faults(AuditUnavailable, lambda _: 503)
 _UNKEPT = answer_faults(StoreUnavailable, lambda _: 503)
 
@@ -93,7 +94,7 @@ class AdministrationAPI:
     def application(self) -> web.Application:
         """The web application."""
         application = web.Application(
-            middlewares=[_UNRECORDED, _UNKEPT], client_max_size=MAXIMUM_BODY
+            middlewares=[_FAILED, _UNRECORDED, _UNKEPT], client_max_size=MAXIMUM_BODY
         )
         application.add_routes(
             [
@@ -164,8 +165,7 @@ class AdministrationAPI:
         self._gatekeeper.forget_waiting(conference, identity)
         for device in driver.core.devices(conference, identity):
             driver.core.remove(conference, device.id, driver.now, reason, OPERATOR)
-        driver.settle()
-        self._auditing.sync()
+        self._settle()
 
     # Conferences
 
@@ -219,7 +219,7 @@ class AdministrationAPI:
     async def _rekey(self, request: web.Request) -> web.Response:
         core, now = self._driver.core, self._driver.now
         was_there = core.rekey(request.match_info["conference"], now, OPERATOR)
-        self._driver.settle()
+        self._settle()
         return (
             web.Response(status=202) if was_there else fault(404, "nobody is in such a conference")
         )
@@ -258,8 +258,7 @@ class AdministrationAPI:
         conference, now = names["conference"], driver.now
         if found.identity is None:
             driver.core.remove(conference, found.id, now, "evicted", OPERATOR)
-            driver.settle()
-            self._auditing.sync()
+            self._settle()
         else:
             person = found.identity.person
             # Its Endpoint may try to come back by itself.
@@ -283,6 +282,17 @@ class AdministrationAPI:
         self._auditing.note(records.Readmitted(conference, found.identity, found.name, OPERATOR))
         self._store.readmit(conference, found.identity)
         return web.Response(status=204)
+
+    def _settle(self) -> None:
+        """Returns when what was done is told to everybody, and what it told is on the disk.
+
+        Raises:
+            KeyDistributorFailed: it has no effect.
+            AuditUnavailable: likewise.
+        """
+        self._driver.settle()
+        self._driver.check()
+        self._auditing.sync()
 
     def _revoke_for(self, participant: Participant) -> None:
         """Revokes the invite that a participant came with, so that it can't come back."""

@@ -25,12 +25,12 @@ from aiohttp import web
 
 from halfkey.audit.faults import AuditUnavailable
 from halfkey.dtls import Fingerprint
-from halfkey.errors import CodecError, HalfkeyError
+from halfkey.errors import CodecError
 from halfkey.followers import Followers
 from halfkey.identity.claims import AssertionRefused, Person
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.json_api import answer_faults, fault
-from halfkey.key_distributor.driver import Driver
+from halfkey.key_distributor.driver import Driver, KeyDistributorFailed
 from halfkey.key_distributor.events import FOCUS, Event, event_as_dict
 from halfkey.key_distributor.gatekeeper import AdmissionRequest, Gatekeeper, MustWait
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
@@ -74,16 +74,6 @@ def parse_request(conference: str, participant: str, body: bytes) -> AdmissionRe
     except CodecError as fault:
         raise CodecError(f"fingerprint: {fault}") from None
     return AdmissionRequest(conference, participant, parsed, tls_id, *texts)
-
-
-class KeyDistributorFailed(HalfkeyError):  # noqa: N818 (a state)
-    """What is asked for was not done: the Key Distributor does nothing any more."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the Key Distributor can't write its audit log or state, so it admits nobody and gives "
-            "no key; see its log"
-        )
 
 
 _FAILED = answer_faults(KeyDistributorFailed, lambda _: 503)
@@ -162,7 +152,7 @@ class AdmissionAPI:
         if body.assertion is not None:
             with contextlib.suppress(CodecError):  # the gatekeeper will say so
                 await self._prepare(IdentityAssertion.parse(body.assertion), time.time())
-        self._check()
+        self._driver.check()
         try:
             admission = self._gatekeeper.admit(body, self._driver.now)
         except MustWait as waiting:
@@ -193,11 +183,7 @@ class AdmissionAPI:
         self._driver.settle()
         if self._driver.failed.done() and admission.is_new:
             self._driver.core.remove(body.conference, body.participant, self._driver.now)
-        self._check()
-
-    def _check(self) -> None:
-        if self._driver.failed.done():
-            raise KeyDistributorFailed
+        self._driver.check()
 
     async def _remove(self, request: web.Request) -> web.Response:
         names, driver = request.match_info, self._driver
@@ -205,7 +191,7 @@ class AdmissionAPI:
             names["conference"], names["participant"], driver.now, by=FOCUS
         )
         driver.settle()
-        self._check()
+        driver.check()
         if not was_there:
             return fault(404, "no such participant")
         return web.Response(status=204)
@@ -213,7 +199,7 @@ class AdmissionAPI:
     async def _rekey(self, request: web.Request) -> web.Response:
         was_there = self._driver.core.rekey(request.match_info["conference"], self._driver.now)
         self._driver.settle()
-        self._check()
+        self._driver.check()
         if not was_there:
             return fault(404, "no such conference")
         return web.Response(status=202)

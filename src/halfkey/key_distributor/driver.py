@@ -9,11 +9,22 @@ from collections import Counter
 from collections.abc import Callable
 
 from halfkey.engine_timer import EngineTimer
+from halfkey.errors import HalfkeyError
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.events import Event
 from halfkey.serving import Connection
 
 TUNNELS_PER_MEDIA_DISTRIBUTOR = 16
+
+
+class KeyDistributorFailed(HalfkeyError):  # noqa: N818 (a state)
+    """What is asked for was not done: the Key Distributor does nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the Key Distributor can't write its audit log or state, so it admits nobody and gives "
+            "no key; see its log"
+        )
 
 
 class Driver:
@@ -71,6 +82,11 @@ class Driver:
             self._abort()
             return
         self._timer.arm(self.core.next_timer())
+
+    def check(self) -> None:
+        """Raises `KeyDistributorFailed` if it has: then nothing that is asked for happens."""
+        if self.failed.done():
+            raise KeyDistributorFailed
 
     def _send(self) -> None:
         for tunnel_id in self.core.tunnels_to_send():
