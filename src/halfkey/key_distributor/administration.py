@@ -11,7 +11,7 @@
     POST   /conferences/{conference}/waiting/{waiting}/let-in     let in         204
     POST   /conferences/{conference}/waiting/{waiting}/reject     turn away      204
     DELETE /conferences/{conference}/participants/{participant}   evict, rekey   204
-                                    with all devices of the person, who stays out until
+                                    with all devices; the person stays out until readmitted
     GET    /conferences/{conference}/excluded                     who stays out
     DELETE /conferences/{conference}/excluded/{excluded}          readmit        204
     POST   /conferences/{conference}/rekey                        new EKTKey     202
