@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench bench-eviction check fmt interop bogo fuzz wycheproof clean help
+.PHONY: demo test bench bench-eviction check fmt interop bogo fuzz wycheproof coverage clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -35,6 +35,12 @@ wycheproof: .venv/ready ## Wycheproof's vectors (VECTORS=a checkout of C2SP/wych
 	@test -n "$(VECTORS)" || { echo "VECTORS names no place: see tests/wycheproof/README.md" >&2; exit 2; }
 	HALFKEY_WYCHEPROOF=$(VECTORS) $(BIN)/python -m pytest -q tests/wycheproof
 
+coverage: .venv/ready ## what of halfkey.dtls its own tests run; fails below 95% of branches
+	$(BIN)/coverage run -m pytest -q tests/dtls tests/ekt
+	$(BIN)/coverage report
+	$(BIN)/coverage json -q -o .coverage.json
+	$(BIN)/python tools/branches.py .coverage.json 95
+
 check: .venv/ready ## format, lint, types and stubs of both languages
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
@@ -55,7 +61,7 @@ fmt: .venv/ready ## rewrites the sources in the one format
 clean: ## takes away everything that was built or installed here
 	rm -rf .venv target build dist halfkey-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
-	rm -f src/halfkey/_media*.so
+	rm -f src/halfkey/_media*.so .coverage .coverage.json
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24

@@ -80,6 +80,18 @@ def test_type_and_length_must_agree() -> None:
     assert message.body == b"abcd"
 
 
+def test_the_records_of_a_message_are_remembered_up_to_a_bound() -> None:
+    """An ACK names them; one that is sent again and again fills no memory."""
+    subject = Reassembler(Counters())
+    body = bytes(10)
+    for number in range(200):
+        subject.add(fragment(body, 0, 5), RecordNumber(1, number))
+    subject.add(fragment(body, 5, 10), RecordNumber(1, 200))
+    message = subject.take(1)
+    assert message is not None
+    assert message.record_numbers == tuple(RecordNumber(1, number) for number in range(64))
+
+
 def test_epochs_are_not_mixed() -> None:
     reassembler = Reassembler(Counters())
     reassembler.add(fragment(b"abcd", 0, 2), RecordNumber(0, 0))

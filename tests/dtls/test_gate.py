@@ -8,7 +8,7 @@ import pytest
 
 from halfkey.dtls import Connection, CookieSecrets
 from halfkey.dtls.cookie import COOKIE_LENGTH
-from halfkey.dtls.faults import Counters
+from halfkey.dtls.faults import Counters, Noise
 from halfkey.dtls.flight import FlightMessage, Packer
 from halfkey.dtls.gate import Admission, Gate
 from halfkey.dtls.messages.client_hello import ClientHello
@@ -78,6 +78,30 @@ def test_only_the_first_records_of_a_datagram_are_looked_at(before: int, is_answ
     answer = subject.receive(other * before + datagrams(HELLO)[0], 0.0)
     assert (answer is not None) == is_answered
     assert counters["not_a_client_hello"] == before + (not is_answered)
+
+
+def test_a_connection_holds_nothing_until_a_good_cookie() -> None:
+    network = Network(client_configuration(), server_configuration())
+    assert network.server.connection.holds_nothing
+    network.start().step(network.now + 1)
+    assert network.server.connection.counters["cookie_missing"] == 1
+    assert network.server.connection.holds_nothing
+    network.run(5)
+    assert network.server.connection.is_connected
+    assert not network.server.connection.holds_nothing
+    assert not network.client.connection.holds_nothing
+
+
+def test_counters_are_a_mapping_of_every_reason() -> None:
+    counters = Counters()
+    counters.count(Noise.REPLAYED)
+    assert dict(counters) == {one.value: int(one is Noise.REPLAYED) for one in Noise}
+    assert counters.nonzero() == {"replayed": 1}
+    assert repr(counters) == "Counters({'replayed': 1})"
+    assert "replayed" in counters
+    assert "no such reason" not in counters
+    with pytest.raises(KeyError):
+        counters["no such reason"]
 
 
 def test_only_a_part_of_a_client_hello_is_held() -> None:

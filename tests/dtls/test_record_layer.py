@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 from halfkey.dtls.crypto.aead import OpeningKey, SealingKey
 from halfkey.dtls.crypto.suites import SUITES
 from halfkey.dtls.faults import Counters, ProtocolFault
-from halfkey.dtls.record import Record, RecordNumber, encode_record, split_datagram
+from halfkey.dtls.record import (
+    MAXIMUM_PLAINTEXT,
+    Record,
+    RecordNumber,
+    encode_record,
+    split_datagram,
+)
 from halfkey.dtls.record_layer import RecordReader, RecordWriter
-from halfkey.dtls.registries import AlertDescription, CipherSuite, ContentType
+from halfkey.dtls.registries import DTLS_1_2, AlertDescription, CipherSuite, ContentType
 from halfkey.dtls.replay import ReplayWindow
 
 EVERY_SUITE = pytest.mark.parametrize("suite", list(CipherSuite), ids=lambda one: one.name)
@@ -150,6 +156,15 @@ def test_a_record_of_too_much_plaintext_is_an_overflow() -> None:
     with pytest.raises(ProtocolFault) as caught:
         list(reader.read(record))
     assert caught.value.alert is AlertDescription.RECORD_OVERFLOW
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_plain_record_of_too_much_is_dropped(excess: int) -> None:
+    _, reader, counters = pair()
+    payload = bytes(MAXIMUM_PLAINTEXT + excess)
+    record = encode_record(ContentType.HANDSHAKE, DTLS_1_2, RecordNumber(0, 0), payload)
+    assert len(list(reader.read(record))) == 1 - excess
+    assert counters["malformed_record"] == excess
 
 
 def test_wiped_keys_open_nothing() -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import gc
 
+import pytest
+
 from halfkey.dtls import AlertDescription
+from halfkey.dtls.flight import FlightMessage
+from halfkey.dtls.fragments import Message
+from halfkey.dtls.messages.framing import Fragment
+from halfkey.dtls.record import RecordNumber
+from halfkey.dtls.record_layer import OpenedRecord
 from halfkey.dtls.registries import AlertLevel
 from halfkey.ekt.messages import EKTKey
 from tests.dtls.helpers import (
@@ -70,6 +77,24 @@ def test_the_private_exchange_key_does_not_outlive_its_use() -> None:
     handshake = network.client.connection._handshake
     assert handshake is not None
     assert handshake._key_exchange is None
+
+
+NUMBER = RecordNumber(1, 5)
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        OpenedRecord(22, NUMBER, b"a secret"),
+        Message(26, 3, b"a secret", 1, (NUMBER,)),
+        FlightMessage(26, 3, b"a secret", 1),
+        Fragment(26, 8, 3, 0, b"a secret"),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_what_may_carry_an_ekt_key_shows_its_length_only(thing: object) -> None:
+    assert "a secret" not in repr(thing)
+    assert repr(thing).startswith(f"{type(thing).__name__}(")
 
 
 def test_no_engine_object_shows_a_secret() -> None:

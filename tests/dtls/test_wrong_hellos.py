@@ -12,13 +12,18 @@ from halfkey.dtls.handshake import Encodable
 from halfkey.dtls.messages.certificate import (
     CertificateRequest,
 )
+from halfkey.dtls.messages.client_hello import ClientHello
+from halfkey.dtls.messages.server_hello import ServerHello
 from halfkey.dtls.registries import (
+    CipherSuite,
     ExtensionType,
     HandshakeType,
 )
 from tests.dtls.deviations import Deviate, assert_refused_by, replacing, with_extensions, without
 from tests.dtls.helpers import (
+    client_configuration,
     connected,
+    server_configuration,
 )
 
 A = AlertDescription
@@ -116,6 +121,42 @@ def test_unknown_ekt_ciphers_mean_no_ekt(deviate: Deviate) -> None:
     change = _set(E.SUPPORTED_EKT_CIPHERS, b"\x02\x09\x0a")
     deviate("client", replacing(HandshakeType.CLIENT_HELLO, change))
     assert connected().client.completed.ekt_cipher is None
+
+
+def test_a_server_answers_only_what_a_client_offered(deviate: Deviate) -> None:
+    """A client of the barest kind gets keys, and no extension that it doesn't know."""
+    bare = {E.EXTENDED_MASTER_SECRET, E.SUPPORTED_GROUPS, E.SIGNATURE_ALGORITHMS, E.USE_SRTP}
+    answers: list[ServerHello] = []
+
+    def strip(hello: ClientHello) -> ClientHello:
+        kept = {kind: content for kind, content in hello.extensions.items() if kind in bare}
+        suites = tuple(one for one in hello.cipher_suites if one in iter(CipherSuite))
+        return dataclasses.replace(hello, cipher_suites=suites, extensions=kept)
+
+    def note(hello: ServerHello) -> ServerHello:
+        answers.append(hello)
+        return hello
+
+    deviate("client", replacing(HandshakeType.CLIENT_HELLO, strip))
+    deviate("server", replacing(HandshakeType.SERVER_HELLO, note))
+    indifferent = {"peer_external_session_id": None, "peer_external_id_hash": None}
+    network = connected(client_configuration(**indifferent), server_configuration(**indifferent))
+    assert network.client.completed.keying_material == network.server.completed.keying_material
+    assert answers[0].extensions.keys() == {E.EXTENDED_MASTER_SECRET, E.USE_SRTP}
+    assert network.client.completed.ekt_cipher is None
+
+
+def test_a_client_with_a_tls_id_of_nobody_sends_none() -> None:
+    network = connected(
+        client_configuration(external_session_id=None),
+        server_configuration(peer_external_session_id=None, external_session_id=None),
+    )
+    assert network.client.terminated.reason == "wrong external_session_id"
+    network = connected(
+        client_configuration(external_session_id=None, peer_external_session_id=None),
+        server_configuration(peer_external_session_id=None),
+    )
+    assert network.server.completed.peer_external_session_id is None
 
 
 def test_a_client_without_groups_gets_p256(deviate: Deviate) -> None:

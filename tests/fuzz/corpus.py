@@ -17,6 +17,7 @@ from halfkey.profiles import DOUBLE_128
 from halfkey.tunnel.connection import KeyDistributorTunnel, MediaDistributorTunnel
 from halfkey.tunnel.messages import MediaKeys
 from tests.dtls.helpers import CLIENT_CERTIFICATE, connected, ekt_key
+from tests.fuzz import key_distributor as distributor
 from tests.fuzz.targets import SECRET, frame
 from tests.identity.helpers import CLAIMS
 from tests.identity.test_link import LINK
@@ -94,6 +95,10 @@ def _tunnel() -> list[bytes]:
     return [hello + distributor.data_to_send(), kd.data_to_send()]
 
 
+def _key_distributor() -> list[bytes]:
+    return [frame(chunks) for chunks in distributor.seeds()]
+
+
 def _sdp() -> list[bytes]:
     return [OFFER.encode(), ANSWER.encode()]
 
@@ -120,6 +125,7 @@ _SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "dtls_extensions": _dtls_extensions,
     "dtls_certificate": _dtls_certificate,
     "tunnel": _tunnel,
+    "key_distributor": _key_distributor,
     "sdp": _sdp,
     "link": _link,
     "assertion": _assertion,

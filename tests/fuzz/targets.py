@@ -50,6 +50,7 @@ from tests.dtls.helpers import (
     ekt_key,
     server_configuration,
 )
+from tests.fuzz import key_distributor as distributor
 from tests.identity.helpers import BINDING, CLAIMS, NOW
 from tests.sdp.samples import OFFER
 
@@ -264,6 +265,11 @@ def tunnel(data: bytes) -> bool:
     return accepted
 
 
+# Whatever comes by tunnels, a Key Distributor holds and associates no more than it may.
+def key_distributor(data: bytes) -> bool:
+    return distributor.run(list(chunks_of(data)))
+
+
 # A description comes back to the letter; offer and answer are read, or refused with CodecError.
 def sdp(data: bytes) -> bool:
     try:
@@ -351,6 +357,7 @@ TARGETS: dict[str, Target] = {
         dtls_extensions,
         dtls_certificate,
         tunnel,
+        key_distributor,
         sdp,
         link,
         assertion,

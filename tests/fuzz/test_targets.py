@@ -10,7 +10,12 @@ from tests.fuzz.corpus import seeds
 from tests.fuzz.targets import TARGETS
 
 EVERY_TARGET = pytest.mark.parametrize("name", TARGETS)
-SPOILT = {"dtls_handshake": 60, "dtls_authenticated": 60, "dtls_datagrams": 150}
+SPOILT = {
+    "dtls_handshake": 60,
+    "dtls_authenticated": 60,
+    "dtls_datagrams": 150,
+    "key_distributor": 100,
+}
 
 
 def spoil(seed: bytes, source: random.Random) -> bytes:
