@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from halfkey.dtls.messages.framing import decode_fragments
+from halfkey.dtls.fragments import MAXIMUM_AHEAD, MAXIMUM_BYTES_AHEAD, MAXIMUM_MESSAGE
+from halfkey.dtls.messages.framing import Fragment, decode_fragments
 from halfkey.dtls.record import PLAINTEXT_EPOCH, RecordNumber, encode_record
-from halfkey.dtls.registries import DTLS_1_2, ContentType
+from halfkey.dtls.registries import DTLS_1_2, ContentType, HandshakeType
 from halfkey.key_distributor.association import _ENDED_REMEMBERED, HANDSHAKE_BYTES
 from halfkey.key_distributor.events import Disassociated, Refused
 from halfkey.key_distributor.handshakes import Attempts
@@ -231,6 +232,62 @@ def test_the_work_for_a_handshake_is_bounded_in_bytes(is_over: bool) -> None:
     assert len(world.join(other, "bob").spis) == 1
     world.advance(1)
     assert len(alice.spis) == (0 if is_over else 1)
+
+
+def plain_fragment(message_seq: int, length: int, at: int = 0) -> bytes:
+    """A record with a byte of a Certificate of that length."""
+    fragment = Fragment(HandshakeType.CERTIFICATE, length, message_seq, at, b"\0")
+    number = RecordNumber(PLAINTEXT_EPOCH, 9)
+    return encode_record(ContentType.HANDSHAKE, DTLS_1_2, number, fragment.encode())
+
+
+def early_record(number: int) -> bytes:
+    """A protected record that comes before its key."""
+    at = RecordNumber(PLAINTEXT_EPOCH + 1, number)
+    return encode_record(ContentType.HANDSHAKE, DTLS_1_2, at, bytes(100))
+
+
+NEXT = 2
+"""The message_seq after two ClientHellos."""
+HELD = {
+    "a message that is too long": (
+        [plain_fragment(NEXT, MAXIMUM_MESSAGE)],
+        [plain_fragment(NEXT + 1, MAXIMUM_MESSAGE + 1)],
+        "reassembly_limit",
+    ),
+    "messages ahead": (
+        [plain_fragment(NEXT + number, 100) for number in range(MAXIMUM_AHEAD)],
+        [plain_fragment(NEXT + MAXIMUM_AHEAD, 100)],
+        "reassembly_limit",
+    ),
+    "bytes ahead": (
+        [plain_fragment(NEXT + number, MAXIMUM_BYTES_AHEAD // 4) for number in range(1, 5)],
+        [plain_fragment(NEXT + 5, 100)],
+        "reassembly_limit",
+    ),
+    "records before their key": (
+        [early_record(number) for number in range(8)],
+        [early_record(8)],
+        "early_record_limit",
+    ),
+}
+
+
+@pytest.mark.parametrize(("within", "beyond", "counter"), HELD.values(), ids=HELD)
+def test_what_a_handshake_can_make_us_hold_is_bounded(
+    within: list[bytes], beyond: list[bytes], counter: str
+) -> None:
+    world = World()
+    md, other = world.media_distributor(), world.media_distributor(b"other")
+    world.lost = last_flight_lost
+    mallory = world.join(md, "mallory")
+    for datagrams, expected in ((within, 0), (beyond, len(beyond))):
+        for datagram in datagrams:
+            md.end.send_tunneled_dtls(mallory.association_id, datagram)
+            world.pump()
+        assert world.core.snapshot()["noise"].get(counter, 0) == expected
+    world.lost = lambda endpoint, direction, datagram: False
+    assert len(world.join(other, "bob").spis) == 1
 
 
 def test_a_connected_association_is_not_bounded_in_bytes() -> None:
