@@ -81,14 +81,19 @@ class Processes:
 
 
 @asynccontextmanager
-async def running_processes(folder: Path, *, focus_state: bool = True) -> AsyncIterator[Processes]:
+async def running_processes(
+    folder: Path, *, focus_state: bool = True, identities: Path | None = None
+) -> AsyncIterator[Processes]:
     """Everything up; what joined is closed at the end.
 
     Args:
         folder: for certificates and state.
         focus_state: whether the Focus remembers participations.
+        identities: whose identity is believed besides invites, as a file.
     """
     made = _prepare(folder, focus_state=focus_state)
+    if identities is not None:
+        made.kd.arguments["identities"] = identities
     servers = made.kd, made.md, made.focus
     try:
         await asyncio.gather(*(server.start() for server in servers))

@@ -9,6 +9,7 @@ import pytest
 from halfkey.dtls import Certificate
 from halfkey.endpoint import membership
 from halfkey.endpoint.membership import Membership
+from halfkey.identity.credential import Credential
 from halfkey.identity.envelope import IdentityAssertion
 from tests.identity.helpers import parts
 from tests.identity.test_link import LINK
@@ -51,7 +52,7 @@ def asserted_at(member: Membership) -> int:
 
 async def test_an_assertion_made_after_the_machine_slept_is_fresh(clocks: Clocks) -> None:
     """The event loop's clock stands still meanwhile, and its time would be 90 seconds old."""
-    member = Membership(LINK, lambda _: None)
+    member = Membership(Credential.of(LINK), lambda _: None)
     assert asserted_at(member) == NOW
     clocks.wall += ASLEEP
     clocks.since_boot += ASLEEP
@@ -60,14 +61,14 @@ async def test_an_assertion_made_after_the_machine_slept_is_fresh(clocks: Clocks
 
 async def test_an_assertion_follows_a_clock_that_was_set(clocks: Clocks) -> None:
     """The Key Distributor holds it against Unix time, not against what ours was once."""
-    member = Membership(LINK, lambda _: None)
+    member = Membership(Credential.of(LINK), lambda _: None)
     clocks.wall += 3600
     assert asserted_at(member) == NOW + 3600
 
 
 async def test_between_offers_time_goes_on_whatever_is_set(clocks: Clocks) -> None:
     """Else whoever sets the clock back would keep a roster fresh."""
-    member = Membership(LINK, lambda _: None)
+    member = Membership(Credential.of(LINK), lambda _: None)
     asserted_at(member)
     clocks.wall -= 3600
     clocks.since_boot += 40

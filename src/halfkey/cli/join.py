@@ -9,7 +9,8 @@ import typer
 
 from halfkey.cli.arguments import Supervised, disclosure, within
 from halfkey.cli.arguments import profile as read_profile
-from halfkey.cli.linking import ConferenceName, Focus, LinkText, TrustFocus, read_link
+from halfkey.cli.identifying import IdentityFile
+from halfkey.cli.linking import ConferenceName, Focus, LinkText, TrustFocus, read_place
 from halfkey.cli.supervised import Supervision, run_role
 
 
@@ -26,6 +27,7 @@ def join(
     name: Annotated[
         str | None, typer.Option(help="Without a link: your name, as others are to see it.")
     ] = None,
+    identity: IdentityFile = None,
     media: Annotated[
         Path | None, typer.Option(help="A media file to send instead of the test picture.")
     ] = None,
@@ -53,14 +55,20 @@ def join(
 
     within("--frame-rate", frame_rate, 1, 30)
     within("--slots", slots, 1, 32)
-    by_hand = {"--focus": focus, "--trust-focus": trust_focus, "--conference": conference}
-    given = read_link(link, {**by_hand, "--name": name})
+    place = read_place(
+        link,
+        focus=focus,
+        trust_focus=trust_focus,
+        conference=conference,
+        name=name,
+        identity=identity,
+    )
     options = ProcessOptions(
-        focus_url=focus or "" if given is None else given.focus_url,
-        trusted=trust_focus if given is None else given.focus,
-        conference=conference or "" if given is None else given.conference,
-        name=name or "" if given is None else given.name,
-        link=given,
+        focus_url=place.focus_url,
+        trusted=place.trusted,
+        conference=place.conference,
+        name=place.name,
+        credential=place.credential,
         index=index,
         profiles=(read_profile(profile),),
         media=media,

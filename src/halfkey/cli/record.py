@@ -9,7 +9,8 @@ import typer
 
 from halfkey.cli.arguments import Supervised, within
 from halfkey.cli.arguments import profile as read_profile
-from halfkey.cli.linking import ConferenceName, Focus, LinkText, TrustFocus, read_link
+from halfkey.cli.identifying import IdentityFile
+from halfkey.cli.linking import ConferenceName, Focus, LinkText, TrustFocus, read_place
 from halfkey.cli.supervised import Supervision, run_role
 from halfkey.errors import ConfigurationError
 
@@ -32,6 +33,7 @@ def record(
         str | None,
         typer.Option(help="Without a link: the recorder's name for others; else Recorder."),
     ] = None,
+    identity: IdentityFile = None,
     layout: Annotated[
         Literal["composed", "tracks"],
         typer.Option(help="One picture with everybody and one sound, or each by itself."),
@@ -53,20 +55,25 @@ def record(
     within("--slots", slots, 1, 32)
     if duration is not None and not 0 < duration < float("inf"):
         raise ConfigurationError(f"--duration {duration:g}: give a number of seconds above 0")
-    by_hand = {"--focus": focus, "--trust-focus": trust_focus, "--conference": conference}
-    given = read_link(link, {**by_hand, "--name": name}, optional="--name")
-    profiles = (read_profile(profile),)
-    if given is not None:
-        endpoint = EndpointOptions.by_link(given, profiles=profiles, slots=slots)
-    else:
-        endpoint = EndpointOptions(
-            focus_url=focus or "",
-            conference=conference or "",
-            name=name or "Recorder",
-            trusted=trust_focus,
-            profiles=profiles,
-            slots=slots,
-        )
+    place = read_place(
+        link,
+        focus=focus,
+        trust_focus=trust_focus,
+        conference=conference,
+        name=name,
+        identity=identity,
+        default_name="Recorder",
+    )
+    endpoint = EndpointOptions(
+        focus_url=place.focus_url,
+        conference=place.conference,
+        name=place.name,
+        trusted=place.trusted,
+        check_hostname=place.check_hostname,
+        profiles=(read_profile(profile),),
+        slots=slots,
+        credential=place.credential,
+    )
     options = RecorderOptions(endpoint, out, layout, overwrite=overwrite, duration=duration)
     run_recorder(options, supervised)
 

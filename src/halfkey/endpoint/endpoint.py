@@ -51,6 +51,7 @@ from halfkey.endpoint.roster import Source, kind_of
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport, TransportEvent
 from halfkey.errors import CodecError, ConfigurationError, HalfkeyError, UsageError
+from halfkey.identity.credential import Credential
 from halfkey.identity.link import Link
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Answer, Offer, build_offer, read_answer
@@ -84,9 +85,9 @@ class EndpointOptions:
         profiles: the double profiles to offer, best first.
         slots: how many other participants' audio, and how many videos, to receive at once.
         join_timeout: seconds from the offer to the keys, at the most.
-        link: what to join by. Then our identity is shown, the answer must be the Key Distributor's
-            of the link, and people are known by more than the Focus's word. None believes the
-            Focus.
+        credential: what to join with. Then our identity is shown, the answer must be that of the
+            credential's Key Distributor, and people are known by more than the Focus's word. None
+            believes the Focus.
         waiting_timeout: seconds to stay in a waiting room, at the most.
         keep_listening: after leaving, keep socket, keys and receivers, and go on trying to open
             what arrives.
@@ -103,7 +104,7 @@ class EndpointOptions:
     profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128,)
     slots: int = 8
     join_timeout: float = 30.0
-    link: Link | None = field(default=None, repr=False)
+    credential: Credential | None = None
     waiting_timeout: float = 600.0
     keep_listening: bool = False
     disclose: Disclose | None = field(default=None, repr=False)
@@ -122,7 +123,7 @@ class EndpointOptions:
             name=link.name,
             trusted=link.focus,
             check_hostname=link.focus is None,
-            link=link,
+            credential=Credential.of(link),
             **others,
         )
 
@@ -170,7 +171,8 @@ class Endpoint:
         self._id_hashes: tuple[bytes, bytes] | None = None
         self._recovery = Recovery(self._transport.reassociate, self._rejoin, self._tell)
         self._recovering: asyncio.Task[None] | None = None
-        self._membership = None if options.link is None else Membership(options.link, self._person)
+        credential = options.credential
+        self._membership = None if credential is None else Membership(credential, self._person)
         self._keyed: asyncio.Future[None] = self._loop.create_future()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(_EVENT_LIMIT)
         self._tasks: set[asyncio.Task[None]] = set()

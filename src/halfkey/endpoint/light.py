@@ -21,6 +21,7 @@ from halfkey.endpoint.membership import Membership
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport, TransportEvent
 from halfkey.errors import HalfkeyError, UsageError
+from halfkey.identity.credential import Credential
 from halfkey.identity.link import Link
 from halfkey.profiles import DOUBLE_128
 from halfkey.sdp import Offer, build_offer, read_answer
@@ -80,7 +81,7 @@ class LightEndpoint:
         self._on_event = on_event
         self._certificate = Certificate.generate()
         self._tls_id = secrets.token_hex(_TLS_ID_BYTES)
-        self._membership = Membership(link, lambda _: None)
+        self._membership = Membership(Credential.of(link), lambda _: None)
         self._keyed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport = _LightTransport(
             self,

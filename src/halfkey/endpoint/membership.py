@@ -1,7 +1,8 @@
-"""Who we are in a conference that we joined by a link, and who the others are.
+"""Who we are in a conference that we joined with a credential, and who the others are.
 
-It makes our identity assertion, holds the answer against the link, and keeps `People` informed of
-what the Focus carries. Whoever joins without a link has none of this, and believes the Focus.
+It makes our identity assertion, holds the answer against the credential, and keeps `People`
+informed of what the Focus carries. Whoever joins without one has none of this, and believes the
+Focus.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from halfkey.dtls import Fingerprint
 from halfkey.engine_timer import EngineTimer
 from halfkey.errors import HalfkeyError
 from halfkey.identity.claims import Binding, Claims
-from halfkey.identity.link import Link
+from halfkey.identity.credential import Credential
 from halfkey.sdp import Answer
 from halfkey.sdp.identity import external_id_hash
 from halfkey.vouching.answer import AnswerVouch, DTLSIdentity, ExpectedAnswer
@@ -29,17 +30,17 @@ class NotVouchedForError(HalfkeyError):
 
 
 class Membership:
-    """One participation by link.
+    """One participation.
 
     Args:
-        link: what we were given.
+        credential: what we join with: a link, for example.
         tell: called with what becomes known of people.
     """
 
-    def __init__(self, link: Link, tell: Callable[[Event], None]) -> None:
-        self._link = link
+    def __init__(self, credential: Credential, tell: Callable[[Event], None]) -> None:
+        self._credential = credential
         self._tell = tell
-        self._trust = Trust(link.authority)
+        self._trust = Trust(credential.authority)
         self._loop = asyncio.get_running_loop()
         self._epoch = 0.0
         self._set_clock()
@@ -73,14 +74,14 @@ class Membership:
             ssrcs: that the offer declares.
         """
         self._set_clock()
-        link = self._link
-        self._binding = Binding(link.conference, fingerprint, tls_id, ssrcs)
-        self._claims = Claims.of(self._binding, link.role, int(self.now))
-        self._assertion = str(link.secret.sign(self._claims))
+        credential = self._credential
+        self._binding = Binding(credential.conference, fingerprint, tls_id, ssrcs)
+        self._claims = Claims.of(self._binding, credential.role, int(self.now))
+        self._assertion = str(credential.signer.sign(self._claims))
         return self._assertion
 
     def verify(self, answer: Answer) -> tuple[bytes, bytes]:
-        """Holds the answer against the link and our offer, and begins to know people.
+        """Holds the answer against the credential and our offer, and begins to know people.
 
         Returns:
             Our external_id_hash, and the one that the Key Distributor must send.

@@ -58,7 +58,7 @@ from halfkey.endpoint.media import (
 )
 from halfkey.endpoint.presence import Presence
 from halfkey.errors import ConfigurationError, HalfkeyError
-from halfkey.identity.link import Link
+from halfkey.identity.credential import Credential
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH, is_display_name
 
@@ -88,7 +88,7 @@ class ProcessOptions:
         keep_listening: told to leave, go on trying to open what arrives, until told to stop.
         pictures: a folder for the last picture of each sender; None for none.
         disclose: see `EndpointOptions`.
-        link: what to join by; None believes the Focus.
+        credential: what to join with; None believes the Focus.
     """
 
     focus_url: str
@@ -104,7 +104,7 @@ class ProcessOptions:
     keep_listening: bool = False
     pictures: Path | None = None
     disclose: Disclose | None = field(default=None, repr=False)
-    link: Link | None = field(default=None, repr=False)
+    credential: Credential | None = None
 
     def check(self) -> None:
         """Checks what can be known to be wrong without asking anybody.
@@ -136,10 +136,10 @@ class ProcessOptions:
             conference=self.conference,
             name=self.name,
             trusted=self.trusted,
-            check_hostname=self.link is not None and self.trusted is None,
+            check_hostname=self.credential is not None and self.trusted is None,
             profiles=self.profiles,
             slots=self.slots,
-            link=self.link,
+            credential=self.credential,
             keep_listening=self.keep_listening,
             disclose=self.disclose,
         )

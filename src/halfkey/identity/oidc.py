@@ -30,6 +30,7 @@ _FORM = FORMS["oidc"]
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _MAXIMUM_SUBJECT = 255  # OpenID Connect Core section 2
 _MAXIMUM_NAME = 64
+_MAXIMUM_ID_TOKEN = 8 * 1024  # characters: the proof around it has bounds too
 
 
 class JWKSource(Protocol):
@@ -110,6 +111,38 @@ class LoginKey:
 
     def __repr__(self) -> str:
         return f"<LoginKey {self.thumbprint}>"
+
+
+class Login:
+    """A login that is done: what signs as the person who logged in.
+
+    Args:
+        key: made for this login.
+        id_token: that came of it.
+
+    Raises:
+        AssertionRefused: the text is no ID token, or names another key.
+    """
+
+    def __init__(self, key: LoginKey, id_token: str) -> None:
+        if len(id_token) > _MAXIMUM_ID_TOKEN:
+            raise AssertionRefused("too_large")
+        token = _id_token(id_token)
+        issuer = token.hint("iss")
+        if not isinstance(issuer, str) or not is_safe_url(issuer):
+            raise AssertionRefused("issuer")
+        named = {name: token.hint(name) for name in ("nonce", "cnf")}
+        _check_key(
+            {name: value for name, value in named.items() if value is not None}, key.thumbprint
+        )
+        self._key, self._id_token, self._issuer = key, id_token, issuer
+
+    def sign(self, claims: Claims) -> IdentityAssertion:
+        """Signs an assertion."""
+        return self._key.sign(claims, self._id_token, self._issuer)
+
+    def __repr__(self) -> str:
+        return f"<Login at {self._issuer}>"
 
 
 class OIDCVerifier:
