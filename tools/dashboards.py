@@ -89,6 +89,12 @@ PANELS: dict[str, list[Panel]] = {
         ("Participants", "ROLE_participants", "allocated", "short"),
         ("Tunnel", "ROLE_tunnel_up", "up", "bool_yes_no"),
         ("Packets received", "rate(ROLE_packets_received_total[1m])", "received", "pps"),
+        (
+            "Packets handed between workers",
+            "rate(ROLE_packets_handed_over_total[1m])",
+            "handed over",
+            "pps",
+        ),
         ("Packets forwarded", "rate(ROLE_packets_forwarded_total[1m])", "forwarded", "pps"),
         (
             "Packets dropped",

@@ -161,7 +161,7 @@ class SrtpReceiver:
 
 @final
 class Switch:
-    """The Media Distributor's packet path: a UDP socket with the forwarder, in a thread of its own.
+    """The Media Distributor's packet path: a UDP address with workers, each in a thread of its own.
 
     Calls that give instructions wait until they are followed, and are followed in their order; what
     is sent leaves after all of them. Participants are numbers that the caller chooses.
@@ -172,14 +172,21 @@ class Switch:
         queue_limit: datagrams that wait for `drain`; strangers get half of them.
         capture_bytes: how many of the payload bytes that came last are kept per SSRC, still
             encrypted end to end.
+        workers: how many, from 1 to 64. A source is forwarded by the one to which its SSRC belongs:
+            the SSRC modulo their number.
 
     Raises:
         OSError: the address can't be bound.
-        ValueError: the address is no IP address.
+        ValueError: the address is no IP address, or there are no workers or too many.
     """
 
     def __new__(
-        cls, address: str, port: int, queue_limit: int = 4096, capture_bytes: int = 0
+        cls,
+        address: str,
+        port: int,
+        queue_limit: int = 4096,
+        capture_bytes: int = 0,
+        workers: int = 1,
     ) -> Switch: ...
     @property
     def local_address(self) -> tuple[str, int]: ...
@@ -265,8 +272,9 @@ class Switch:
         """By participant, seconds since its last authentic packet; missing if there was none."""
 
     def statistics(self) -> dict[str, Any]:
-        """Counters: received_packets, forwarded_packets, sent_rtcp_packets, keyframe_requests;
-        dropped, by reason; sources, by SSRC: received, lost, jitter in timestamp units."""
+        """Counters: received_packets, handed_over_packets (came to another worker first),
+        forwarded_packets, sent_rtcp_packets, keyframe_requests; dropped, by reason; sources, by
+        SSRC: received, lost, jitter in timestamp units."""
 
     def captured(self) -> dict[int, bytes]:
         """By SSRC, the payload bytes that came last."""

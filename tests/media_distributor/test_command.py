@@ -78,6 +78,8 @@ def test_a_port_in_use(certificates: Certificates, option: str) -> None:
         ({"media_listen": "[::]:0"}, "--advertise HOST"),
         ({"media_listen": "0.0.0.0:0", "advertise": "somewhere"}, "--advertise somewhere"),
         ({"media_listen": "here"}, "--media-listen here"),
+        ({"workers": "0"}, "--workers 0: give a number from 1 to 64"),
+        ({"workers": "65"}, "--workers 65: give a number from 1 to 64"),
         ({"key": "/nowhere.key"}, "/nowhere.key"),
     ],
 )

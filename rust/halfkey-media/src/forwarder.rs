@@ -45,6 +45,8 @@ use batch::{MAX_WAITING, Waiting};
 use capture::Captures;
 use participant::{Downlink, Uplink};
 
+use crate::share::Share;
+
 /// A participant's number, chosen by the caller.
 pub type ParticipantId = u64;
 
@@ -55,9 +57,13 @@ pub struct Peer(usize);
 /// The room for a compound of our own.
 const BUFFER_LENGTH: usize = 1 << 16;
 
-/// All participants of all conferences of one worker.
+/// The most participants whose timers one call looks after.
+const MAX_TIMERS: usize = 64;
+
+/// All participants of all conferences, and those of their sources that are one worker's.
 #[derive(Debug)]
 pub struct Forwarder {
+    share: Share,
     indices: HashMap<ParticipantId, usize>,
     addresses: HashMap<SocketAddr, usize>,
     // Two tables with the same index: a packet borrows one uplink and many downlinks.
@@ -71,14 +77,17 @@ pub struct Forwarder {
     /// When whose turn it is. Only the entry that a participant's `armed` names counts: an earlier
     /// one leaves a later one behind, which means nothing when it comes up.
     timers: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// Routes that instructions touched since somebody asked.
+    work: usize,
 }
 
 impl Forwarder {
-    /// A forwarder without participants. `capture_bytes`: how much of what each SSRC sent last is
-    /// kept, as it came (still encrypted end to end); 0 for nothing.
+    /// A forwarder without participants, for the sources of this share. `capture_bytes`: how much of
+    /// what each SSRC sent last is kept, as it came (still encrypted end to end); 0 for nothing.
     #[must_use]
-    pub fn new(capture_bytes: usize) -> Self {
+    pub fn new(share: Share, capture_bytes: usize) -> Self {
         Self {
+            share,
             indices: HashMap::new(),
             addresses: HashMap::new(),
             uplinks: Vec::new(),
@@ -89,6 +98,7 @@ impl Forwarder {
             captures: Captures::new(capture_bytes),
             statistics: Statistics::default(),
             timers: BinaryHeap::new(),
+            work: 0,
         }
     }
 
@@ -109,13 +119,26 @@ impl Forwarder {
         self.timers.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Sends the reports and the requests for pictures that are due.
+    /// The SSRCs whose packets belong here.
+    #[must_use]
+    pub const fn share(&self) -> Share {
+        self.share
+    }
+
+    /// How many routes instructions have touched since the last call: what they cost.
+    pub const fn take_work(&mut self) -> usize {
+        core::mem::replace(&mut self.work, 0)
+    }
+
+    /// Sends reports and requests for pictures that are due, as many as one turn bears: then
+    /// [`Self::next_timer`] is in the past.
     pub fn handle_timer(&mut self, now: Duration, output: &mut impl Output) {
         let mut send = |to, datagram: &[u8]| output.send_copy(to, datagram);
-        while let Some(Reverse((due, index))) = self.timers.peek().copied() {
-            if due > now {
+        for _ in 0..MAX_TIMERS {
+            let next = self.timers.peek().copied();
+            let Some(Reverse((due, index))) = next.filter(|Reverse((due, _))| *due <= now) else {
                 return;
-            }
+            };
             self.timers.pop();
             let downlink = &mut self.downlinks[index];
             if downlink.armed != Some(due) {
@@ -174,6 +197,11 @@ impl Forwarder {
     /// Counts a datagram that the caller dropped.
     pub fn count_drop(&mut self, reason: DropReason) {
         self.statistics.count(reason, 1);
+    }
+
+    /// Counts a datagram that came to another worker first.
+    pub const fn count_handed_over(&mut self) {
+        self.statistics.handed_over_packets += 1;
     }
 
     /// Counts many that went the same way.

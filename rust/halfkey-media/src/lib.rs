@@ -20,6 +20,7 @@ pub mod relay;
 pub mod replay;
 pub mod rtcp;
 pub mod rtp;
+pub mod share;
 pub mod srtp;
 pub mod ssrc_table;
 
@@ -31,4 +32,5 @@ pub use error::{KeyError, Rejection, SealError};
 pub use ohb::OriginalHeaderBlock;
 pub use profile::{DoubleProfile, HopProfile};
 pub use relay::OpenedPacket;
+pub use share::Share;
 pub use srtp::{HopReceiveContext, HopSendContext, Opened, SendStream, TAG_LENGTH};

@@ -46,6 +46,13 @@ impl<T> SsrcTable<T> {
         self.entries.get_mut(position).map(|entry| &mut entry.1)
     }
 
+    /// The SSRC at a position, with its state.
+    pub fn entry_at_mut(&mut self, position: usize) -> Option<(u32, &mut T)> {
+        self.entries
+            .get_mut(position)
+            .map(|entry| (entry.0, &mut entry.1))
+    }
+
     /// The state of an SSRC.
     #[must_use]
     pub fn get(&self, ssrc: u32) -> Option<&T> {

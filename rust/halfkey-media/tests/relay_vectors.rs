@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, Output, ParticipantConfig, SourceConfig};
 use halfkey_media::rtp::{ChangeableFields, Element, RtpView};
-use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, OpenedPacket, TAG_LENGTH};
+use halfkey_media::{
+    HopProfile, HopReceiveContext, HopSendContext, OpenedPacket, Share, TAG_LENGTH,
+};
 use serde_json::Value;
 
 const VECTORS: &str = concat!(
@@ -175,7 +177,7 @@ fn forwarder(profile: HopProfile, relay: &Value, sent: ChangeableFields) -> Forw
     let (client, server) = (keys(&relay["receive"]), keys(&relay["send"]));
     // For the directions in which nothing goes.
     let unused = (vec![0x55; profile.key_length()], vec![0x55; 12]);
-    let mut forwarder = Forwarder::new(0);
+    let mut forwarder = Forwarder::new(Share::WHOLE, 0);
     for (id, config, client, server) in [
         (
             OWNER,

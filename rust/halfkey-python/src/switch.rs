@@ -6,15 +6,15 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use halfkey_media::HopProfile;
-use halfkey_media::forwarder::{ControlError, Forwarder, HopKeys, Kind, ParticipantConfig};
-use halfkey_media::forwarder::{ParticipantId, SourceConfig};
-use halfkey_switch::Settings;
+use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig};
+use halfkey_media::forwarder::{ParticipantId, SourceConfig, Statistics};
+use halfkey_switch::{Answer, MAX_WORKERS, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::{Error, closed, malformed, unknown_profile};
 
-/// A UDP socket with the forwarder behind it, in a thread of its own.
+/// A UDP address with forwarders behind it, each in a thread of its own.
 #[pyclass(module = "halfkey._media")]
 pub(crate) struct Switch {
     switch: Option<halfkey_switch::Switch>,
@@ -25,15 +25,20 @@ pub(crate) struct Switch {
 #[pymethods]
 impl Switch {
     #[new]
-    #[pyo3(signature = (address, port, queue_limit = 4096, capture_bytes = 0))]
+    #[pyo3(signature = (address, port, queue_limit = 4096, capture_bytes = 0, workers = 1))]
     fn new(
         address: &str,
         port: u16,
         queue_limit: usize,
         capture_bytes: usize,
+        workers: usize,
     ) -> Result<Self, Error> {
+        if !(1..=MAX_WORKERS).contains(&workers) {
+            return Err(malformed("workers must be from 1 to 64"));
+        }
         let switch = halfkey_switch::Switch::new(&Settings {
             address: socket_address(address, port)?,
+            workers,
             queue_limit,
             capture_bytes,
         })?;
@@ -95,16 +100,12 @@ impl Switch {
                 .map(source)
                 .collect::<Result<_, Error>>()?,
         };
-        self.control(py, move |forwarder, _| {
-            forwarder.add_participant(participant, &config);
-            Ok(())
-        })
+        let switch = self.switch()?;
+        Ok(py.detach(|| switch.add_participant(participant, &config))?)
     }
 
     fn remove_participant(&self, py: Python<'_>, participant: ParticipantId) -> Result<(), Error> {
-        self.control(py, move |forwarder, _| {
-            forwarder.remove_participant(participant)
-        })
+        self.instruct(py, |switch| switch.remove_participant(participant))
     }
 
     fn set_address(
@@ -115,9 +116,7 @@ impl Switch {
         port: u16,
     ) -> Result<(), Error> {
         let address = socket_address(host, port)?;
-        self.control(py, move |forwarder, _| {
-            forwarder.set_address(participant, address)
-        })
+        self.instruct(py, |switch| switch.set_address(participant, address))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of MediaKeys")]
@@ -138,49 +137,52 @@ impl Switch {
             (client_write_key, client_write_salt),
             (server_write_key, server_write_salt),
         )?;
-        self.control(py, move |forwarder, now| {
-            forwarder.set_keys(participant, keys, now)
-        })
+        self.instruct(py, |switch| switch.set_keys(participant, keys))
     }
 
     fn remove_keys(&self, py: Python<'_>, participant: ParticipantId) -> Result<(), Error> {
-        self.control(py, move |forwarder, _| forwarder.remove_keys(participant))
+        self.instruct(py, |switch| switch.remove_keys(participant))
     }
 
     fn assign_slot(
         &self,
         py: Python<'_>,
         receiver: ParticipantId,
-        mid: String,
+        mid: &str,
         owner: ParticipantId,
         ssrc: u32,
     ) -> Result<(), Error> {
-        self.control(py, move |forwarder, now| {
-            forwarder.assign_slot(receiver, &mid, owner, ssrc, now)
-        })
+        self.instruct(py, |switch| switch.assign_slot(receiver, mid, owner, ssrc))
     }
 
-    fn clear_slot(
-        &self,
-        py: Python<'_>,
-        receiver: ParticipantId,
-        mid: String,
-    ) -> Result<(), Error> {
-        self.control(py, move |forwarder, _| forwarder.clear_slot(receiver, &mid))
+    fn clear_slot(&self, py: Python<'_>, receiver: ParticipantId, mid: &str) -> Result<(), Error> {
+        self.instruct(py, |switch| switch.clear_slot(receiver, mid))
     }
 
     /// Seconds since each participant's last authentic packet.
     fn idle(&self, py: Python<'_>) -> Result<BTreeMap<ParticipantId, f64>, Error> {
-        let idle = self.control(py, |forwarder, now| Ok(forwarder.idle(now)))?;
-        let seconds = |(id, idle): (ParticipantId, Duration)| (id, idle.as_secs_f64());
-        Ok(idle.into_iter().map(seconds).collect())
+        let mut least = BTreeMap::new();
+        let idle = self.each(py, |forwarder, now| forwarder.idle(now))?;
+        for (id, idle) in idle.into_iter().flatten() {
+            let least = least.entry(id).or_insert(f64::INFINITY);
+            *least = least.min(idle.as_secs_f64());
+        }
+        Ok(least)
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (counters, reception, participants) = self.control(py, |forwarder, _| {
+        let figures = self.each(py, |forwarder, _| {
             let counters = forwarder.statistics().clone();
-            Ok((counters, forwarder.reception(), forwarder.participants()))
+            (counters, forwarder.reception(), forwarder.participants())
         })?;
+        let mut counters = Statistics::default();
+        let mut participants = 0;
+        let mut reception = Vec::new();
+        for (counted, sources, count) in figures {
+            counters.add(&counted);
+            reception.extend(sources);
+            participants = count;
+        }
         let sources = PyDict::new(py);
         for (ssrc, report) in reception {
             let figures = PyDict::new(py);
@@ -191,6 +193,7 @@ impl Switch {
         }
         let statistics = PyDict::new(py);
         statistics.set_item("received_packets", counters.received_packets)?;
+        statistics.set_item("handed_over_packets", counters.handed_over_packets)?;
         statistics.set_item("forwarded_packets", counters.forwarded_packets)?;
         statistics.set_item("sent_rtcp_packets", counters.sent_rtcp_packets)?;
         statistics.set_item("keyframe_requests", counters.keyframe_requests)?;
@@ -201,9 +204,9 @@ impl Switch {
     }
 
     fn captured<'py>(&self, py: Python<'py>) -> Result<BTreeMap<u32, Bound<'py, PyBytes>>, Error> {
-        let captured = self.control(py, |forwarder, _| Ok(forwarder.captured()))?;
+        let captured = self.each(py, |forwarder, _| forwarder.captured())?;
         let bytes = |(ssrc, kept): (u32, Vec<u8>)| (ssrc, PyBytes::new(py, &kept));
-        Ok(captured.into_iter().map(bytes).collect())
+        Ok(captured.into_iter().flatten().map(bytes).collect())
     }
 
     fn close(&mut self, py: Python<'_>) {
@@ -217,14 +220,24 @@ impl Switch {
         self.switch.as_ref().ok_or_else(closed)
     }
 
-    /// Runs in the worker and waits for it, without holding up other Python threads.
-    fn control<T: Send + 'static>(
+    /// Gives an instruction and waits for it, without holding up other Python threads.
+    fn instruct(
         &self,
         py: Python<'_>,
-        instruction: impl FnOnce(&mut Forwarder, Duration) -> Result<T, ControlError> + Send + 'static,
-    ) -> Result<T, Error> {
+        instruction: impl FnOnce(&halfkey_switch::Switch) -> Answer + Send,
+    ) -> Result<(), Error> {
         let switch = self.switch()?;
-        Ok(py.detach(|| switch.control(instruction))??)
+        Ok(py.detach(|| instruction(switch))??)
+    }
+
+    /// Asks each worker, likewise.
+    fn each<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        ask: impl Fn(&mut Forwarder, Duration) -> T + Copy + Send + Sync + 'static,
+    ) -> Result<Vec<T>, Error> {
+        let switch = self.switch()?;
+        Ok(py.detach(|| switch.each(|_| ask))?)
     }
 }
 

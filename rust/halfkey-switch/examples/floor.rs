@@ -232,12 +232,9 @@ fn participant(switch: &Switch, id: u64, at: SocketAddr, sends: bool) -> HopSend
     };
     let (client, server) = (keys(id, false), keys(id, true));
     let hop = HopKeys::new(PROFILE, (&client, &SALT), (&server, &SALT)).expect("lengths fit");
-    let added = switch.control(move |forwarder, now| {
-        forwarder.add_participant(id, &config);
-        forwarder.set_address(id, at)?;
-        forwarder.set_keys(id, hop, now)
-    });
-    assert_eq!(added, Ok(Ok(())));
+    switch.add_participant(id, &config).expect("running");
+    assert_eq!(switch.set_address(id, at), Ok(Ok(())));
+    assert_eq!(switch.set_keys(id, hop), Ok(Ok(())));
     HopSendContext::new(PROFILE, &client, &SALT).expect("lengths fit")
 }
 
@@ -292,13 +289,14 @@ fn look_at(switch: &Switch) -> (u64, u64, (Duration, Duration)) {
         let dropped = statistics.dropped().values().sum();
         (statistics.forwarded_packets, dropped, thread_cpu())
     };
-    switch.control(look).expect("running")
+    switch.at(0, look).expect("running")
 }
 
 /// The switch itself.
 fn measure_switch(scenario: &Scenario, time: Duration) -> Figures {
     let switch = Switch::new(&Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 1,
         queue_limit: 16,
         capture_bytes: 0,
     })
@@ -322,9 +320,8 @@ fn measure_switch(scenario: &Scenario, time: Duration) -> Figures {
         let id = 10_000 + at as u64;
         participant(&switch, id, address(socket), false);
         for sender in 1..=scenario.senders as u64 {
-            let assigned = switch.control(move |forwarder, now| {
-                forwarder.assign_slot(id, &format!("{}", sender % 10), sender, sender as u32, now)
-            });
+            let mid = format!("{}", sender % 10);
+            let assigned = switch.assign_slot(id, &mid, sender, sender as u32);
             assert_eq!(assigned, Ok(Ok(())));
         }
     }
@@ -498,6 +495,7 @@ fn measure_seals(scenario: &Scenario, time: Duration) -> f64 {
 fn measure_refusals(count: u64) -> [(&'static str, f64); 3] {
     let switch = Switch::new(&Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 1,
         queue_limit: 16,
         capture_bytes: 0,
     })
@@ -525,7 +523,7 @@ fn measure_refusals(count: u64) -> [(&'static str, f64); 3] {
                 let dropped = forwarder.statistics().dropped();
                 (dropped.get(reason).copied().unwrap_or(0), thread_cpu())
             };
-            switch.control(look).expect("running")
+            switch.at(0, look).expect("running")
         };
         let (_, (user, system)) = refused();
         let mut out = Sender::new();

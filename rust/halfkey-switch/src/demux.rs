@@ -2,6 +2,7 @@
 
 use halfkey_media::Rejection;
 use halfkey_media::forwarder::DropReason;
+use halfkey_media::rtcp::is_rtcp;
 
 /// What a datagram is; never a statement that it is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +10,13 @@ pub(crate) enum Protocol {
     Stun,
     Dtls,
     Media,
+}
+
+/// The SSRC of an SRTP packet, or of an SRTCP compound's first packet.
+pub(crate) fn media_ssrc(datagram: &[u8]) -> Option<u32> {
+    let at = if is_rtcp(datagram) { 4 } else { 8 };
+    let bytes = datagram.get(at..at + 4)?;
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
 const STUN_HEADER_LENGTH: usize = 20;

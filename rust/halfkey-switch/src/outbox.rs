@@ -13,11 +13,14 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use halfkey_media::forwarder::Output;
+use halfkey_media::forwarder::{Output, ParticipantId};
 use halfkey_udp::{MAX_SEGMENTED_LENGTH, MAX_SEGMENTS, Message, Sender};
 use mio::net::UdpSocket;
+
+use crate::inbox::{Content, Inbox};
 
 /// The bytes that are collected before they are sent: few enough to be in the processor's cache
 /// when the kernel copies them.
@@ -83,6 +86,8 @@ pub(crate) struct Unsent {
     pub(crate) full: u64,
     /// The system refused them.
     pub(crate) refused: u64,
+    /// Another worker had no room for what was handed to it.
+    pub(crate) handover: u64,
 }
 
 /// What an error says of the message that it is about.
@@ -110,6 +115,7 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: UdpSocket,
+    inboxes: Arc<[Inbox]>,
     sender: Sender,
     arena: Box<[u8]>,
     used: usize,
@@ -123,9 +129,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(socket: UdpSocket) -> Self {
+    /// `inboxes`: of all workers, in their order.
+    pub(crate) fn new(socket: UdpSocket, inboxes: Arc<[Inbox]>) -> Self {
         Self {
             socket,
+            inboxes,
             sender: Sender::new(),
             arena: vec![0; ARENA].into(),
             used: 0,
@@ -214,7 +222,21 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// Hands bytes to another worker.
+    pub(crate) fn hand(&mut self, worker: usize, content: Content, bytes: &[u8]) {
+        let inbox = self.inboxes.get(worker);
+        if !inbox.is_some_and(|inbox| inbox.put(content, bytes)) {
+            self.unsent.handover += 1;
+        }
+    }
+}
+
 impl Output for Outbox {
+    fn hand_over(&mut self, worker: usize, from: ParticipantId, compound: &[u8]) {
+        self.hand(worker, Content::Compound(from), compound);
+    }
+
     fn room(&mut self, length: usize) -> &mut [u8] {
         if self.arena.len() - self.used < length {
             self.flush();
@@ -247,7 +269,7 @@ mod tests {
 
     fn outbox(address: &str) -> Outbox {
         let address: SocketAddr = address.parse().expect("an address");
-        Outbox::new(UdpSocket::bind(address).expect("a free port"))
+        Outbox::new(UdpSocket::bind(address).expect("a free port"), Arc::new([]))
     }
 
     fn receiver(address: &str) -> (std::net::UdpSocket, SocketAddr) {
@@ -275,6 +297,7 @@ mod tests {
     const NOTHING: Unsent = Unsent {
         full: 0,
         refused: 0,
+        handover: 0,
     };
 
     /// How many messages were collected, and the most datagrams in one.
@@ -383,8 +406,8 @@ mod tests {
         put(&mut outbox, nowhere, &[b"xx", b"yy", b"z"]);
         put(&mut outbox, to, &[&too_long, b"3"]);
         let expected = Unsent {
-            full: 0,
             refused: 5,
+            ..NOTHING
         };
         assert_eq!(outbox.finish(Duration::ZERO), expected);
         expect(&receiver, &[b"1", b"2", b"3"]);

@@ -1,40 +1,45 @@
-//! The handle through which another thread uses the worker.
+//! The handle through which other threads use the workers.
 
 use core::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use halfkey_media::Share;
 use halfkey_media::forwarder::Forwarder;
 use mio::net::UdpSocket;
 use mio::{Poll, Waker};
-use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::inbox::Inbox;
 use crate::queue::{Datagram, Queue};
+use crate::sockets::bind;
 use crate::worker::{Instruction, WAKER, Worker};
 
-/// Instructions that may wait at once.
+/// Instructions that may wait at once, for each worker.
 const INSTRUCTIONS: usize = 4096;
 
-/// What is asked of the system for the socket's buffers; it may give less.
-const SOCKET_BUFFER: usize = 4 << 20;
+/// The most workers: what one compound is about is noted in 64 bits, and each has a copy of what
+/// participants have negotiated.
+pub const MAX_WORKERS: usize = 64;
 
 /// How a switch is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// The local address; port 0 for any.
     pub address: SocketAddr,
+    /// The threads, from 1 to [`MAX_WORKERS`].
+    pub workers: usize,
     /// The most STUN and DTLS datagrams that wait to be drained.
     pub queue_limit: usize,
     /// How much of what each SSRC sent last is kept; see [`Forwarder::new`].
     pub capture_bytes: usize,
 }
 
-/// The worker has ended.
+/// The workers have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
@@ -46,44 +51,71 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// A UDP socket with a worker of its own; ends with its handle.
+/// A UDP address with workers of its own; they end with the handle.
 #[derive(Debug)]
 pub struct Switch {
     local_address: SocketAddr,
-    instructions: SyncSender<Instruction>,
-    waker: Waker,
+    instructions: Vec<SyncSender<Instruction>>,
+    inboxes: Arc<[Inbox]>,
     queue: Arc<Queue>,
-    worker: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Held while all are instructed: each hears of what concerns all in the same order.
+    order: Mutex<()>,
 }
 
 impl Switch {
-    /// Binds the socket and starts the worker.
+    /// Binds the sockets and starts the workers.
     ///
     /// # Errors
-    /// What the system says against it.
+    /// What the system says against it, or there are no workers or too many.
     pub fn new(settings: &Settings) -> io::Result<Self> {
-        let socket = bind(settings.address)?;
-        let local_address = socket.local_addr()?;
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
-        let queue = Arc::new(Queue::new(settings.queue_limit)?);
-        let (instructions, received) = sync_channel(INSTRUCTIONS);
-        let capture_bytes = settings.capture_bytes;
-        let worker = Worker::new(poll, socket, received, Arc::clone(&queue), capture_bytes)?;
-        let thread = thread::Builder::new().name("halfkey-switch".into());
-        Ok(Self {
-            local_address,
-            instructions,
-            waker,
-            queue,
-            worker: Some(thread.spawn(move || worker.run())?),
-        })
+        if !(1..=MAX_WORKERS).contains(&settings.workers) {
+            let text = format!("workers: give a number from 1 to {MAX_WORKERS}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let sockets = bind(settings.address, settings.workers)?;
+        let polls: Vec<Poll> = sockets
+            .iter()
+            .map(|_| Poll::new())
+            .collect::<Result<_, _>>()?;
+        let inbox = |poll: &Poll| Ok(Inbox::new(Waker::new(poll.registry(), WAKER)?));
+        let mut switch = Self {
+            local_address: sockets[0].local_addr()?,
+            instructions: Vec::new(),
+            inboxes: polls.iter().map(inbox).collect::<io::Result<_>>()?,
+            queue: Arc::new(Queue::new(settings.queue_limit)?),
+            threads: Vec::new(),
+            order: Mutex::new(()),
+        };
+        let shares = Share::all(settings.workers);
+        for ((share, poll), socket) in shares.zip(polls).zip(sockets) {
+            let forwarder = Forwarder::new(share, settings.capture_bytes);
+            switch.start(forwarder, poll, socket)?;
+        }
+        Ok(switch)
     }
 
-    /// Where the socket is bound.
+    fn start(&mut self, forwarder: Forwarder, poll: Poll, socket: UdpSocket) -> io::Result<()> {
+        let (instructions, received) = sync_channel(INSTRUCTIONS);
+        let name = format!("halfkey-media-{}", forwarder.share().worker());
+        let (queue, inboxes) = (Arc::clone(&self.queue), Arc::clone(&self.inboxes));
+        let worker = Worker::new(forwarder, poll, socket, received, queue, inboxes)?;
+        let thread = thread::Builder::new().name(name);
+        self.threads.push(thread.spawn(move || worker.run())?);
+        self.instructions.push(instructions);
+        Ok(())
+    }
+
+    /// Where the sockets are bound.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// How many workers there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.instructions.len()
     }
 
     /// A descriptor that is readable while [`Self::drain`] has something.
@@ -103,61 +135,84 @@ impl Switch {
     /// too much is waiting: then it is lost, as on the network.
     ///
     /// # Errors
-    /// The worker has ended.
+    /// The workers have ended.
     pub fn send(&self, to: SocketAddr, datagram: Vec<u8>) -> Result<bool, Stopped> {
-        match self.instructions.try_send(Instruction::Send(to, datagram)) {
-            Ok(()) => self.wake().map(|()| true),
+        let first = self.instructions.first().ok_or(Stopped)?;
+        match first.try_send(Instruction::Send(to, datagram)) {
+            Ok(()) => self.wake(0).map(|()| true),
             Err(TrySendError::Full(_)) => Ok(false),
             Err(TrySendError::Disconnected(_)) => Err(Stopped),
         }
     }
 
-    /// Runs `instruction` in the worker, with the time of its clock, and waits for the answer.
+    /// Runs an instruction in each worker, with the time of its clock, and waits for the answers:
+    /// `make` gets the worker's number. Where several threads give instructions, all workers follow
+    /// them in the same order.
     ///
     /// # Errors
-    /// The worker has ended.
-    pub fn control<T: Send + 'static>(
+    /// The workers have ended.
+    pub fn each<T, F>(&self, make: impl FnMut(usize) -> F) -> Result<Vec<T>, Stopped>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Forwarder, Duration) -> T + Send + 'static,
+    {
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = 0..self.workers();
+        let answers = workers.clone().map(make).zip(workers);
+        let answers = answers.map(|(instruction, worker)| self.instruct(worker, instruction));
+        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let answers = answers.into_iter();
+        answers
+            .map(|answer| answer.recv().map_err(|_| Stopped))
+            .collect()
+    }
+
+    /// Runs an instruction in one worker, and waits for the answer.
+    ///
+    /// # Errors
+    /// The workers have ended, or there is none of this number.
+    pub fn at<T: Send + 'static>(
         &self,
+        worker: usize,
         instruction: impl FnOnce(&mut Forwarder, Duration) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = self.instruct(worker, instruction)?;
+        answer.recv().map_err(|_| Stopped)
+    }
+
+    fn instruct<T: Send + 'static>(
+        &self,
+        worker: usize,
+        instruction: impl FnOnce(&mut Forwarder, Duration) -> T + Send + 'static,
+    ) -> Result<Receiver<T>, Stopped> {
         let (answer, answered) = sync_channel(1);
         let follow = move |forwarder: &mut Forwarder, now| {
             // Nobody waits for the answer if the asking thread is gone.
             let _ = answer.send(instruction(forwarder, now));
         };
-        self.instructions
-            .send(Instruction::Control(Box::new(follow)))
-            .map_err(|_| Stopped)?;
-        self.wake()?;
-        answered.recv().map_err(|_| Stopped)
+        let instructions = self.instructions.get(worker).ok_or(Stopped)?;
+        let instruction = Instruction::Control(Box::new(follow));
+        instructions.send(instruction).map_err(|_| Stopped)?;
+        self.wake(worker)?;
+        Ok(answered)
     }
 
-    fn wake(&self) -> Result<(), Stopped> {
-        self.waker.wake().map_err(|_| Stopped)
+    fn wake(&self, worker: usize) -> Result<(), Stopped> {
+        let inbox = self.inboxes.get(worker).ok_or(Stopped)?;
+        inbox.wake().map_err(|_| Stopped)
     }
 }
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        // If the worker has ended by itself, there is nobody to tell.
-        let _ = self.instructions.send(Instruction::Stop);
-        let _ = self.wake();
-        if let Some(worker) = self.worker.take() {
-            let _ = worker.join();
+        // If a worker has ended by itself, there is nobody to tell.
+        for (worker, instructions) in self.instructions.iter().enumerate() {
+            let _ = instructions.send(Instruction::Stop);
+            let _ = self.wake(worker);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
         }
     }
-}
-
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    socket.set_nonblocking(true)?;
-    // Bursts (a picture for every receiver) are larger than the usual buffer; less is no fault.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-    socket.bind(&address.into())?;
-    Ok(UdpSocket::from_std(socket.into()))
 }

@@ -9,6 +9,8 @@ use halfkey_udp::{Message, Sender};
 
 use crate::{Datagram, Settings, Switch};
 
+mod workers;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const BINDING_REQUEST: [u8; 20] = [
@@ -16,8 +18,13 @@ const BINDING_REQUEST: [u8; 20] = [
 ];
 
 fn switch() -> Switch {
+    switch_of(1)
+}
+
+fn switch_of(workers: usize) -> Switch {
     let settings = Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers,
         queue_limit: 16,
         capture_bytes: 0,
     };
@@ -42,9 +49,11 @@ fn drain(switch: &Switch, count: usize) -> Vec<Datagram> {
 }
 
 fn dropped(switch: &Switch, reason: &'static str) -> u64 {
-    let count =
-        move |forwarder: &mut Forwarder, _| forwarder.statistics().dropped().get(reason).copied();
-    switch.control(count).expect("running").unwrap_or(0)
+    let count = move |forwarder: &mut Forwarder, _| {
+        let dropped = forwarder.statistics().dropped();
+        dropped.get(reason).copied().unwrap_or(0)
+    };
+    switch.each(|_| count).expect("running").into_iter().sum()
 }
 
 fn wait_for_drop(switch: &Switch, reason: &'static str) {
@@ -69,12 +78,9 @@ fn add(switch: &Switch, id: u64, address: SocketAddr) -> (HopSendContext, HopRec
     let (client, server, salt) = ([id as u8; 16], [id as u8 | 0x80; 16], [7; 12]);
     let profile = HopProfile::AeadAes128Gcm;
     let keys = HopKeys::new(profile, (&client, &salt), (&server, &salt)).expect("lengths fit");
-    let added = switch.control(move |forwarder, now| {
-        forwarder.add_participant(id, &config);
-        forwarder.set_address(id, address)?;
-        forwarder.set_keys(id, keys, now)
-    });
-    assert_eq!(added, Ok(Ok(())));
+    switch.add_participant(id, &config).expect("running");
+    assert_eq!(switch.set_address(id, address), Ok(Ok(())));
+    assert_eq!(switch.set_keys(id, keys), Ok(Ok(())));
     (
         HopSendContext::new(profile, &client, &salt).expect("lengths fit"),
         HopReceiveContext::new(profile, &server, &salt).expect("lengths fit"),
@@ -87,8 +93,7 @@ fn media_crosses_from_one_participant_to_the_other() {
     let ((sender, sender_address), (receiver, receiver_address)) = (socket(), socket());
     let (mut seal, _) = add(&switch, 1, sender_address);
     let (_, mut open) = add(&switch, 2, receiver_address);
-    let assigned = switch.control(|forwarder, now| forwarder.assign_slot(2, "0", 1, 1, now));
-    assert_eq!(assigned, Ok(Ok(())));
+    assert_eq!(switch.assign_slot(2, "0", 1, 1), Ok(Ok(())));
 
     let mut packet = vec![0; 12 + 5 + TAG_LENGTH];
     packet[..2].copy_from_slice(&[0x80, 111]);
@@ -167,6 +172,7 @@ fn a_port_in_use_is_an_error_and_free_again_afterwards() {
     let switch = switch();
     let settings = Settings {
         address: switch.local_address(),
+        workers: 1,
         queue_limit: 1,
         capture_bytes: 0,
     };
@@ -186,9 +192,7 @@ fn a_picture_crosses_whole_and_in_order_whatever_comes_with_it() {
         .map(|id| {
             let (socket, address) = socket();
             let (_, open) = add(&switch, id, address);
-            let assign =
-                move |forwarder: &mut Forwarder, now| forwarder.assign_slot(id, "0", 1, 1, now);
-            assert_eq!(switch.control(assign), Ok(Ok(())));
+            assert_eq!(switch.assign_slot(id, "0", 1, 1), Ok(Ok(())));
             (socket, open)
         })
         .collect();

@@ -55,12 +55,9 @@ fn add(switch: &Switch, id: u64) -> (UdpSocket, HopSendContext) {
     let profile = HopProfile::AeadAes128Gcm;
     let keys = HopKeys::new(profile, (&client, &salt), (&server, &salt)).expect("lengths fit");
     let address: SocketAddr = socket.local_addr().expect("bound");
-    let added = switch.control(move |forwarder, now| {
-        forwarder.add_participant(id, &config);
-        forwarder.set_address(id, address)?;
-        forwarder.set_keys(id, keys, now)
-    });
-    assert_eq!(added, Ok(Ok(())));
+    switch.add_participant(id, &config).expect("running");
+    assert_eq!(switch.set_address(id, address), Ok(Ok(())));
+    assert_eq!(switch.set_keys(id, keys), Ok(Ok(())));
     let seal = HopSendContext::new(profile, &client, &salt).expect("lengths fit");
     (socket, seal)
 }
@@ -70,13 +67,14 @@ fn look_at(switch: &Switch) -> (u64, u64) {
     let look = |forwarder: &mut Forwarder, _| {
         (forwarder.statistics().forwarded_packets, ALLOCATIONS.get())
     };
-    switch.control(look).expect("running")
+    switch.at(0, look).expect("running")
 }
 
 #[test]
 fn forwarding_allocates_nothing_per_packet() {
     let switch = Switch::new(&Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 1,
         queue_limit: 16,
         capture_bytes: 0,
     })
@@ -87,9 +85,7 @@ fn forwarding_allocates_nothing_per_packet() {
         .collect();
     for (id, _) in &receivers {
         let id = *id;
-        let assigned =
-            switch.control(move |forwarder, now| forwarder.assign_slot(id, "0", 1, 1, now));
-        assert_eq!(assigned, Ok(Ok(())));
+        assert_eq!(switch.assign_slot(id, "0", 1, 1), Ok(Ok(())));
     }
     let mut send = |sequence_number: u16| {
         let mut packet = vec![0; 100 + TAG_LENGTH];

@@ -155,6 +155,9 @@ def media_distributor(
     control_listen: Annotated[
         str, typer.Option(help="HOST:PORT of the control API.")
     ] = "127.0.0.1:7003",
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that forward media; else one a core, 8 at most.")
+    ] = None,
     capture_bytes: Annotated[
         int, typer.Option(hidden=True, help="Payload bytes to keep per SSRC, for the demo.")
     ] = 0,
@@ -170,7 +173,7 @@ def media_distributor(
     supervised: Supervised = False,
 ) -> None:
     """Run a Media Distributor: forwards media it can't open, carries DTLS it can't read."""
-    from halfkey.media_distributor.service import MediaDistributorOptions, run
+    from halfkey.media_distributor.service import MediaDistributorOptions, default_workers, run
 
     logs = log_format, log_level
     with as_written(context):
@@ -185,6 +188,7 @@ def media_distributor(
             control=address(control_listen, "--control-listen"),
             dial=None if key_distributor is None else address(key_distributor, "--key-distributor"),
             tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
+            workers=default_workers() if workers is None else workers,
             capture_bytes=capture_bytes,
             keep_forwarding_after_disconnect=hostile,
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ from halfkey.peering import Peer
 from halfkey.serving import Address, Ready, binding, dialling, listening, serving
 from halfkey.tls import client_context, server_context
 
+MAXIMUM_WORKERS = 64
+
+DEFAULT_WORKERS = 8
+"""The most that are taken without being asked for: each keeps what all participants negotiated, and
+beyond this it is the network that has to be measured first."""
+
+
+def default_workers() -> int:
+    """One for each core that this process may use, within bounds."""
+    return min(len(os.sched_getaffinity(0)), DEFAULT_WORKERS)
+
 
 @dataclass(frozen=True, slots=True)
 class MediaDistributorOptions:
@@ -39,6 +51,7 @@ class MediaDistributorOptions:
         control: the address of the control API; port 0 for any.
         dial: the address of the Key Distributor's tunnel; None to wait for it instead.
         tunnel: the address to wait at for a Key Distributor that dials; None not to.
+        workers: threads that forward, one for each core by default and `MAXIMUM_WORKERS` at most.
         capture_bytes: how many payload bytes to keep of each SSRC, as they are without the outer
             layer: still encrypted end to end. For demonstrations.
         keep_forwarding_after_disconnect: acts as a hostile Media Distributor, for demonstrations
@@ -54,6 +67,7 @@ class MediaDistributorOptions:
     control: Address = ("127.0.0.1", 0)
     dial: Address | None = None
     tunnel: Address | None = None
+    workers: int = field(default_factory=default_workers)
     capture_bytes: int = 0
     keep_forwarding_after_disconnect: bool = False
 
@@ -61,6 +75,10 @@ class MediaDistributorOptions:
         """Raises `ConfigurationError`, in one line, for what can't be followed."""
         if self.dial is None and self.tunnel is None:
             raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
+        if not 1 <= self.workers <= MAXIMUM_WORKERS:
+            raise ConfigurationError(
+                f"--workers {self.workers}: give a number from 1 to {MAXIMUM_WORKERS}"
+            )
         with suppress(ValueError):  # a host name, whose address is known when it is bound
             advertised_host(self.media[0], self.advertise)
 
@@ -121,7 +139,9 @@ async def serve(
             on_event(event)
 
         with binding("media address", options.media):
-            switch = Switch(*options.media, capture_bytes=options.capture_bytes)
+            switch = Switch(
+                *options.media, capture_bytes=options.capture_bytes, workers=options.workers
+            )
         driver = Driver(switch, options.keep_forwarding_after_disconnect, publish)
         stack.callback(driver.close)
         advertised = advertised_host(driver.media_address[0], options.advertise)

@@ -52,6 +52,12 @@ KEY_DISTRIBUTOR = (
 
 MEDIA_DISTRIBUTOR = (
     Family(COUNTER, "received_packets", "packets_received", "Media packets that arrived."),
+    Family(
+        COUNTER,
+        "handed_over_packets",
+        "packets_handed_over",
+        "Media packets that came to another worker first.",
+    ),
     Family(COUNTER, "forwarded_packets", "packets_forwarded", "Media packets sent on."),
     Family(COUNTER, "sent_rtcp_packets", "rtcp_packets_sent", "RTCP packets of our own."),
     Family(COUNTER, "keyframe_requests", "keyframe_requests", "Key frames asked for."),

@@ -82,8 +82,7 @@ impl<'a> Batch<'a> {
             // No goodbye overtakes the last packets of its source.
             self.forwarder.forward(self.buffer, output);
             let datagram = self.buffer.get_mut(range).unwrap_or_default();
-            let mut send = |to, datagram: &[u8]| output.send_copy(to, datagram);
-            return (self.forwarder).receive_rtcp(index, datagram, self.now, &mut send);
+            return (self.forwarder).receive_rtcp(index, datagram, self.now, output);
         }
         let start = range.start;
         let datagram = self.buffer.get_mut(range).unwrap_or_default();

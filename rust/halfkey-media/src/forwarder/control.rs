@@ -28,7 +28,8 @@ impl Forwarder {
     /// Adds a participant, in place of an earlier one with this number.
     pub fn add_participant(&mut self, id: ParticipantId, config: &ParticipantConfig) {
         let _ = self.remove_participant(id);
-        let (uplink, downlink) = (Uplink::new(config), Downlink::new(config));
+        let uplink = Uplink::new(id, config, self.share);
+        let downlink = Downlink::new(config, self.share);
         let index = if let Some(index) = self.vacant.pop() {
             self.uplinks[index] = uplink;
             self.downlinks[index] = downlink;
@@ -52,6 +53,7 @@ impl Forwarder {
         }
         let mut uplink = core::mem::take(&mut self.uplinks[index]);
         for (_, source) in uplink.sources.iter_mut() {
+            self.work += source.routes.len();
             for route in source.routes.drain(..) {
                 let downlink = &mut self.downlinks[route.receiver];
                 downlink.slots.retain(|slot| slot.owner != index);
@@ -88,6 +90,7 @@ impl Forwarder {
             self.addresses.remove(&old);
         }
         self.addresses.insert(address, index);
+        self.work += self.downlinks[index].slots.len();
         for slot in &self.downlinks[index].slots {
             if let Some(route) = route_into(&mut self.uplinks, slot) {
                 route.address = Some(address);
@@ -230,6 +233,7 @@ impl Forwarder {
         let Some(source) = self.uplinks[slot.owner].sources.get_mut(slot.ssrc) else {
             return;
         };
+        self.work += 1;
         if slot.route >= source.routes.len() {
             return;
         }
@@ -246,6 +250,7 @@ impl Forwarder {
     /// Gives the routes to a participant streams under its keys, or none where there are no keys.
     fn lend_streams(&mut self, receiver: usize) {
         let (uplinks, downlink) = (&mut self.uplinks, &mut self.downlinks[receiver]);
+        self.work += downlink.slots.len();
         for at in 0..downlink.slots.len() {
             let stream = downlink.lend(downlink.slots[at].ssrc);
             if let Some(route) = route_into(uplinks, &downlink.slots[at]) {

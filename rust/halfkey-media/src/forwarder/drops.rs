@@ -25,6 +25,8 @@ pub enum DropReason {
     ReceiverNotReady,
     /// The queue of datagrams that are not media is full.
     QueueFull,
+    /// The worker that has its SSRC was handed more than it could take, or it is too long for that.
+    HandoverFull,
     /// The socket took no more, not a second time either.
     SocketFull,
     /// The system refused to send it: it is too long for the path, or there is no path.
@@ -47,6 +49,7 @@ impl DropReason {
             Self::UnsupportedRtcp => "unsupported_rtcp",
             Self::ReceiverNotReady => "receiver_not_ready",
             Self::QueueFull => "queue_full",
+            Self::HandoverFull => "handover_full",
             Self::SocketFull => "socket_full",
             Self::SocketRefused => "socket_refused",
             Self::UnknownProtocol => "unknown_protocol",
@@ -68,6 +71,7 @@ impl DropReason {
             Self::SocketFull => 7,
             Self::SocketRefused => 8,
             Self::UnknownProtocol => 9,
+            Self::HandoverFull => 10,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -81,7 +85,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 10] = [
+const OTHERS: [DropReason; 11] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -92,6 +96,7 @@ const OTHERS: [DropReason; 10] = [
     DropReason::SocketFull,
     DropReason::SocketRefused,
     DropReason::UnknownProtocol,
+    DropReason::HandoverFull,
 ];
 
 const ROWS: usize = Rejection::ALL.len() + SealError::ALL.len() + OTHERS.len();
@@ -113,6 +118,8 @@ impl From<SealError> for DropReason {
 pub struct Statistics {
     /// SRTP and SRTCP datagrams that came, good or bad.
     pub received_packets: u64,
+    /// Of these, those that came to another worker first.
+    pub handed_over_packets: u64,
     /// SRTP packets that were sealed for a receiver.
     pub forwarded_packets: u64,
     /// SRTCP packets that were sealed, own ones and relayed ones.
@@ -127,6 +134,7 @@ impl Default for Statistics {
     fn default() -> Self {
         Self {
             received_packets: 0,
+            handed_over_packets: 0,
             forwarded_packets: 0,
             sent_rtcp_packets: 0,
             keyframe_requests: 0,
@@ -138,6 +146,18 @@ impl Default for Statistics {
 impl Statistics {
     pub(super) const fn count(&mut self, reason: DropReason, times: u64) {
         self.dropped[reason.row()] += times;
+    }
+
+    /// Adds what another worker counted.
+    pub fn add(&mut self, other: &Self) {
+        self.received_packets += other.received_packets;
+        self.handed_over_packets += other.handed_over_packets;
+        self.forwarded_packets += other.forwarded_packets;
+        self.sent_rtcp_packets += other.sent_rtcp_packets;
+        self.keyframe_requests += other.keyframe_requests;
+        for (sum, count) in self.dropped.iter_mut().zip(other.dropped) {
+            *sum += count;
+        }
     }
 
     /// What was dropped, by the reason's name.

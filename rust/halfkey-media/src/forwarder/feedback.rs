@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::keyframes::KeyframeRequest;
 use super::participant::Downlink;
 use super::route::Slot;
-use super::{DropReason, Forwarder};
+use super::{DropReason, Forwarder, Output, ParticipantId};
 use crate::error::{Rejection, SealError};
 use crate::rtcp::{
     CompoundWriter, FeedbackHeader, FirEntry, NackItem, ReportBlock, RtcpPacket, RtcpView,
@@ -34,7 +34,7 @@ impl Forwarder {
         from: usize,
         datagram: &mut [u8],
         now: Duration,
-        send: &mut impl FnMut(SocketAddr, &[u8]),
+        output: &mut impl Output,
     ) -> Result<(), DropReason> {
         let uplink = &mut self.uplinks[from];
         let keys = uplink.keys.as_mut().ok_or(DropReason::NoKeys)?;
@@ -46,8 +46,66 @@ impl Forwarder {
             if count >= MAX_PACKETS {
                 return Err(Rejection::Malformed.into());
             }
-            view?.read()?;
+            if view?.read()? == RtcpPacket::Other {
+                self.statistics.count(DropReason::UnsupportedRtcp, 1);
+            }
         }
+        self.hand_over(from, compound, output);
+        let mut send = |to, datagram: &[u8]| output.send_copy(to, datagram);
+        self.follow_compound(from, compound, now, &mut send);
+        Ok(())
+    }
+
+    /// Takes a compound that another worker opened: what it says about sources of this share.
+    pub fn receive_compound(
+        &mut self,
+        from: ParticipantId,
+        compound: &[u8],
+        now: Duration,
+        output: &mut impl Output,
+    ) {
+        if let Some(index) = self.indices.get(&from).copied() {
+            let mut send = |to, datagram: &[u8]| output.send_copy(to, datagram);
+            self.follow_compound(index, compound, now, &mut send);
+        }
+    }
+
+    /// Hands a compound to each worker that has a source which it is about, once.
+    fn hand_over(&self, from: usize, compound: &[u8], output: &mut impl Output) {
+        let mut owners = 0_u64;
+        for view in split_compound(compound).filter_map(Result::ok) {
+            let mut concerns = |ssrc| owners |= 1 << self.share.owner(ssrc);
+            match view.read() {
+                Ok(RtcpPacket::SenderReport { ssrc, .. }) => concerns(ssrc),
+                Ok(RtcpPacket::GenericNack(header) | RtcpPacket::PictureLossIndication(header)) => {
+                    concerns(header.media_ssrc)
+                }
+                Ok(RtcpPacket::FullIntraRequest(_)) => {
+                    view.fir_entries().for_each(|entry| concerns(entry.ssrc));
+                }
+                Ok(RtcpPacket::Goodbye) => view.goodbye_ssrcs().for_each(concerns),
+                _ => {}
+            }
+        }
+        owners &= !(1 << self.share.worker());
+        while owners != 0 {
+            output.hand_over(
+                owners.trailing_zeros() as usize,
+                self.uplinks[from].id,
+                compound,
+            );
+            owners &= owners - 1;
+        }
+    }
+
+    /// Does what a compound says about sources of this share.
+    fn follow_compound(
+        &mut self,
+        from: usize,
+        compound: &[u8],
+        now: Duration,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) {
         let views = || split_compound(compound).filter_map(Result::ok);
         for view in views() {
             self.note_cname(from, &view);
@@ -64,7 +122,6 @@ impl Forwarder {
         for ssrc in leaving {
             self.relay_goodbye(from, ssrc, send);
         }
-        Ok(())
     }
 
     /// A source's CNAME comes behind the sender report that it is to go on with.
@@ -95,7 +152,8 @@ impl Forwarder {
             }
             RtcpPacket::ReceiverReport { .. }
             | RtcpPacket::SourceDescription
-            | RtcpPacket::Goodbye => Ok(()),
+            | RtcpPacket::Goodbye
+            | RtcpPacket::Other => Ok(()),
             RtcpPacket::GenericNack(header) => self.relay_nack(from, header, view, send),
             RtcpPacket::PictureLossIndication(header) => {
                 self.relay_keyframe_request(from, header.media_ssrc, false, now, send)
@@ -103,7 +161,6 @@ impl Forwarder {
             RtcpPacket::FullIntraRequest(_) => view.fir_entries().try_for_each(|entry| {
                 self.relay_keyframe_request(from, entry.ssrc, true, now, send)
             }),
-            RtcpPacket::Other => Err(DropReason::UnsupportedRtcp),
         }
     }
 
@@ -116,9 +173,11 @@ impl Forwarder {
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
-        let Some(source) = self.uplinks[from].sources.get_mut(ssrc) else {
-            return Err(DropReason::UnknownSsrc);
-        };
+        if !self.share.owns(ssrc) {
+            return Ok(());
+        }
+        let source = self.uplinks[from].sources.get_mut(ssrc);
+        let source = source.ok_or(DropReason::UnknownSsrc)?;
         source
             .reception
             .receive_sender_report(info.ntp_timestamp, now);
@@ -168,6 +227,9 @@ impl Forwarder {
         view: &RtcpView<'_>,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
+        if !self.share.owns(header.media_ssrc) {
+            return Ok(());
+        }
         let slot = self.slot_with(from, header.media_ssrc)?;
         let (owner, at) = (slot.owner, slot.route);
         let source = self.uplinks[owner].sources.get(header.media_ssrc);
@@ -192,6 +254,9 @@ impl Forwarder {
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
+        if !self.share.owns(media_ssrc) {
+            return Ok(());
+        }
         let owner = self.slot_with(from, media_ssrc)?.owner;
         let source = self.uplinks[owner].sources.get_mut(media_ssrc);
         let source = source.ok_or(DropReason::UnknownSsrc)?;
@@ -207,16 +272,16 @@ impl Forwarder {
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) {
-        let mut due = Vec::new();
         let mut next = None;
-        for (ssrc, source) in self.uplinks[owner].sources.iter_mut() {
-            due.extend(source.keyframes.take(now).map(|request| (ssrc, request)));
+        for at in 0..self.uplinks[owner].sources.len() {
+            let Some((ssrc, source)) = self.uplinks[owner].sources.entry_at_mut(at) else {
+                continue;
+            };
+            let request = source.keyframes.take(now);
             next = next.into_iter().chain(source.keyframes.due()).min();
-        }
-        if let Some(next) = next {
-            self.arm(owner, next);
-        }
-        for (ssrc, request) in due {
+            let Some(request) = request else {
+                continue;
+            };
             self.statistics.keyframe_requests += 1;
             self.send_compound(owner, &[], send, |writer, own_ssrc| match request {
                 KeyframeRequest::PictureLossIndication => {
@@ -230,6 +295,9 @@ impl Forwarder {
                     writer.full_intra_request(own_ssrc, core::iter::once(entry))
                 }
             });
+        }
+        if let Some(next) = next {
+            self.arm(owner, next);
         }
     }
 

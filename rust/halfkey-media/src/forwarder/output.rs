@@ -2,6 +2,8 @@
 
 use core::net::SocketAddr;
 
+use super::ParticipantId;
+
 /// Takes datagrams, in the order in which they are to be sent.
 ///
 /// A datagram is written where it stays until it is sent, and those to one address come in a row as
@@ -13,6 +15,12 @@ pub trait Output {
 
     /// Sends the first `length` bytes of the room that was given last.
     fn send(&mut self, to: SocketAddr, length: usize);
+
+    /// Hands an RTCP compound, opened, to another worker: it is about sources of that one's. A
+    /// worker without others has none to hand to.
+    fn hand_over(&mut self, worker: usize, from: ParticipantId, compound: &[u8]) {
+        let _ = (worker, from, compound);
+    }
 
     /// Sends a datagram that is somewhere else.
     fn send_copy(&mut self, to: SocketAddr, datagram: &[u8]) {

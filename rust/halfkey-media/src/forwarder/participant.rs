@@ -3,11 +3,13 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::ParticipantId;
 use super::keyframes::Keyframes;
 use super::reception::Reception;
 use super::route::{Route, Slot};
 use crate::error::KeyError;
 use crate::profile::HopProfile;
+use crate::share::Share;
 use crate::srtp::{HopReceiveContext, HopSendContext, SendStream};
 use crate::ssrc_table::SsrcTable;
 
@@ -38,7 +40,8 @@ pub struct SourceConfig {
 /// What was negotiated with a participant.
 #[derive(Debug, Clone, Default)]
 pub struct ParticipantConfig {
-    /// The Media Distributor's own SSRC on this hop, for its RTCP.
+    /// The Media Distributor's own SSRC on this hop, for its RTCP; where it is in another worker's
+    /// share, or declared by the participant, one near it.
     pub own_ssrc: u32,
     /// The Media Distributor's CNAME on this hop, at most 255 bytes.
     pub cname: String,
@@ -73,6 +76,13 @@ impl HopKeys {
             return Err(KeyError::KeyReused);
         }
         Ok(Self { receive, send })
+    }
+
+    /// Parts the keys among workers, in their order: each opens and seals for SSRCs of its own
+    /// share, so that no window and no index is in two hands.
+    pub fn split(self, workers: usize) -> impl Iterator<Item = Self> {
+        let both = self.receive.split(workers).zip(self.send.split(workers));
+        both.map(|(receive, send)| Self { receive, send })
     }
 }
 
@@ -121,6 +131,7 @@ fn clock_rate(name: &str) -> Option<u32> {
 /// What comes from a participant.
 #[derive(Debug)]
 pub(super) struct Uplink {
+    pub(super) id: ParticipantId,
     pub(super) keys: Option<HopReceiveContext>,
     pub(super) sources: SsrcTable<Source>,
     pub(super) extensions: Vec<(String, u8)>,
@@ -131,14 +142,15 @@ pub(super) struct Uplink {
 
 impl Default for Uplink {
     fn default() -> Self {
-        Self::new(&ParticipantConfig::default())
+        Self::new(0, &ParticipantConfig::default(), Share::WHOLE)
     }
 }
 
 impl Uplink {
-    pub(super) fn new(config: &ParticipantConfig) -> Self {
+    /// With those of the sources that are in the share.
+    pub(super) fn new(id: ParticipantId, config: &ParticipantConfig, share: Share) -> Self {
         let mut sources = SsrcTable::new(MAX_SOURCES);
-        for source in &config.sources {
+        for source in config.sources.iter().filter(|one| share.owns(one.ssrc)) {
             sources.get_or_insert_with(source.ssrc, || Source {
                 kind: source.kind,
                 routes: Vec::new(),
@@ -149,6 +161,7 @@ impl Uplink {
             });
         }
         Self {
+            id,
             keys: None,
             sources,
             extensions: config.extensions.clone(),
@@ -190,9 +203,11 @@ pub(super) struct Downlink {
 }
 
 impl Downlink {
-    pub(super) fn new(config: &ParticipantConfig) -> Self {
+    /// Each worker has an SSRC of its own on each hop, since SRTCP indices are counted by SSRC.
+    pub(super) fn new(config: &ParticipantConfig, share: Share) -> Self {
+        let declared = |ssrc| config.sources.iter().any(|source| source.ssrc == ssrc);
         Self {
-            own_ssrc: config.own_ssrc,
+            own_ssrc: share.choose(config.own_ssrc, declared),
             cname: config.cname.clone().into_bytes(),
             extensions: config.extensions.clone(),
             payload_types: PayloadType::all(config),

@@ -1,11 +1,14 @@
 //! The receiving half of one hop.
 
+use std::sync::Arc;
+
 use super::cipher::Fingerprint;
 use super::{E_FLAG, ESRTCP_WORD_LENGTH, MAX_SSRCS, RTCP_CLEAR_LENGTH, SessionCipher, TAG_LENGTH};
 use crate::error::{KeyError, Rejection};
 use crate::profile::HopProfile;
 use crate::replay::ReplayWindow;
 use crate::rtp::RtpView;
+use crate::share::Share;
 use crate::ssrc_table::SsrcTable;
 
 /// What was found out about an SRTP packet as it was opened.
@@ -44,8 +47,10 @@ impl Opened {
 /// Opens the SRTP and SRTCP packets that come from the other end of a hop.
 #[derive(Debug)]
 pub struct HopReceiveContext {
-    rtp: SessionCipher,
-    rtcp: SessionCipher,
+    rtp: Arc<SessionCipher>,
+    rtcp: Arc<SessionCipher>,
+    /// The SSRCs that it opens.
+    share: Share,
     rtp_windows: SsrcTable<ReplayWindow>,
     rtcp_windows: SsrcTable<ReplayWindow>,
 }
@@ -71,9 +76,21 @@ impl HopReceiveContext {
     }
 
     pub(super) fn from_ciphers(rtp: SessionCipher, rtcp: SessionCipher) -> Self {
+        Self::with_share(Arc::new(rtp), Arc::new(rtcp), Share::WHOLE)
+    }
+
+    /// Parts the context among workers, before it was used: each opens other SSRCs.
+    pub(crate) fn split(self, workers: usize) -> impl Iterator<Item = Self> {
+        let Self { rtp, rtcp, .. } = self;
+        Share::all(workers)
+            .map(move |share| Self::with_share(Arc::clone(&rtp), Arc::clone(&rtcp), share))
+    }
+
+    fn with_share(rtp: Arc<SessionCipher>, rtcp: Arc<SessionCipher>, share: Share) -> Self {
         Self {
             rtp,
             rtcp,
+            share,
             rtp_windows: SsrcTable::new(MAX_SSRCS),
             rtcp_windows: SsrcTable::new(MAX_SSRCS),
         }
@@ -105,7 +122,9 @@ impl HopReceiveContext {
                 window.check(index)?;
                 index
             }
-            None if self.rtp_windows.is_full() => return Err(Rejection::SsrcLimit),
+            None if self.rtp_windows.is_full() || !self.share.owns(ssrc) => {
+                return Err(Rejection::SsrcLimit);
+            }
             None => u64::from(sequence_number),
         };
         let (header, data) = packet.split_at_mut(header_length);
@@ -140,7 +159,9 @@ impl HopReceiveContext {
         let index = word & !E_FLAG;
         match self.rtcp_windows.get(ssrc) {
             Some(window) => window.check(u64::from(index))?,
-            None if self.rtcp_windows.is_full() => return Err(Rejection::SsrcLimit),
+            None if self.rtcp_windows.is_full() || !self.share.owns(ssrc) => {
+                return Err(Rejection::SsrcLimit);
+            }
             None => {}
         }
         let end = packet.len() - ESRTCP_WORD_LENGTH;
@@ -166,10 +187,13 @@ impl HopReceiveContext {
             aad[RTCP_CLEAR_LENGTH..].copy_from_slice(&word);
             return self.rtcp.open(nonce, &aad, data);
         }
-        // Rare, so it may allocate: the associated data is the whole packet, then the word.
-        let (clear, tag) = packet.split_at_mut(packet.len() - TAG_LENGTH);
-        let aad = [&*clear, &word].concat();
-        self.rtcp.open(nonce, &aad, tag)
+        // The associated data is the whole packet, then the word: it takes the tag's place.
+        let length = packet.len() - TAG_LENGTH;
+        let mut tag = [0; TAG_LENGTH];
+        tag.copy_from_slice(&packet[length..]);
+        packet[length..length + ESRTCP_WORD_LENGTH].copy_from_slice(&word);
+        let aad = &packet[..length + ESRTCP_WORD_LENGTH];
+        self.rtcp.open(nonce, aad, &mut tag)
     }
 }
 

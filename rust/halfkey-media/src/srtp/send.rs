@@ -11,6 +11,7 @@ use super::{
 use crate::error::{KeyError, SealError};
 use crate::profile::HopProfile;
 use crate::rtp::RtpView;
+use crate::share::Share;
 use crate::ssrc_table::SsrcTable;
 
 /// Seals the SRTP and SRTCP packets that go to the other end of a hop.
@@ -19,7 +20,9 @@ use crate::ssrc_table::SsrcTable;
 #[derive(Debug)]
 pub struct HopSendContext {
     rtp: SealingKey,
-    rtcp: SessionCipher,
+    rtcp: Arc<SessionCipher>,
+    /// The SSRCs whose packets it seals.
+    share: Share,
     /// One for each SSRC that ever was; `None` while it is lent.
     streams: SsrcTable<Option<Box<SendStream>>>,
     rtcp_indices: SsrcTable<u32>,
@@ -41,9 +44,22 @@ impl HopSendContext {
     }
 
     pub(super) fn from_ciphers(rtp: SessionCipher, rtcp: SessionCipher) -> Self {
+        Self::with_share(SealingKey(Arc::new(rtp)), Arc::new(rtcp), Share::WHOLE)
+    }
+
+    /// Parts the context among workers, before it was used: each seals for other SSRCs, so that no
+    /// two can seal one index.
+    pub(crate) fn split(self, workers: usize) -> impl Iterator<Item = Self> {
+        let Self { rtp, rtcp, .. } = self;
+        Share::all(workers)
+            .map(move |share| Self::with_share(rtp.clone(), Arc::clone(&rtcp), share))
+    }
+
+    fn with_share(rtp: SealingKey, rtcp: Arc<SessionCipher>, share: Share) -> Self {
         Self {
-            rtp: SealingKey(Arc::new(rtp)),
+            rtp,
             rtcp,
+            share,
             streams: SsrcTable::new(MAX_SSRCS),
             rtcp_indices: SsrcTable::new(MAX_SSRCS),
         }
@@ -92,6 +108,9 @@ impl HopSendContext {
     }
 
     fn stream(&mut self, ssrc: u32) -> Result<&mut Option<Box<SendStream>>, SealError> {
+        if !self.share.owns(ssrc) {
+            return Err(SealError::TooManySsrcs);
+        }
         let key = &self.rtp;
         let new = || Some(Box::new(SendStream::new(key.clone(), ssrc)));
         let stream = self.streams.get_or_insert_with(ssrc, new);
@@ -111,7 +130,9 @@ impl HopSendContext {
         match self.streams.get(ssrc) {
             Some(Some(stream)) => stream.next_index(sequence_number).map(|_| ()),
             Some(None) => Err(SealError::StreamLent),
-            None if self.streams.is_full() => Err(SealError::TooManySsrcs),
+            None if self.streams.is_full() || !self.share.owns(ssrc) => {
+                Err(SealError::TooManySsrcs)
+            }
             None => Ok(()),
         }
     }
@@ -130,6 +151,9 @@ impl HopSendContext {
             return Err(SealError::NotAPacket);
         }
         let ssrc = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
+        if !self.share.owns(ssrc) {
+            return Err(SealError::TooManySsrcs);
+        }
         let next = self
             .rtcp_indices
             .get_or_insert_with(ssrc, || 0)

@@ -12,7 +12,7 @@ use crate::profile::HopProfile;
 use crate::rtcp::CompoundWriter;
 use crate::rtp::{ChangeableFields, RtpView, write_header};
 use crate::srtp::{HopReceiveContext, HopSendContext};
-use crate::{Rejection, SealError};
+use crate::{Rejection, SealError, Share};
 
 pub(super) const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 pub(super) const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -166,7 +166,7 @@ impl Endpoint {
 
 /// A forwarder with Endpoints 1 to `count`, all connected and keyed; nothing is in any slot.
 pub(super) fn conference(count: u64) -> (Forwarder, Vec<Endpoint>) {
-    let mut forwarder = Forwarder::new(0);
+    let mut forwarder = Forwarder::new(Share::WHOLE, 0);
     let endpoints: Vec<_> = (1..=count).map(Endpoint::new).collect();
     for endpoint in &endpoints {
         forwarder.add_participant(endpoint.id, &endpoint.config);
