@@ -29,7 +29,7 @@ REFUSALS_OF_CONTENT = frozenset(
 """What a message may be refused with that came when its type was due."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Version:
     """A version under test.
 

@@ -7,7 +7,9 @@ the way can make up, and what the peer itself would send if it broke the rules, 
 
 from __future__ import annotations
 
+import functools
 from collections import deque
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -21,12 +23,12 @@ from halfkey.dtls import (
     CookieSecrets,
     HandshakeCompleted,
 )
-from halfkey.dtls.messages.framing import Fragment, decode_fragments
-from halfkey.dtls.record import PLAINTEXT_EPOCH
+from halfkey.dtls.flight import FlightMessage, Packer
+from halfkey.dtls.messages.framing import Fragment
+from halfkey.dtls.record import PLAINTEXT_EPOCH, RecordNumber
 from halfkey.dtls.registries import ContentType, HandshakeType
 from halfkey.dtls.states import State
 from tests.dtls.helpers import (
-    RECORD_HEADER,
     Network,
     Side,
     client_configuration,
@@ -51,32 +53,44 @@ from tests.dtls.model import (
 SIDES = ("client", "server")
 OTHER = {"client": "server", "server": "client"}
 UNKNOWN_TYPE = 99
-KINDS = (*HandshakeType, UNKNOWN_TYPE)
+Sent = tuple[RecordNumber, Fragment]
+KINDS = (*(kind for kind in HandshakeType if kind <= 0xFF), UNKNOWN_TYPE)
 
 
-def bodies_of(network: Network) -> dict[int, bytes]:
-    """The plain messages of a handshake, and an ekt_key."""
+def bodies_of(version: Version, **changes: dict[str, object]) -> dict[int, bytes]:
+    """The messages of a handshake, and an ekt_key."""
     bodies = {int(HandshakeType.EKT_KEY): ekt_key(99).encode()}
-    for _, datagram in network.datagrams:
-        for record in split_records(datagram):
-            if record[0] == ContentType.HANDSHAKE and record[3:5] == bytes(2):
-                for fragment in decode_fragments(record[RECORD_HEADER:]):
-                    bodies[fragment.message_type] = fragment.data
+    add_message = Packer.add_message
+
+    def noting(packer: Packer, message: FlightMessage, *part: int) -> Iterator[Sent]:
+        bodies[message.message_type] = message.body
+        return add_message(packer, message, *part)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Packer, "add_message", noting)
+        connected(
+            client_configuration(**version.settings, **changes.get("client", {})),
+            server_configuration(**version.settings, **changes.get("server", {})),
+        )
     return bodies
 
 
-HONEST = bodies_of(connected())
-"""What the peer itself sends: everything is drawn from seeds."""
-FOREIGN = bodies_of(
-    connected(
-        client_configuration(random=seeded("another client")),
-        server_configuration(
-            random=seeded("another server"),
-            cookie_secrets=CookieSecrets(random=seeded("other cookies")),
-        ),
-    )
-)
-"""Messages that are all right, in a handshake of the same two with other keys and randoms."""
+@functools.cache
+def honest(version: Version) -> dict[int, bytes]:
+    """What the peer itself sends: everything is drawn from seeds."""
+    return bodies_of(version)
+
+
+@functools.cache
+def foreign(version: Version) -> dict[int, bytes]:
+    """Messages that are all right, in a handshake of the same two with other keys and randoms."""
+    server = {
+        "random": seeded("another server"),
+        "cookie_secrets": CookieSecrets(random=seeded("other cookies")),
+    }
+    return bodies_of(version, client={"random": seeded("another client")}, server=server)
+
+
 MADE_UP = (b"", b"\1", bytes(12), bytes(40))
 """Among them what is as long as a Finished."""
 
@@ -85,6 +99,7 @@ class Talk:
     """A subject, its honest peer, and what is on the way between them, record by record."""
 
     def __init__(self, version: Version, side: str) -> None:
+        self.version = version
         self.table = version.tables[side]
         self.network = Network(
             client_configuration(**version.settings), server_configuration(**version.settings)
@@ -107,7 +122,7 @@ class Talk:
         for side, onward in ((self.subject, self.to_peer), (self.peer, self.to_subject)):
             side.events += iter(side.connection.next_event, None)
             for datagram in side.connection.datagrams_to_send():
-                onward.extend(split_whole(datagram))
+                onward.extend(split_records(datagram))
 
     def deliver(self, side: Side, record: bytes) -> None:
         side.connection.receive_datagram(record, self.network.now)
@@ -143,7 +158,8 @@ class Talk:
         """A handshake message of anybody's."""
         message_seq = self.subject.connection._channel.reassembler.next_seq
         verdict = of_plaintext(self.table, self.state, kind)
-        self._judge(verdict, handshake_record(kind, message_seq, body), is_foreign(kind, body))
+        record = handshake_record(kind, message_seq, body)
+        self._judge(verdict, record, self._is_foreign(kind, body))
 
     def inject_protected(self, kind: int, body: bytes) -> None:
         """A handshake message by the peer itself, under the latest key it has."""
@@ -152,7 +168,7 @@ class Talk:
         verdict = of_protected(self.table, self.state, kind, channel.writer.epoch)
         fragment = Fragment(kind, len(body), message_seq, 0, body)
         record = self._sealed(ContentType.HANDSHAKE, fragment.encode())
-        self._judge(verdict, record, is_foreign(kind, body))
+        self._judge(verdict, record, self._is_foreign(kind, body))
 
     def inject_record(self, content_type: ContentType, payload: bytes, *, protected: bool) -> None:
         """A record that is no handshake message; only a protected alert ends anything."""
@@ -180,6 +196,10 @@ class Talk:
         (record,) = self.peer.connection.datagrams_to_send()
         return record
 
+    def _is_foreign(self, kind: int, body: bytes) -> bool:
+        """Whether it is another message than the peer's own of its type: some are always alike."""
+        return honest(self.version).get(kind) != body
+
     def _judge(self, verdict: Verdict, record: bytes, is_foreign: bool = True) -> None:
         before, keys = self.state, len(self.subject.of(HandshakeCompleted))
         self.deliver(self.subject, record)
@@ -192,16 +212,6 @@ class Talk:
         if after is not before:
             assert verdict.may_advance, f"{before} became {after}"
             self.was_led_astray = self.was_led_astray or is_foreign
-
-
-def is_foreign(kind: int, body: bytes) -> bool:
-    """Whether it is another message than the peer's own of that type: some are always the same."""
-    return HONEST.get(kind) != body
-
-
-def split_whole(datagram: bytes) -> list[bytes]:
-    """The records of a datagram; as one where they have no plain headers."""
-    return split_records(datagram) if datagram[0] < 32 else [datagram]
 
 
 SIDE_STATES = [
@@ -237,7 +247,7 @@ def test_the_talk_goes_on_from_every_state(version: Version, side: str, state: S
 
 @in_every_state
 def test_every_message_in_plain_text(version: Version, side: str, state: State) -> None:
-    for kind, body in _messages():
+    for kind, body in _messages(version):
         talk = talk_in(version, side, state)
         talk.inject_plaintext(kind, body)
         _never_a_key_after(talk)
@@ -245,7 +255,7 @@ def test_every_message_in_plain_text(version: Version, side: str, state: State) 
 
 @in_every_state
 def test_every_message_under_the_peers_key(version: Version, side: str, state: State) -> None:
-    for kind, body in _messages():
+    for kind, body in _messages(version):
         talk = talk_in(version, side, state)
         talk.catch_up()
         if not talk.peer_has_keys:
@@ -254,9 +264,8 @@ def test_every_message_under_the_peers_key(version: Version, side: str, state: S
         _never_a_key_after(talk)
 
 
-def _messages() -> list[tuple[int, bytes]]:
-    made_up = list(product(KINDS, MADE_UP))
-    return made_up + list(FOREIGN.items())
+def _messages(version: Version) -> list[tuple[int, bytes]]:
+    return [*product(KINDS, MADE_UP), *foreign(version).items()]
 
 
 def _never_a_key_after(talk: Talk) -> None:
@@ -278,7 +287,9 @@ def check(talk: Talk) -> None:
         assert talk.subject.completed.keying_material == talk.peer.completed.keying_material
 
 
-MESSAGE = st.sampled_from(_messages()) | st.tuples(st.sampled_from(KINDS), st.binary(max_size=60))
+MESSAGE = st.sampled_from([one for version in VERSIONS for one in _messages(version)]) | st.tuples(
+    st.sampled_from(KINDS), st.binary(max_size=60)
+)
 OTHER_TYPES = st.sampled_from(
     [
         ContentType.ALERT,
