@@ -1,7 +1,7 @@
 //! What a forwarded packet costs the worker, beside what can't be saved: the same datagrams sent by
 //! the same calls, and sealed by the cryptographic library, with nothing around it.
 //!
-//!     cargo run --release -p halfkey-switch --example floor [SECONDS [SCENARIO]]
+//!     cargo run --release -p halfkey-switch --example floor [SECONDS [SCENARIO [WORKERS]]]
 //!
 //! Two threads are at work: the one that is measured (the switch's worker, or the bare sender), and
 //! one that makes the traffic and takes everything out of the receivers' sockets again. CPU time is
@@ -282,21 +282,28 @@ impl Meter {
     }
 }
 
-/// Forwarded packets, what was dropped, and the worker's CPU time.
+/// Forwarded packets, what was dropped, and the workers' CPU time.
 fn look_at(switch: &Switch) -> (u64, u64, (Duration, Duration)) {
     let look = |forwarder: &mut Forwarder, _| {
         let statistics = forwarder.statistics();
-        let dropped = statistics.dropped().values().sum();
+        let dropped: u64 = statistics.dropped().values().sum();
         (statistics.forwarded_packets, dropped, thread_cpu())
     };
-    switch.at(0, look).expect("running")
+    let seen = switch.each(|_| look).expect("running");
+    let mut sum = (0, 0, (Duration::ZERO, Duration::ZERO));
+    for (forwarded, dropped, (user, system)) in seen {
+        sum.0 += forwarded;
+        sum.1 += dropped;
+        sum.2 = (sum.2.0 + user, sum.2.1 + system);
+    }
+    sum
 }
 
 /// The switch itself.
-fn measure_switch(scenario: &Scenario, time: Duration) -> Figures {
+fn measure_switch(scenario: &Scenario, workers: usize, time: Duration) -> Figures {
     let switch = Switch::new(&Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        workers: 1,
+        workers,
         queue_limit: 16,
         capture_bytes: 0,
     })
@@ -551,12 +558,14 @@ fn main() {
     let seconds = arguments.next().and_then(|text| text.parse().ok());
     let time = Duration::from_secs_f64(seconds.unwrap_or(5.0));
     let wanted = arguments.next().unwrap_or_default();
+    let workers = arguments.next().and_then(|text| text.parse().ok());
+    let workers = workers.unwrap_or(1);
     let mut table = String::from(
         "| scenario | forwarded/s | CPU us/packet | user | system | send us | seal us | floor us | ratio | lost |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for scenario in SCENARIOS.iter().filter(|one| one.name.contains(&wanted)) {
-        let switch = measure_switch(scenario, time);
+        let switch = measure_switch(scenario, workers, time);
         let sends = measure_sends(scenario, time);
         let seals = measure_seals(scenario, time / 4);
         let (cost, send) = (switch.microseconds(), sends.microseconds());

@@ -1,4 +1,5 @@
-//! The worker allocates nothing per packet, from the socket to the sockets.
+//! The workers allocate nothing per packet, from the socket to the sockets, nor for feedback that
+//! goes from one to the other.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -6,6 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::rtcp::{CompoundWriter, NackItem};
 use halfkey_media::{HopProfile, HopSendContext, TAG_LENGTH};
 use halfkey_switch::{Settings, Switch};
 
@@ -32,6 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+const WORKERS: usize = 2;
 const RECEIVERS: u64 = 10;
 const PACKETS: u16 = 2000;
 /// For what isn't a packet: an instruction, a report each second.
@@ -62,26 +65,46 @@ fn add(switch: &Switch, id: u64) -> (UdpSocket, HopSendContext) {
     (socket, seal)
 }
 
-/// The packets that were forwarded, and the allocations of the worker's thread.
-fn look_at(switch: &Switch) -> (u64, u64) {
+/// The packets that were forwarded, and the allocations of each worker's thread.
+fn look_at(switch: &Switch) -> (u64, Vec<u64>) {
     let look = |forwarder: &mut Forwarder, _| {
         (forwarder.statistics().forwarded_packets, ALLOCATIONS.get())
     };
-    switch.at(0, look).expect("running")
+    let seen = switch.each(|_| look).expect("running");
+    (
+        seen.iter().map(|one| one.0).sum(),
+        seen.iter().map(|one| one.1).collect(),
+    )
+}
+
+/// A generic NACK of receiver 2 about the source, from an SSRC of the other worker.
+fn nack(seal: &mut HopSendContext) -> Vec<u8> {
+    let mut buffer = vec![0; 200];
+    let mut writer = CompoundWriter::new(&mut buffer);
+    let lost = core::iter::once(NackItem {
+        packet_id: 0,
+        bitmask: 0,
+    });
+    writer.receiver_report(2, &[]).expect("has room");
+    writer.generic_nack(2, 1, lost).expect("has room");
+    let length = writer.length();
+    let sealed = seal.seal_rtcp(&mut buffer, length).expect("has room");
+    buffer.truncate(sealed);
+    buffer
 }
 
 #[test]
 fn forwarding_allocates_nothing_per_packet() {
     let switch = Switch::new(&Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        workers: 1,
+        workers: WORKERS,
         queue_limit: 16,
         capture_bytes: 0,
     })
     .expect("a free port");
     let (sender, mut seal) = add(&switch, 1);
-    let receivers: Vec<_> = (2..2 + RECEIVERS)
-        .map(|id| (id, add(&switch, id).0))
+    let mut receivers: Vec<_> = (2..2 + RECEIVERS)
+        .map(|id| (id, add(&switch, id)))
         .collect();
     for (id, _) in &receivers {
         let id = *id;
@@ -98,19 +121,27 @@ fn forwarding_allocates_nothing_per_packet() {
             .send_to(&packet, switch.local_address())
             .expect("sent");
         // At its own pace, so that none is lost: everybody has it before the next is sent.
-        for (_, receiver) in &receivers {
+        for (_, (receiver, _)) in &receivers {
             receiver.recv(&mut packet).expect("in time");
         }
+        // And the source hears of what one of them lost.
+        let (_, (receiver, seal_feedback)) = &mut receivers[0];
+        let lost = nack(seal_feedback);
+        receiver
+            .send_to(&lost, switch.local_address())
+            .expect("sent");
+        sender.recv(&mut packet).expect("in time");
     };
     send(0);
     let (forwarded, allocations) = look_at(&switch);
-    assert!(
-        allocations > OTHERS,
-        "the count works: joining takes memory"
-    );
+    for made in &allocations {
+        assert!(*made > OTHERS, "the count works: joining takes memory");
+    }
     (1..=PACKETS).for_each(&mut send);
     let (forwarded_after, allocations_after) = look_at(&switch);
     assert_eq!(forwarded_after - forwarded, u64::from(PACKETS) * RECEIVERS);
-    let made = allocations_after - allocations;
-    assert!(made < OTHERS, "{made} allocations");
+    for (before, after) in allocations.iter().zip(allocations_after) {
+        let made = after - before;
+        assert!(made < OTHERS, "{made} allocations");
+    }
 }
