@@ -1,13 +1,16 @@
 //! A datagram goes one way, by its first byte, and what goes to the queue fits there.
 
 use halfkey_media::rtcp::is_rtcp;
+use halfkey_media::rtp::RtpView;
+
+use crate::bytes::rtp;
 
 // The switch's own file: it is no part of what that crate shows to others.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../rust/halfkey-switch/src/demux.rs"]
 mod demux;
 
-use demux::{Protocol, classify};
+use demux::{Protocol, classify, media_ssrc};
 
 const STUN_MAX_LENGTH: usize = 1500;
 
@@ -25,7 +28,8 @@ pub fn run(data: &[u8]) -> bool {
         }
         Ok(Protocol::Media) => {
             assert!(matches!(first, Some(128..=191)));
-            assert!(!is_rtcp(data) || data.len() >= 2);
+            let view = RtpView::parse(data).ok().filter(|_| !is_rtcp(data));
+            assert!(view.is_none_or(|view| media_ssrc(data) == Some(view.ssrc())));
             true
         }
         Err(reason) => {
@@ -46,5 +50,5 @@ pub fn seeds() -> Vec<Vec<u8>> {
     dtls.resize(40, 0);
     let mut receiver_report = vec![0x80, 201, 0, 1];
     receiver_report.resize(40, 0);
-    vec![stun, dtls, vec![0x80, 96, 0, 1], receiver_report]
+    vec![stun, dtls, rtp(9, 96, 1, b""), receiver_report]
 }

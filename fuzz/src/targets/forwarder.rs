@@ -7,7 +7,7 @@ use std::time::Duration;
 use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, Output, ParticipantConfig, SourceConfig};
 use halfkey_media::rtcp::{CompoundWriter, FirEntry, is_rtcp};
 use halfkey_media::rtp::RtpView;
-use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, ekt_field_length};
+use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, Share, ekt_field_length};
 
 use crate::bytes::{part, rtp, take};
 
@@ -87,7 +87,7 @@ impl Output for Sent {
 }
 
 fn switch() -> Forwarder {
-    let mut forwarder = Forwarder::new(64);
+    let mut forwarder = Forwarder::new(Share::WHOLE, 64);
     for participant in 0..2 {
         let id = participant as u64;
         let [audio, video] = SOURCES[participant];
