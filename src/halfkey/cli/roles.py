@@ -164,6 +164,9 @@ def media_distributor(
     hostile: Annotated[
         bool, typer.Option("--hostile", hidden=True, help="Go on forwarding to who left.")
     ] = False,
+    direct: Annotated[
+        bool, typer.Option("--direct", hidden=True, help="Take hop keys by control; load tests.")
+    ] = False,
     metrics_listen: MetricsListen = None,
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",
@@ -191,6 +194,7 @@ def media_distributor(
             workers=default_workers() if workers is None else workers,
             capture_bytes=capture_bytes,
             keep_forwarding_after_disconnect=hostile,
+            direct=direct,
         )
         options.check()
         check_files(certificate, key, trust_key_distributors, trust_focuses)

@@ -7,6 +7,10 @@
     GET    /events                                                server-sent events: first all
                                                                   participants, then what changes
 
+and, where hop keys are handed over for a load test (see `MediaDistributorOptions.direct`):
+
+    PUT    /direct/{conference}/{participant}                     204
+
 The caller shows a client certificate; TLS has judged it before anything comes here.
 """
 
@@ -20,6 +24,7 @@ from halfkey.event_stream import ServerSentEvent
 from halfkey.followers import Followers
 from halfkey.json_api import answer_faults, fault
 from halfkey.media_distributor.core import AllocationRefusedError
+from halfkey.media_distributor.direct import read_direct_admission
 from halfkey.media_distributor.driver import Driver
 from halfkey.media_distributor.events import Event, as_dict
 from halfkey.media_distributor.request import read_allocation
@@ -27,6 +32,7 @@ from halfkey.media_distributor.request import read_allocation
 MAXIMUM_BODY = 64 * 1024
 
 _PARTICIPANT = "/conferences/{conference}/participants/{participant}"
+_DIRECT = "/direct/{conference}/{participant}"
 
 
 class ControlAPI:
@@ -35,10 +41,12 @@ class ControlAPI:
     Args:
         driver: runs the core.
         advertised: the host that goes into ICE candidates.
+        direct: whether hop keys are taken from the caller, for load tests.
     """
 
-    def __init__(self, driver: Driver, advertised: str) -> None:
+    def __init__(self, driver: Driver, advertised: str, direct: bool = False) -> None:
         self._driver = driver
+        self._direct = direct
         self._advertised = advertised
         self._followers = Followers()
 
@@ -56,6 +64,8 @@ class ControlAPI:
                 web.get("/events", self._events),
             ]
         )
+        if self._direct:
+            application.add_routes([web.put(_DIRECT, self._admit_directly)])
         return application
 
     def publish(self, event: Event) -> None:
@@ -80,6 +90,16 @@ class ControlAPI:
             "candidates": [{"address": self._advertised, "port": port}],
         }
         return web.json_response(answer, status=status)
+
+    async def _admit_directly(self, request: web.Request) -> web.Response:
+        admission = read_direct_admission(await request.read())
+        names, driver = request.match_info, self._driver
+        key = names["conference"], names["participant"]
+        driver.core.admit_directly(
+            key, admission.allocation, admission.address, admission.keys, driver.now
+        )
+        driver.settle()
+        return web.Response(status=204)
 
     async def _remove(self, request: web.Request) -> web.Response:
         names = request.match_info

@@ -52,6 +52,9 @@ PRESENCE_TIMEOUT = 15.0
 CONNECT_TIMEOUT = 30.0
 """Seconds that an allocated participant has to show up."""
 
+DIRECT_STAY = 86_400.0
+"""Seconds that a participant of a load test stays without a sign of life."""
+
 MAXIMUM_PARTICIPANTS = 4096
 MAXIMUM_QUEUED_DATAGRAMS = 4096
 
@@ -168,6 +171,31 @@ class MediaDistributor:
         self._participants[key] = participant
         self._conferences.setdefault(key[0], conference).participants[key] = participant
         return self._ice.add_session(key, allocation.ice_ufrag)
+
+    def admit_directly(
+        self, key: Key, allocation: Allocation, address: Address, keys: MediaKeys, now: float
+    ) -> None:
+        """Takes a participant in with address and hop keys, without ICE and a Key Distributor.
+
+        For load tests of a Media Distributor that has no Key Distributor. The participant needs no
+        connectivity checks and stays until it is removed, or for `DIRECT_STAY`.
+
+        Raises:
+            AllocationRefusedError: as `allocate`, or it is in already, its address is another's,
+                or the keys can't be used.
+        """
+        if self.has(key):
+            raise AllocationRefusedError("this participant is in already")
+        if address in self._by_address:
+            raise AllocationRefusedError("another participant has this address")
+        self.allocate(key, allocation, now)
+        participant = self._participants[key]
+        participant.last_seen = now + DIRECT_STAY
+        self._nominate(participant, address)
+        self._receive_keys(participant, keys)
+        if not participant.is_keyed:
+            self.remove(key)
+            raise AllocationRefusedError("the hop keys can't be used")
 
     def remove(self, key: Key) -> bool:
         """Takes a participant out; False if there is none."""

@@ -25,12 +25,7 @@ def read_allocation(body: bytes) -> Allocation:
     Raises:
         CodecError: it is not what it should be.
     """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise CodecError("the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise CodecError("the body must be a JSON object")
+    value = read_object(body)
     mids: set[str] = set()
     allocation = Allocation(
         ice_ufrag=parse_ice_ufrag(_text(value, "ice_ufrag")),
@@ -43,6 +38,26 @@ def read_allocation(body: bytes) -> Allocation:
     if allocation.slots and MID not in allocation.extensions:
         raise CodecError(f"extensions: slots need an id for {MID}")
     return allocation
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        CodecError: it is none.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise CodecError("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise CodecError("the body must be a JSON object")
+    return value
+
+
+def is_number(value: object, least: int, most: int) -> TypeGuard[int]:
+    """Whether a JSON value is a whole number in a range."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _text(value: dict[str, Any], name: str) -> str:
@@ -84,7 +99,7 @@ def _m_section(entry: dict[str, Any], mids: set[str]) -> tuple[str, str]:
 def _source(entry: dict[str, Any], mids: set[str]) -> Source:
     mid, kind = _m_section(entry, mids)
     ssrc = entry.get("ssrc")
-    if not _is_number(ssrc, 1, 0xFFFFFFFF):
+    if not is_number(ssrc, 1, 0xFFFFFFFF):
         raise CodecError("ssrc: give a number from 1 to 4294967295")
     return Source(mid, kind, ssrc)
 
@@ -101,12 +116,8 @@ def _numbers(value: dict[str, Any], name: str, least: int, most: int) -> dict[st
     if not all(key and key.isascii() and key.isprintable() for key in entries):
         raise CodecError(f"{name}: a name must be of printable ASCII")
     numbers = list(entries.values())
-    if not all(_is_number(number, least, most) for number in numbers):
+    if not all(is_number(number, least, most) for number in numbers):
         raise CodecError(f"{name}: each value must be a number from {least} to {most}")
     if len(set(numbers)) != len(numbers):
         raise CodecError(f"{name}: no number may be given twice")
     return dict(entries)
-
-
-def _is_number(value: object, least: int, most: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -56,6 +56,8 @@ class MediaDistributorOptions:
             layer: still encrypted end to end. For demonstrations.
         keep_forwarding_after_disconnect: acts as a hostile Media Distributor, for demonstrations
             and tests only.
+        direct: takes hop keys through the control API, for load tests: then it has no Key
+            Distributor, and is to be reached from this machine alone.
     """
 
     certificate: Path
@@ -70,10 +72,13 @@ class MediaDistributorOptions:
     workers: int = field(default_factory=default_workers)
     capture_bytes: int = 0
     keep_forwarding_after_disconnect: bool = False
+    direct: bool = False
 
     def check(self) -> None:
         """Raises `ConfigurationError`, in one line, for what can't be followed."""
-        if self.dial is None and self.tunnel is None:
+        if self.direct:
+            self._check_direct()
+        elif self.dial is None and self.tunnel is None:
             raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
         if not 1 <= self.workers <= MAXIMUM_WORKERS:
             raise ConfigurationError(
@@ -81,6 +86,19 @@ class MediaDistributorOptions:
             )
         with suppress(ValueError):  # a host name, whose address is known when it is bound
             advertised_host(self.media[0], self.advertise)
+
+    def _check_direct(self) -> None:
+        """Whoever hands over hop keys reads the hop: nobody's real conference may be there."""
+        if self.dial is not None or self.tunnel is not None:
+            raise ConfigurationError(
+                "--direct is for load tests, without a Key Distributor: "
+                "leave out --key-distributor and --tunnel-listen, or --direct"
+            )
+        for option, (host, _) in (("media", self.media), ("control", self.control)):
+            if host not in ("127.0.0.1", "::1"):
+                raise ConfigurationError(
+                    f"--{option}-listen {host}: with --direct give 127.0.0.1 or ::1"
+                )
 
 
 KEY_DISTRIBUTOR = Peer(
@@ -145,7 +163,7 @@ async def serve(
         driver = Driver(switch, options.keep_forwarding_after_disconnect, publish)
         stack.callback(driver.close)
         advertised = advertised_host(driver.media_address[0], options.advertise)
-        control = ControlAPI(driver, advertised)
+        control = ControlAPI(driver, advertised, options.direct)
         application = control.application()
         if operated is not None:
             _show(operated, driver, application)
