@@ -10,12 +10,14 @@ from typing import Any, final
 __all__ = [
     "DoubleReceiver",
     "DoubleSender",
+    "LoadGenerator",
     "SrtpReceiver",
     "SrtpSender",
     "Switch",
     "UnprotectedPacket",
     "derive_srtp_session_key",
     "full_ekt_field",
+    "measure_load_floor",
 ]
 
 @final
@@ -281,6 +283,66 @@ class Switch:
 
     def close(self) -> None:
         """Ends the thread and closes the socket; any other method raises `UsageError` then."""
+
+@final
+class LoadGenerator:
+    """All Endpoints of a load test, on one thread: for `halfkey.load` alone.
+
+    Args:
+        host: the Media Distributor's IP address.
+        port: its media port.
+        profile: 0x0009 or 0x000A.
+        sample: each receiver opens one packet of so many through both layers.
+
+    Raises:
+        OSError: the system has no room.
+        ValueError: the address or the profile can't be used.
+    """
+
+    def __new__(cls, host: str, port: int, profile: int, sample: int) -> LoadGenerator: ...
+    def add(
+        self,
+        conference: int,
+        *,
+        client: tuple[bytes, bytes],
+        server: tuple[bytes, bytes],
+        ekt: tuple[int, bytes, bytes],
+        receives: bool,
+        stream: tuple[int, bytes, tuple[list[tuple[float, int, int]], float], float] | None = None,
+    ) -> tuple[str, int]:
+        """Adds an Endpoint; returns its address.
+
+        Args:
+            conference: which; receivers expect all that others in it send.
+            client: the hop's key and salt of the Endpoint.
+            server: the hop's key and salt of the Media Distributor.
+            ekt: SPI, EKTKey and SRTP master salt of the conference.
+            receives: whether it is sent what others send.
+            stream: SSRC, end-to-end master key, bursts (seconds, length of each datagram, how many)
+                with their period in seconds, and how many seconds later it begins.
+
+        Raises:
+            OSError: a key has a wrong length, or the system has no room.
+            ValueError: the bursts can't be sent.
+        """
+
+    def run(self, time: float) -> dict[str, Any]:
+        """Sends by the schedule for so many seconds, takes what comes, and says what came of it."""
+
+    def progress(self) -> tuple[int, int]:
+        """Packets sent and datagrams received so far, from another thread."""
+
+    def stop(self) -> None:
+        """Ends the run under way, and all later ones, from another thread."""
+
+def measure_load_floor(
+    host: str,
+    profile: int,
+    bursts: tuple[list[tuple[float, int, int]], float],
+    receivers: int,
+    time: float,
+) -> tuple[float, float]:
+    """Microseconds of CPU for a datagram by bare system calls, and for a bare seal of it."""
 
 def full_ekt_field(
     ekt_key: bytes, spi: int, epoch: int, ssrc: int, roc: int, master_key: bytes

@@ -3,6 +3,7 @@
 mod double;
 mod ekt;
 mod errors;
+mod load;
 mod srtp;
 mod switch;
 
@@ -14,6 +15,8 @@ mod _media {
     use crate::double::{DoubleReceiver, DoubleSender, UnprotectedPacket};
     #[pymodule_export]
     use crate::ekt::{derive_srtp_session_key, full_ekt_field};
+    #[pymodule_export]
+    use crate::load::{LoadGenerator, measure_load_floor};
     #[pymodule_export]
     use crate::srtp::{SrtpReceiver, SrtpSender};
     #[pymodule_export]

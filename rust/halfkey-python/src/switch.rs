@@ -250,13 +250,13 @@ fn source((ssrc, kind): (u32, String)) -> Result<SourceConfig, Error> {
     Ok(SourceConfig { ssrc, kind })
 }
 
-fn socket_address(host: &str, port: u16) -> Result<SocketAddr, Error> {
+pub(crate) fn socket_address(host: &str, port: u16) -> Result<SocketAddr, Error> {
     let address: IpAddr = host
         .parse()
         .map_err(|_| malformed("the host must be an IPv4 or IPv6 address"))?;
     Ok(SocketAddr::new(address, port))
 }
 
-fn host_and_port(address: SocketAddr) -> (String, u16) {
+pub(crate) fn host_and_port(address: SocketAddr) -> (String, u16) {
     (address.ip().to_string(), address.port())
 }

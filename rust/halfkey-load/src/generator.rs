@@ -1,0 +1,283 @@
+//! The loop: sends what is due, takes what is there, waits for the earlier of both.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use halfkey_udp::ReceiveBuffer;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::arrivals::Arrivals;
+use crate::histogram::Histogram;
+use crate::participant::{Association, EktParameters, Participant, Stream};
+
+/// Messages that are taken from one socket before the schedule is looked at again.
+const MESSAGES: usize = 8;
+
+/// How often it is looked for news while there still is something to take.
+const TURNS: u64 = 64;
+
+/// Silence after which nothing more is on the way.
+const SILENCE: Duration = Duration::from_millis(150);
+
+/// How long what is on the way is waited for at most.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What may be looked at, and said, while a run is under way.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Packets that the senders gave to the system.
+    pub sent: AtomicU64,
+    /// Datagrams that receivers took.
+    pub received: AtomicU64,
+    /// Set to end the run.
+    pub stop: AtomicBool,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// How long was sent.
+    pub sending: Duration,
+    /// Packets that were sent, also those that the system had no room for.
+    pub sent: u64,
+    /// Packets that the system had no room for.
+    pub unsent: u64,
+    /// Packets that should come to receivers.
+    pub offered: u64,
+    /// All receivers' counters.
+    pub arrivals: Arrivals,
+    /// The smallest and the greatest share that a receiver lost.
+    pub loss: (f64, f64),
+    /// From the sending of a packet to its receiver; of those that were opened.
+    pub latency: Histogram,
+    /// How late bursts were sent.
+    pub lateness: Histogram,
+}
+
+/// All Endpoints of a run.
+pub struct Generator {
+    to: SocketAddr,
+    sample: u32,
+    poll: Poll,
+    participants: Vec<Participant>,
+    buffer: ReceiveBuffer,
+    out: halfkey_udp::Sender,
+    epoch: Instant,
+    progress: Arc<Progress>,
+    ready: VecDeque<usize>,
+    last_arrival: Duration,
+    turns: u64,
+}
+
+impl Generator {
+    /// For a Media Distributor's address; each receiver opens one packet of `sample`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(to: SocketAddr, sample: u32) -> io::Result<Self> {
+        Ok(Self {
+            to,
+            sample,
+            poll: Poll::new()?,
+            participants: Vec::new(),
+            buffer: ReceiveBuffer::new(MESSAGES),
+            out: halfkey_udp::Sender::new(),
+            epoch: Instant::now(),
+            progress: Arc::default(),
+            ready: VecDeque::new(),
+            last_arrival: Duration::ZERO,
+            turns: 0,
+        })
+    }
+
+    /// What to look at from another thread.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// Adds an Endpoint, and says what its address is. One that receives is expected to be sent all
+    /// that others of its conference send.
+    ///
+    /// # Errors
+    /// A key is wrong, or what the system says.
+    pub fn add(
+        &mut self,
+        conference: usize,
+        association: &Association<'_>,
+        ekt: &EktParameters<'_>,
+        stream: Option<Stream<'_>>,
+        receives: bool,
+    ) -> io::Result<SocketAddr> {
+        let host = self.to.ip();
+        let mut participant =
+            Participant::new(host, conference, association, ekt, stream, receives)?;
+        let token = Token(self.participants.len());
+        let registry = self.poll.registry();
+        registry.register(&mut participant.socket, token, Interest::READABLE)?;
+        let address = participant.address;
+        self.participants.push(participant);
+        Ok(address)
+    }
+
+    /// Sends for so long, and takes what comes of it; keys and indices go on from run to run.
+    ///
+    /// # Errors
+    /// A key is used up, or what the system says.
+    pub fn run(&mut self, time: Duration) -> io::Result<Report> {
+        let (mut latency, mut lateness) = (Histogram::default(), Histogram::default());
+        let mut events = Events::with_capacity(1024);
+        let began = self.now();
+        let mut schedule = self.begin(began);
+        let end = began + time;
+        while !self.progress.stop.load(Ordering::Relaxed) && self.now() < end {
+            self.send_due(&mut schedule, &mut lateness)?;
+            let due = schedule
+                .peek()
+                .map_or(end, |Reverse((due, _))| (*due).min(end));
+            self.await_socket(&mut events, due)?;
+            self.receive_one(&mut latency);
+        }
+        let sending = self.now() - began;
+        let patience = self.now() + PATIENCE;
+        self.last_arrival = self.now();
+        while self.now() < patience.min(self.last_arrival + SILENCE) || !self.ready.is_empty() {
+            self.await_socket(&mut events, self.last_arrival + SILENCE)?;
+            self.receive_one(&mut latency);
+        }
+        Ok(self.report(sending, latency, lateness))
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// Sets all counters to zero, and lists whose turn is when.
+    fn begin(&mut self, now: Duration) -> BinaryHeap<Reverse<(Duration, usize)>> {
+        let mut schedule = BinaryHeap::new();
+        for (at, participant) in self.participants.iter_mut().enumerate() {
+            participant.receiver.arrivals = Arrivals::default();
+            if let Some(sender) = &mut participant.sender {
+                sender.begin(now);
+                schedule.push(Reverse((sender.due(), at)));
+            }
+        }
+        schedule
+    }
+
+    fn send_due(
+        &mut self,
+        schedule: &mut BinaryHeap<Reverse<(Duration, usize)>>,
+        lateness: &mut Histogram,
+    ) -> io::Result<()> {
+        while let Some(&Reverse((due, at))) = schedule.peek() {
+            let now = self.now();
+            if due > now {
+                break;
+            }
+            schedule.pop();
+            lateness.record(now - due);
+            let participant = &mut self.participants[at];
+            let Some(sender) = &mut participant.sender else {
+                continue;
+            };
+            let count = sender.send(&mut self.out, &participant.socket, self.to, now)?;
+            self.progress.sent.fetch_add(count, Ordering::Relaxed);
+            schedule.push(Reverse((sender.due(), at)));
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to take, or it is time.
+    fn await_socket(&mut self, events: &mut Events, until: Duration) -> io::Result<()> {
+        self.turns += 1;
+        let wait = if self.ready.is_empty() {
+            until.saturating_sub(self.now())
+        } else if self.turns % TURNS == 0 {
+            Duration::ZERO
+        } else {
+            return Ok(());
+        };
+        match self.poll.poll(events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        self.ready
+            .extend(events.iter().map(|event| event.token().0));
+        Ok(())
+    }
+
+    /// Takes messages from the socket that has waited longest. It is told of once, so it stays in
+    /// the queue until it is empty.
+    fn receive_one(&mut self, latency: &mut Histogram) {
+        let Some(at) = self.ready.pop_front() else {
+            return;
+        };
+        let participant = &mut self.participants[at];
+        let Ok(count) = self.buffer.receive(&participant.socket) else {
+            return;
+        };
+        if count == MESSAGES {
+            self.ready.push_back(at);
+        }
+        let now = self.epoch.elapsed();
+        self.last_arrival = now;
+        let mut datagrams = 0;
+        for number in 0..count {
+            let Some(message) = self.buffer.message(number) else {
+                continue;
+            };
+            for range in message.datagrams() {
+                datagrams += 1;
+                let datagram = &self.buffer.data()[range];
+                participant
+                    .receiver
+                    .take(datagram, now, self.sample, latency);
+            }
+        }
+        self.progress
+            .received
+            .fetch_add(datagrams, Ordering::Relaxed);
+    }
+
+    fn report(&self, sending: Duration, latency: Histogram, lateness: Histogram) -> Report {
+        let conferences = self.participants.iter().map(|one| one.conference).max();
+        let mut sent_in = vec![0; conferences.map_or(0, |last| last + 1)];
+        let (mut sent, mut unsent) = (0, 0);
+        for participant in &self.participants {
+            if let Some(sender) = &participant.sender {
+                sent_in[participant.conference] += sender.sent;
+                sent += sender.sent;
+                unsent += sender.unsent;
+            }
+        }
+        let (mut arrivals, mut offered) = (Arrivals::default(), 0);
+        let mut losses = Vec::new();
+        for participant in self.participants.iter().filter(|one| one.receives) {
+            let own = participant.sender.as_ref().map_or(0, |sender| sender.sent);
+            let expected = sent_in[participant.conference] - own;
+            let got = participant.receiver.arrivals.received;
+            offered += expected;
+            arrivals.add(&participant.receiver.arrivals);
+            losses.push(1.0 - got as f64 / expected.max(1) as f64);
+        }
+        Report {
+            sending,
+            sent,
+            unsent,
+            offered,
+            arrivals,
+            loss: (
+                losses.iter().copied().fold(1.0, f64::min),
+                losses.iter().copied().fold(0.0, f64::max),
+            ),
+            latency,
+            lateness,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The generator against the switch, both for real.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use halfkey_media::forwarder::{HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::{DoubleProfile, HopProfile};
+use halfkey_switch::{Settings, Switch};
+
+use crate::{Association, Burst, EktParameters, Generator, Pattern, Stream, measure_floor};
+
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+const PROFILE: DoubleProfile = DoubleProfile::DoubleAeadAes128Gcm;
+const SALT: [u8; 12] = [3; 12];
+const EKT: EktParameters<'_> = EktParameters {
+    spi: 7,
+    key: &[9; 16],
+    salt: &[4; 14],
+};
+const SSRC: u32 = 77;
+
+fn pattern() -> Pattern {
+    let burst = |at, length, count| Burst {
+        at: Duration::from_millis(at),
+        length,
+        count,
+    };
+    let bursts = vec![burst(0, 1200, 12), burst(15, 900, 8)];
+    Pattern::new(bursts, Duration::from_millis(30)).expect("good")
+}
+
+fn keys(number: u64) -> ([u8; 16], [u8; 16]) {
+    let (mut client, mut server) = ([1; 16], [2; 16]);
+    client[8..].copy_from_slice(&number.to_be_bytes());
+    server[8..].copy_from_slice(&number.to_be_bytes());
+    (client, server)
+}
+
+/// Adds an Endpoint to both sides; the Media Distributor gets `server` as its key.
+fn join(generator: &mut Generator, switch: &Switch, number: u64, server: Option<[u8; 16]>) {
+    let (client, own_server) = keys(number);
+    let association = Association {
+        profile: PROFILE,
+        client: (&client, &SALT),
+        server: (&own_server, &SALT),
+    };
+    let stream = (number == 1).then(|| Stream {
+        ssrc: SSRC,
+        master_key: &[5; 16],
+        pattern: pattern(),
+        phase: Duration::ZERO,
+    });
+    let sends = stream.is_some();
+    let at = generator.add(0, &association, &EKT, stream, !sends);
+    let at = at.expect("a free port");
+    let config = ParticipantConfig {
+        own_ssrc: 1000 + number as u32,
+        cname: "md".into(),
+        extensions: vec![(MID.into(), 1)],
+        payload_types: vec![("VP8/90000".into(), 96)],
+        sources: Vec::from_iter(sends.then_some(SourceConfig {
+            ssrc: SSRC,
+            kind: Kind::Video,
+        })),
+    };
+    let server = server.unwrap_or(own_server);
+    let hop = HopKeys::new(
+        HopProfile::AeadAes128Gcm,
+        (&client, &SALT),
+        (&server, &SALT),
+    );
+    let hop = hop.expect("lengths fit");
+    let followed = switch.at(0, move |forwarder, now| {
+        forwarder.add_participant(number, &config);
+        forwarder.set_address(number, at)?;
+        forwarder.set_keys(number, hop, now)?;
+        if sends {
+            return Ok(());
+        }
+        forwarder.assign_slot(number, "v", 1, SSRC, now)
+    });
+    assert_eq!(followed, Ok(Ok(())));
+}
+
+fn switch() -> Switch {
+    Switch::new(&Settings {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 1,
+        queue_limit: 16,
+        capture_bytes: 0,
+    })
+    .expect("a free port")
+}
+
+#[test]
+fn all_that_is_offered_comes_and_opens() {
+    let switch = switch();
+    let mut generator = Generator::new(switch.local_address(), 4).expect("room");
+    for number in 1..=4 {
+        join(&mut generator, &switch, number, None);
+    }
+    for _ in 0..2 {
+        let report = generator.run(Duration::from_millis(200)).expect("runs");
+        let arrivals = report.arrivals;
+        assert!(report.sent >= 20, "{report:?}");
+        assert_eq!(report.offered, 3 * report.sent);
+        assert_eq!(arrivals.received, report.offered, "{report:?}");
+        assert_eq!(
+            (arrivals.duplicated, arrivals.reordered, arrivals.failed),
+            (0, 0, 0)
+        );
+        assert!(arrivals.authenticated >= arrivals.received / 5);
+        assert_eq!(report.latency.total(), arrivals.authenticated);
+        assert_eq!(report.loss, (0.0, 0.0));
+    }
+}
+
+#[test]
+fn what_a_wrong_hop_key_sealed_is_counted_and_does_not_open() {
+    let switch = switch();
+    let mut generator = Generator::new(switch.local_address(), 4).expect("room");
+    join(&mut generator, &switch, 1, None);
+    join(&mut generator, &switch, 2, Some([6; 16]));
+    let report = generator.run(Duration::from_millis(100)).expect("runs");
+    assert_eq!(report.arrivals.received, report.sent);
+    assert_eq!(report.arrivals.authenticated, 0);
+    assert!(report.arrivals.failed >= 3, "its first three bring a key");
+}
+
+#[test]
+fn what_nobody_forwards_is_lost() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let switch = switch();
+    let mut generator = Generator::new(silent.local_addr().expect("bound"), 4).expect("room");
+    for number in 1..=2 {
+        join(&mut generator, &switch, number, None);
+    }
+    let report = generator.run(Duration::from_millis(50)).expect("runs");
+    assert!(report.offered > 0);
+    assert_eq!(report.arrivals.received, 0);
+    assert_eq!(report.loss, (1.0, 1.0));
+}
+
+#[test]
+fn the_floor_has_both_parts() {
+    let host = std::net::Ipv4Addr::LOCALHOST.into();
+    let floor = measure_floor(host, PROFILE, &pattern(), 3, Duration::from_millis(100));
+    let floor = floor.expect("measured");
+    assert!(floor.send > 0.0 && floor.seal > 0.0, "{floor:?}");
+}

@@ -1,0 +1,176 @@
+//! The load generator, and the floor beside it.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use halfkey_load::{Association, Burst, EktParameters, Generator, Histogram, Pattern, Progress};
+use halfkey_load::{Report, Stream, measure_floor};
+use halfkey_media::DoubleProfile;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::{Error, malformed, unknown_profile};
+use crate::switch::{host_and_port, socket_address};
+
+/// A key and a salt.
+type Keys = (Vec<u8>, Vec<u8>);
+/// Bursts as (seconds, length, count), and the seconds after which they begin anew.
+type Bursts = (Vec<(f64, usize, usize)>, f64);
+
+/// All Endpoints of a run.
+#[pyclass(module = "halfkey._media", frozen)]
+pub(crate) struct LoadGenerator {
+    generator: Mutex<Generator>,
+    progress: Arc<Progress>,
+    profile: DoubleProfile,
+}
+
+#[pymethods]
+impl LoadGenerator {
+    #[new]
+    fn new(host: &str, port: u16, profile: u16, sample: u32) -> Result<Self, Error> {
+        let generator = Generator::new(socket_address(host, port)?, sample)?;
+        Ok(Self {
+            progress: generator.progress(),
+            generator: Mutex::new(generator),
+            profile: double_profile(profile)?,
+        })
+    }
+
+    #[pyo3(signature = (conference, *, client, server, ekt, receives, stream = None))]
+    fn add(
+        &self,
+        conference: usize,
+        client: Keys,
+        server: Keys,
+        ekt: (u16, Vec<u8>, Vec<u8>),
+        receives: bool,
+        stream: Option<(u32, Vec<u8>, Bursts, f64)>,
+    ) -> Result<(String, u16), Error> {
+        let association = Association {
+            profile: self.profile,
+            client: (&client.0, &client.1),
+            server: (&server.0, &server.1),
+        };
+        let ekt = EktParameters {
+            spi: ekt.0,
+            key: &ekt.1,
+            salt: &ekt.2,
+        };
+        let (master_key, timing) = match stream {
+            Some((ssrc, key, bursts, phase)) => {
+                (key, Some((ssrc, pattern(bursts)?, seconds(phase)?)))
+            }
+            None => (Vec::new(), None),
+        };
+        let stream = timing.map(|(ssrc, pattern, phase)| Stream {
+            ssrc,
+            master_key: &master_key,
+            pattern,
+            phase,
+        });
+        let mut generator = self
+            .generator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(host_and_port(generator.add(
+            conference,
+            &association,
+            &ekt,
+            stream,
+            receives,
+        )?))
+    }
+
+    fn run<'py>(&self, py: Python<'py>, time: f64) -> PyResult<Bound<'py, PyDict>> {
+        let time = seconds(time)?;
+        let run = || {
+            let mut generator = self
+                .generator
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            generator.run(time)
+        };
+        report(py, &py.detach(run)?)
+    }
+
+    fn progress(&self) -> (u64, u64) {
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        (load(&self.progress.sent), load(&self.progress.received))
+    }
+
+    fn stop(&self) {
+        self.progress.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Microseconds of CPU for a datagram: sent, and sealed.
+#[pyfunction]
+pub(crate) fn measure_load_floor(
+    py: Python<'_>,
+    host: &str,
+    profile: u16,
+    bursts: Bursts,
+    receivers: usize,
+    time: f64,
+) -> Result<(f64, f64), Error> {
+    let host: IpAddr = socket_address(host, 0)?.ip();
+    let (profile, pattern) = (double_profile(profile)?, pattern(bursts)?);
+    let time = seconds(time)?;
+    let floor = py.detach(|| measure_floor(host, profile, &pattern, receivers, time))?;
+    Ok((floor.send, floor.seal))
+}
+
+fn double_profile(profile: u16) -> Result<DoubleProfile, Error> {
+    DoubleProfile::from_code_point(profile).ok_or_else(|| unknown_profile(profile))
+}
+
+fn seconds(number: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(number).map_err(|_| malformed("that is no number of seconds"))
+}
+
+fn pattern((bursts, period): Bursts) -> Result<Pattern, Error> {
+    let bursts = bursts
+        .into_iter()
+        .map(|(at, length, count)| {
+            Ok(Burst {
+                at: seconds(at)?,
+                length,
+                count,
+            })
+        })
+        .collect::<Result<_, Error>>()?;
+    Pattern::new(bursts, seconds(period)?).ok_or_else(|| malformed("that is no traffic pattern"))
+}
+
+fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
+    let figures = PyDict::new(py);
+    figures.set_item("seconds", report.sending.as_secs_f64())?;
+    figures.set_item("sent", report.sent)?;
+    figures.set_item("unsent", report.unsent)?;
+    figures.set_item("offered", report.offered)?;
+    figures.set_item("received", report.arrivals.received)?;
+    figures.set_item("duplicated", report.arrivals.duplicated)?;
+    figures.set_item("reordered", report.arrivals.reordered)?;
+    figures.set_item("authenticated", report.arrivals.authenticated)?;
+    figures.set_item("failed", report.arrivals.failed)?;
+    figures.set_item("loss", report.loss)?;
+    figures.set_item("latency", times(py, &report.latency)?)?;
+    figures.set_item("lateness", times(py, &report.lateness)?)?;
+    Ok(figures)
+}
+
+/// Microseconds; none where nothing was counted.
+fn times<'py>(py: Python<'py>, histogram: &Histogram) -> PyResult<Bound<'py, PyDict>> {
+    let microseconds = |time: Duration| time.as_secs_f64() * 1e6;
+    let quantile = |share| histogram.quantile(share).map(microseconds);
+    let figures = PyDict::new(py);
+    figures.set_item("p50", quantile(0.5))?;
+    figures.set_item("p99", quantile(0.99))?;
+    figures.set_item("p99.9", quantile(0.999))?;
+    let longest = (histogram.total() > 0).then(|| microseconds(histogram.longest()));
+    figures.set_item("longest", longest)?;
+    Ok(figures)
+}
