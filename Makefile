@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench bench-eviction check fmt interop bogo fuzz wycheproof coverage clean help
+.PHONY: demo test bench bench-eviction bench-load check fmt interop bogo fuzz wycheproof coverage clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -21,6 +21,9 @@ bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks
 
 bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 participants (3 min)
 	$(BIN)/python -m benchmarks.eviction
+
+bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (4 min)
+	$(BIN)/python -m benchmarks.load
 
 interop: .venv/ready ## foreign DTLS stacks as judges of ours; rewrites docs/interop.md
 	$(BIN)/python -m tests.interop.dtls.table
@@ -59,7 +62,7 @@ fmt: .venv/ready ## rewrites the sources in the one format
 	$(BIN)/ruff format .
 
 clean: ## takes away everything that was built or installed here
-	rm -rf .venv target build dist halfkey-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv target build dist halfkey-demo halfkey-load .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 	rm -f src/halfkey/_media*.so .coverage .coverage.json
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import dtls, eviction, key_distributor, media, restarts
+from benchmarks import dtls, eviction, key_distributor, load, media, restarts
 from benchmarks.report import Row, machine, table
 
 HERE = Path(__file__).parent
@@ -51,6 +51,12 @@ evictions p99 is the longest. `make bench-eviction` makes more of them, also wit
 [eviction.md](eviction.md)."""
 
 
+LOAD = """\
+Microseconds of CPU of the Media Distributor's process for a forwarded packet, beside bare sends and
+seals of the same: `halfkey load`. Few seconds each; `make bench-load` takes more scenarios and
+longer: [load.md](load.md)"""
+
+
 RESTARTS = """\
 Three Endpoints, and each server in turn killed (SIGKILL) and started again at once. A silence is
 the longest time without a packet of somebody's sound that could be opened, in a pair of Endpoints;
@@ -65,6 +71,7 @@ def main() -> None:
         ("DTLS 1.2", DTLS, dtls.measure()),
         ("Key Distributor", KEY_DISTRIBUTOR, key_distributor.measure()),
         ("Eviction", EVICTION, eviction.steps(eviction.run(eviction.QUICK))),
+        ("Load", LOAD, load.measure(load.QUICK)),
         ("Restarts", RESTARTS, restarts.measure()),
     ]
     lines = ["# How fast it is", "", f"Made by `make bench` on {where}.", "", READING, ""]

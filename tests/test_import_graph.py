@@ -190,6 +190,18 @@ def test_the_media_distributor_names_only_the_switch_of_the_rust_module() -> Non
     assert names == MEDIA_DISTRIBUTOR_MEDIA_NAMES
 
 
+def test_only_the_load_test_names_the_load_generator() -> None:
+    """It holds end-to-end keys of all Endpoints of a run."""
+    named = {
+        module
+        for module, path in MODULES.items()
+        for target, name in imports(path)
+        if target == "halfkey._media" and name in {"LoadGenerator", "measure_load_floor"}
+    }
+    assert named
+    assert all(module.startswith("halfkey.cli.load.") for module in named)
+
+
 LOADED = """
 import sys, {module}
 print(*(name for name in sys.modules if name.startswith("halfkey")))

@@ -14,6 +14,7 @@ from halfkey.cli import (
     demonstration,
     inviting,
     join,
+    loading,
     pki,
     record,
     roles,
@@ -36,6 +37,7 @@ app = typer.Typer(
 demonstration.register(app)
 roles.register(app)
 join.register(app)
+loading.register(app)
 audit.register(app)
 record.register(app)
 status.register(app)

@@ -1,0 +1,102 @@
+"""`make bench-load`: a Media Distributor's cost beside the floor; rewrites `benchmarks/load.md`.
+
+Each row is one `halfkey load`, the command as anybody gives it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import Row, machine, table
+
+RESULTS = Path(__file__).parent / "load.md"
+
+READING = """\
+`cpu us` is the CPU time of the Media Distributor's process for a forwarded packet, `floor us` that
+of bare sends and seals of the same packets, right after it; `ratio` is one over the other. Added
+latency is from the system call that sends a packet to the moment its receiver takes it, of packets
+that were opened. `late us` is how far the generator was behind its own schedule (p99): where that
+is milliseconds, the machine had other things to do, and neither latency nor loss of that row says
+much of the Media Distributor. Each row's command is
+`halfkey load ARGUMENTS --direct --floor --duration SECONDS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which loads, and how many seconds each."""
+
+    seconds: float
+    loads: tuple[str, ...]
+
+
+QUICK = Plan(3.0, ("livestream --receivers 50", "audio --receivers 500 --speakers 2"))
+
+WHOLE = Plan(
+    5.0,
+    (
+        "livestream --receivers 10 --load 300000",
+        "livestream --receivers 50 --load 300000",
+        "livestream --receivers 50 --load 600000",
+        "livestream --receivers 500 --load 300000",
+        "livestream --receivers 500 --load 600000",
+        "livestream --receivers 1000 --load 300000",
+        "livestream --receivers 10 --conferences 200 --load 300000",
+        "audio --receivers 500 --load 100000",
+        "audio --receivers 500",
+        "meeting --receivers 25",
+    ),
+)
+
+
+def measure(plan: Plan) -> list[Row]:
+    """A row for each load."""
+    return [_row(arguments, _report(arguments.split(), plan.seconds)) for arguments in plan.loads]
+
+
+def _report(arguments: Sequence[str], seconds: float) -> dict[str, Any]:
+    print(f"halfkey load {' '.join(arguments)}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "halfkey", "load", *arguments, "--direct", "--floor"]
+        command += ["--duration", str(seconds), "--json", "--out", out]
+        ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    report: dict[str, Any] = json.loads(ended.stdout)
+    return report
+
+
+def _row(arguments: str, report: dict[str, Any]) -> Row:
+    latency = report["latency_us"]
+    return {
+        "load": arguments,
+        "forwarded/s": float(report["forwarded_pps"]),
+        "lost": f"{report['lost'] / report['offered']:.2%}",
+        "cpu us": report["cpu_us_per_forwarded_packet"],
+        "floor us": report["floor_us_per_packet"],
+        "ratio": report["ratio_to_floor"],
+        "p50 us": float(latency["p50"] or 0),
+        "p99 us": float(latency["p99"] or 0),
+        "late us": float(report["behind_schedule_us"]["p99"] or 0),
+        "opened": report["authenticated_samples"],
+        "failed": report["authentication_failures"],
+    }
+
+
+def main() -> None:
+    """Measures and writes."""
+    where = machine()
+    rows = table(measure(WHOLE))
+    head = "# What a Media Distributor costs for a forwarded packet"
+    made = f"Made by `make bench-load` on {where}; {WHOLE.seconds:g} seconds a row, over loopback."
+    text = "\n".join([head, "", made, "", READING, "", *rows])
+    RESULTS.write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""What can be asked of `halfkey load`, checked before anything starts."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from halfkey.cli import arguments
+from halfkey.cli.load.traffic import Traffic, speech, video
+from halfkey.errors import ConfigurationError
+from halfkey.media_distributor.core import MAXIMUM_PARTICIPANTS
+from halfkey.media_distributor.request import MAXIMUM_SLOTS
+from halfkey.profiles import SRTPProtectionProfile
+
+RESULT = "load.json"
+
+MAXIMUM_LOAD = 20_000_000.0
+MAXIMUM_DURATION = 86_400.0
+
+_USUAL_STREAM, _USUAL_LOAD = 6_000.0, 300_000.0
+"""What a livestream offers if nothing is said: packets a second of the stream, and in all."""
+
+_SPARE_DESCRIPTORS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Who sends to whom.
+
+    Attributes:
+        name: as it is asked for.
+        kind: ``"audio"`` or ``"video"``.
+        receivers: how many receive in a conference, if nothing is said.
+        speakers: how many send, besides them; None where everybody does both.
+    """
+
+    name: str
+    kind: str
+    receivers: int
+    speakers: int | None
+
+    def traffic(self) -> Traffic:
+        """What each stream sends."""
+        return speech() if self.kind == "audio" else video()
+
+
+SCENARIOS = {
+    one.name: one
+    for one in (
+        Scenario("audio", "audio", 50, 10),
+        Scenario("meeting", "audio", 10, None),
+        Scenario("livestream", "video", 50, 1),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """One run.
+
+    Attributes:
+        scenario: who sends to whom.
+        receivers: in each conference.
+        speakers: in each conference; None where everybody sends and receives.
+        conferences: how many at once.
+        duration: seconds.
+        traffic: of each stream.
+        profile: the double profile.
+        sample: each receiver opens one packet of so many.
+        floor: whether the floor is measured, too.
+        out: the folder for load.json and the Media Distributor's log.
+        json: whether stdout carries the report document and nothing else.
+    """
+
+    scenario: Scenario
+    receivers: int
+    speakers: int | None
+    conferences: int
+    duration: float
+    traffic: Traffic
+    profile: SRTPProtectionProfile
+    sample: int
+    floor: bool
+    out: Path
+    json: bool
+
+    @property
+    def key_length(self) -> int:
+        """Bytes of a master key of either layer."""
+        return self.profile.parameters.hop_profile.parameters.key_length
+
+    @property
+    def streams(self) -> int:
+        """All streams of all conferences."""
+        return self.conferences * (self.receivers if self.speakers is None else self.speakers)
+
+    @property
+    def ways(self) -> int:
+        """All pairs of a stream and a receiver of it."""
+        others = self.receivers - 1 if self.speakers is None else self.receivers
+        return self.streams * others
+
+    @property
+    def slots(self) -> int:
+        """How many streams each receiver is sent."""
+        return self.receivers - 1 if self.speakers is None else self.speakers
+
+    @property
+    def participants(self) -> int:
+        """All of all conferences."""
+        return self.conferences * (self.receivers + (self.speakers or 0))
+
+    @classmethod
+    def check(
+        cls,
+        scenario: str,
+        *,
+        receivers: int | None,
+        speakers: int | None,
+        conferences: int,
+        duration: float,
+        load: float | None,
+        profile: str,
+        sample: int,
+        floor: bool,
+        direct: bool,
+        out: Path,
+        json: bool,
+    ) -> LoadOptions:
+        """Checks what a person typed.
+
+        Raises:
+            ConfigurationError: an option is wrong, or `out` can't be used.
+        """
+        if scenario not in SCENARIOS:
+            raise ConfigurationError(f"{scenario}: give {', '.join(SCENARIOS)}")
+        chosen = SCENARIOS[scenario]
+        if not direct:
+            raise ConfigurationError(
+                "--direct: give it; a load by way of Focus and Key Distributor can't be made yet"
+            )
+        if speakers is not None and chosen.speakers is None:
+            raise ConfigurationError("--speakers: in a meeting everybody speaks; give --receivers")
+        least = 2 if chosen.speakers is None else 1
+        receivers = chosen.receivers if receivers is None else receivers
+        arguments.within("--receivers", receivers, least, MAXIMUM_PARTICIPANTS - 1)
+        speakers = chosen.speakers if speakers is None else speakers
+        if speakers is not None:
+            arguments.within("--speakers", speakers, 1, MAXIMUM_SLOTS)
+        arguments.within("--conferences", conferences, 1, MAXIMUM_PARTICIPANTS // 2)
+        arguments.within("--duration", duration, 0.5, MAXIMUM_DURATION)
+        arguments.within("--sample", sample, 1, 1_000_000)
+        traffic, double = chosen.traffic(), arguments.profile(profile)
+        made = cls(
+            scenario=chosen,
+            receivers=receivers,
+            speakers=speakers,
+            conferences=conferences,
+            duration=duration,
+            traffic=traffic,
+            profile=double,
+            sample=sample,
+            floor=floor,
+            out=out,
+            json=json,
+        )
+        made._check_numbers()
+        _make(out)
+        return made._offering(load)
+
+    def _check_numbers(self) -> None:
+        if self.slots > MAXIMUM_SLOTS:
+            raise ConfigurationError(
+                f"--receivers {self.receivers}: a meeting has {MAXIMUM_SLOTS + 1} or fewer"
+            )
+        if self.participants > MAXIMUM_PARTICIPANTS:
+            raise ConfigurationError(
+                f"--receivers, --speakers and --conferences make {self.participants} participants; "
+                f"a Media Distributor takes {MAXIMUM_PARTICIPANTS}"
+            )
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most != resource.RLIM_INFINITY and self.participants + _SPARE_DESCRIPTORS > most:
+            raise ConfigurationError(
+                f"--receivers: {self.participants} participants need as many open files, and the "
+                f"system allows {most}; raise 'ulimit -n', or ask for fewer"
+            )
+
+    def _offering(self, load: float | None) -> LoadOptions:
+        """With so many packets a second to be forwarded in all."""
+        if load is None and self.scenario.kind == "audio":
+            return self
+        if load is None:
+            load = min(_USUAL_STREAM * self.ways, _USUAL_LOAD)
+        arguments.within("--load", load, 1, MAXIMUM_LOAD)
+        return replace(self, traffic=self.traffic.at(load / self.ways))
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RESULT).unlink(missing_ok=True)  # nothing of an earlier run is taken for this one's
+        (out / RESULT).touch()
+        (out / RESULT).unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            f"--out {out}: {RESULT} can't be written there ({error.strerror}); name another folder"
+        ) from error

@@ -1,0 +1,122 @@
+"""What a run says: one JSON document, and a few lines for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from halfkey.cli.load.options import LoadOptions
+from halfkey.cli.load.process import Usage
+
+Figures = dict[str, Any]
+
+
+def describe(
+    options: LoadOptions, came: Figures, forwarded: int, dropped: Figures, used: Usage
+) -> Figures:
+    """The report document.
+
+    Args:
+        options: what was asked for.
+        came: what the generator says.
+        forwarded: what the Media Distributor says that it forwarded.
+        dropped: what it says that it dropped, by reason.
+        used: by its process meanwhile.
+    """
+    ticks = used.user + used.system
+    cost = used.cpu * 1e6 / max(forwarded, 1)
+    share = used.user / ticks if ticks else None
+    return {
+        "scenario": options.scenario.name,
+        "conferences": options.conferences,
+        "receivers": options.receivers,
+        "speakers": options.speakers,
+        "profile": options.profile.value,
+        "seconds": came["seconds"],
+        "offered": came["offered"],
+        "offered_pps": came["offered"] / came["seconds"],
+        "forwarded": came["received"],
+        "forwarded_pps": came["received"] / came["seconds"],
+        "lost": came["offered"] - came["received"],
+        "lost_before_receivers": max(came["offered"] - forwarded, 0),
+        "lost_at_receivers": max(forwarded - came["received"], 0),
+        "not_taken_from_senders": came["unsent"],
+        "loss_of_a_receiver": dict(zip(("least", "most"), came["loss"], strict=True)),
+        "duplicated": came["duplicated"],
+        "reordered": came["reordered"],
+        "latency_us": came["latency"],
+        "behind_schedule_us": came["lateness"],
+        "cpu_us_per_forwarded_packet": cost,
+        "cpu_us_user": None if share is None else cost * share,
+        "cpu_us_system": None if share is None else cost * (1 - share),
+        "md_cpu_share": used.cpu / came["seconds"],
+        "md_rss_bytes": used.rss,
+        "md_context_switches": used.switches,
+        "md_dropped": dropped,
+        "authenticated_samples": came["authenticated"],
+        "authentication_failures": came["failed"],
+    }
+
+
+def add_floor(report: Figures, floor: tuple[float, float]) -> None:
+    """Adds what can't be saved, and the ratio to it."""
+    send, seal = floor
+    report["floor_send_us"], report["floor_seal_us"] = send, seal
+    report["floor_us_per_packet"] = send + seal
+    report["ratio_to_floor"] = report["cpu_us_per_forwarded_packet"] / (send + seal)
+
+
+def lines(report: Figures) -> list[tuple[str, str]]:
+    """What a person reads: a name and what it is."""
+    latency, cost = report["latency_us"], report["cpu_us_per_forwarded_packet"]
+    told = [
+        ("offered", f"{report['offered']:,} packets, {report['offered_pps']:,.0f} a second"),
+        ("forwarded", f"{report['forwarded']:,}, {report['forwarded_pps']:,.0f} a second"),
+        ("lost", _lost(report)),
+        ("twice, or out of order", f"{report['duplicated']:,}, {report['reordered']:,}"),
+        (
+            "added latency",
+            f"{_us(latency['p50'])} (p50), {_us(latency['p99'])} (p99), "
+            f"{_us(latency['p99.9'])} (p99.9)",
+        ),
+        ("behind the schedule", f"{_us(report['behind_schedule_us']['p99'])} (p99)"),
+        ("Media Distributor's CPU", f"{cost:.3f} us a packet{_parts(report)}"),
+        (
+            "its process",
+            f"{report['md_cpu_share']:.0%} of a core, {report['md_rss_bytes'] / 2**20:.0f} MiB, "
+            f"{report['md_context_switches']:,} context switches",
+        ),
+        (
+            "opened through both layers",
+            f"{report['authenticated_samples']:,}; {report['authentication_failures']:,} failed",
+        ),
+    ]
+    if "ratio_to_floor" in report:
+        told.append(
+            (
+                "the floor",
+                f"{report['floor_us_per_packet']:.3f} us a packet ({report['floor_send_us']:.3f} "
+                f"send, {report['floor_seal_us']:.3f} seal): {report['ratio_to_floor']:.2f} times",
+            )
+        )
+    return told
+
+
+def _lost(report: Figures) -> str:
+    if not report["lost"]:
+        return "0"
+    loss = report["loss_of_a_receiver"]
+    return (
+        f"{report['lost']:,}: {report['lost_before_receivers']:,} before the receivers' sockets, "
+        f"{report['lost_at_receivers']:,} there; of a receiver {loss['least']:.1%} to "
+        f"{loss['most']:.1%}"
+    )
+
+
+def _parts(report: Figures) -> str:
+    if report["cpu_us_user"] is None:
+        return ""
+    return f" ({report['cpu_us_user']:.3f} user, {report['cpu_us_system']:.3f} system)"
+
+
+def _us(time: float | None) -> str:
+    return "none" if time is None else f"{time:,.0f} us"

@@ -1,0 +1,186 @@
+"""One run: a Media Distributor, all Endpoints around it, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import secrets
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from halfkey._media import LoadGenerator, measure_load_floor
+from halfkey.cli.children import ChildFailed
+from halfkey.cli.load.distributor import Distributor, Hop, distributor
+from halfkey.cli.load.options import RESULT, LoadOptions
+from halfkey.cli.load.report import Figures, add_floor, describe, lines
+
+_WARM_UP = 0.5
+_LOG = "md.log"
+_PROGRESS_INTERVAL = 0.5
+_SPI = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Conference:
+    """A conference's number and EKT parameter set."""
+
+    number: int
+    ekt: tuple[int, bytes, bytes] = field(repr=False)
+
+
+def run(options: LoadOptions) -> int:
+    """Makes the run, tells what came of it, and writes load.json.
+
+    Returns:
+        The exit status: 0, or 1 if a sampled packet was not authentic.
+
+    Raises:
+        ChildFailed: the Media Distributor can't be measured.
+    """
+    report = asyncio.run(_measure(options))
+    if options.floor:
+        _tell(options, "measuring the floor")
+        add_floor(report, _floor(options))
+    document = json.dumps(report, indent=2)
+    (options.out / RESULT).write_text(document + "\n")
+    if options.json:
+        print(document)  # noqa: T201
+    else:
+        for name, text in lines(report):
+            print(f"{name:<28}{text}")  # noqa: T201
+    return 1 if report["authentication_failures"] else 0
+
+
+def _floor(options: LoadOptions) -> tuple[float, float]:
+    time = min(max(options.duration / 4, 0.5), 3.0)
+    return measure_load_floor(
+        "127.0.0.1",
+        options.profile.value,
+        options.traffic.as_bursts(),
+        options.receivers,
+        time,
+    )
+
+
+async def _measure(options: LoadOptions) -> Figures:
+    _allow_sockets()
+    with tempfile.TemporaryDirectory(prefix="halfkey-load-") as folder:
+        async with distributor(Path(folder), options.out / _LOG) as md:
+            return await _load(options, md)
+
+
+def _allow_sockets() -> None:
+    """As many open files as the system lets us have: each Endpoint has a socket."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def _load(options: LoadOptions, md: Distributor) -> Figures:
+    generator = LoadGenerator(*md.media, options.profile.value, options.sample)
+    _tell(options, f"admitting {options.participants} participants")
+    await _admit_all(options, generator, md)
+    warm = await _run(generator, options, _WARM_UP)
+    if not warm["received"]:
+        raise ChildFailed("nothing came through the Media Distributor; its log is in " + _LOG)
+    before = await md.statistics()
+    used = md.usage()
+    came = await _run(generator, options, options.duration)
+    used = md.usage().since(used)
+    after = await md.statistics()
+    forwarded = after["forwarded_packets"] - before["forwarded_packets"]
+    dropped = Counter(after["dropped"]) - Counter(before["dropped"])
+    return describe(options, came, forwarded, dict(dropped), used)
+
+
+async def _admit_all(options: LoadOptions, generator: LoadGenerator, md: Distributor) -> None:
+    """Senders go first, so that each receiver's slots are filled as it comes."""
+    conferences = [
+        _Conference(
+            number, (_SPI, secrets.token_bytes(options.key_length), secrets.token_bytes(14))
+        )
+        for number in range(options.conferences)
+    ]
+    numbers = iter(range(options.streams))
+    for conference in conferences:
+        senders = options.receivers if options.speakers is None else options.speakers
+        for index in range(senders):
+            name = f"s{index}"
+            receives = options.speakers is None
+            await _admit(options, generator, md, conference, name, next(numbers), receives)
+    for conference in conferences:
+        for index in range(0 if options.speakers is None else options.receivers):
+            await _admit(options, generator, md, conference, f"r{index}", None, True)
+
+
+async def _admit(
+    options: LoadOptions,
+    generator: LoadGenerator,
+    md: Distributor,
+    conference: _Conference,
+    name: str,
+    number: int | None,
+    receives: bool,
+) -> None:
+    """Adds a participant on both sides; `number` is its stream's, or None."""
+    kind = options.scenario.kind
+    hop = Hop.make(options.profile.value, options.key_length)
+    ssrc, stream = None, None
+    if number is not None:
+        ssrc = number + 1
+        phase = options.traffic.interval * number / options.streams
+        bursts = options.traffic.as_bursts()
+        stream = ssrc, secrets.token_bytes(options.key_length), bursts, phase
+    at = generator.add(
+        conference.number,
+        client=hop.client,
+        server=hop.server,
+        ekt=conference.ekt,
+        receives=receives,
+        stream=stream,
+    )
+    slots = options.slots if receives else 0
+    full_name = f"load-{conference.number}", name
+    await md.admit(full_name, at, hop, kind=kind, ssrc=ssrc, slots=slots)
+
+
+async def _run(generator: LoadGenerator, options: LoadOptions, seconds: float) -> dict[str, Any]:
+    running = asyncio.create_task(asyncio.to_thread(generator.run, seconds))
+    try:
+        with _line(options) as show:
+            while not running.done():
+                await asyncio.wait([running], timeout=_PROGRESS_INTERVAL)
+                show(*generator.progress())
+        return await running
+    finally:
+        # The thread can't be cancelled; told to stop, it is done in a moment.
+        if not running.done():
+            generator.stop()
+
+
+@contextmanager
+def _line(options: LoadOptions) -> Iterator[Any]:
+    """One line on a terminal that says how far it is."""
+    shown = sys.stderr.isatty() and not options.json
+
+    def show(sent: int, received: int) -> None:
+        if shown:
+            sys.stderr.write(f"\r{sent:,} packets sent, {received:,} forwarded \033[K")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if shown:
+            sys.stderr.write("\r\033[K")
+
+
+def _tell(options: LoadOptions, text: str) -> None:
+    if not options.json:
+        sys.stderr.write(text + "\n")

@@ -1,0 +1,125 @@
+"""`halfkey load` for real: a second of media through a Media Distributor of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halfkey.cli.load.traffic import DOUBLE_OVERHEAD, speech, video
+
+
+def load(*arguments: str, out: Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "halfkey", "load", *arguments, "--out", str(out)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120)
+
+
+def report(*arguments: str, out: Path) -> dict[str, Any]:
+    """What a run of a second says: packets that came, all of them whole."""
+    ended = load(*arguments, "--direct", "--duration", "1", "--json", out=out)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    said: dict[str, Any] = json.loads(ended.stdout)
+    assert json.loads((out / "load.json").read_text()) == said
+    assert said["offered"] > 0
+    assert said["forwarded"] + said["lost"] == said["offered"]
+    assert said["forwarded"] > said["offered"] / 2
+    assert said["authenticated_samples"] > 0
+    assert said["authentication_failures"] == 0
+    assert said["duplicated"] == 0
+    assert said["latency_us"]["p50"] <= said["latency_us"]["p99"] <= said["latency_us"]["longest"]
+    return said
+
+
+def test_a_livestream_beside_its_floor(tmp_path: Path) -> None:
+    arguments = ["livestream", "--receivers", "5", "--load", "5000", "--floor"]
+    said = report(*arguments, out=tmp_path)
+    for name in (
+        "forwarded_pps",
+        "cpu_us_per_forwarded_packet",
+        "floor_us_per_packet",
+        "ratio_to_floor",
+        "md_rss_bytes",
+    ):
+        assert said[name] > 0, name
+    parts = said["floor_send_us"] + said["floor_seal_us"]
+    assert said["floor_us_per_packet"] == pytest.approx(parts)
+    cost = said["cpu_us_per_forwarded_packet"]
+    assert said["ratio_to_floor"] == pytest.approx(cost / parts)
+
+
+@pytest.mark.parametrize("profile", ["128", "256"])
+def test_everybody_in_a_meeting_hears_all_others(tmp_path: Path, profile: str) -> None:
+    arguments = ["meeting", "--receivers", "3", "--conferences", "2", "--profile", profile]
+    said = report(*arguments, out=tmp_path)
+    # 6 streams of 50 packets a second, each to two others.
+    assert said["offered"] == pytest.approx(600, rel=0.1)
+
+
+def test_ten_speakers_to_three(tmp_path: Path) -> None:
+    said = report("audio", "--receivers", "3", "--sample", "1", out=tmp_path)
+    assert said["offered"] == pytest.approx(1500, rel=0.1)
+    # Each that comes is opened, once the first packets have brought the keys.
+    assert said["authenticated_samples"] == said["forwarded"]
+
+
+def test_a_person_is_told_in_lines(tmp_path: Path) -> None:
+    arguments = ["audio", "--receivers", "1", "--speakers", "1", "--duration", "0.5", "--direct"]
+    ended = load(*arguments, out=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    names = [line[:28].strip() for line in ended.stdout.splitlines()]
+    assert {"offered", "forwarded", "lost", "added latency"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["podcast", "--direct"], "podcast: give audio, meeting, livestream"),
+        (["audio"], "--direct"),
+        (["audio", "--direct", "--receivers", "0"], "--receivers 0: give a number from 1"),
+        (["audio", "--direct", "--receivers", "4096"], "--receivers 4096: give a number"),
+        (["audio", "--direct", "--receivers", "4095"], "make 4105 participants"),
+        (["meeting", "--direct", "--receivers", "1"], "--receivers 1: give a number from 2"),
+        (["meeting", "--direct", "--receivers", "300"], "--receivers 300: a meeting has 257"),
+        (["meeting", "--direct", "--speakers", "3"], "--speakers: in a meeting everybody"),
+        (["audio", "--direct", "--speakers", "0"], "--speakers 0: give a number from 1 to 256"),
+        (["audio", "--direct", "--conferences", "0"], "--conferences 0: give a number"),
+        (["audio", "--direct", "--duration", "0"], "--duration 0: give a number from 0.5"),
+        (["audio", "--direct", "--duration", "nan"], "--duration nan: give a number from 0.5"),
+        (["audio", "--direct", "--load", "0"], "--load 0: give a number from 1"),
+        (["audio", "--direct", "--load", "much"], "--load"),
+        (["audio", "--direct", "--sample", "0"], "--sample 0: give a number from 1"),
+        (["audio", "--direct", "--profile", "512"], "--profile 512: give 128 or 256"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+    ended = load(*arguments, out=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert said in ended.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = load("audio", "--direct", out=tmp_path / "file" / "out")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert "--out" in ended.stderr
+
+
+def test_traffic_is_what_is_said_of_it() -> None:
+    assert speech().rate == pytest.approx(50)
+    assert all(
+        80 <= length - DOUBLE_OVERHEAD <= 160 and count == 1 for _, length, count in speech().bursts
+    )
+    pictures = video()
+    counts = [count for _, _, count in pictures.bursts]
+    assert len(counts) / pictures.period == pytest.approx(30)
+    assert (max(counts), counts.count(20), min(counts)) == (20, 1, 8)
+    assert max(length for _, length, _ in pictures.bursts) == 1200
+    faster = pictures.at(3000)
+    assert faster.rate == pytest.approx(3000)
+    assert [burst[1:] for burst in faster.bursts] == [burst[1:] for burst in pictures.bursts]
