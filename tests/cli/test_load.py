@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from halfkey.cli.load import run
+from halfkey.cli.load.options import LoadOptions
 from halfkey.cli.load.traffic import DOUBLE_OVERHEAD, speech, video
 
 
@@ -72,6 +75,34 @@ def test_a_person_is_told_in_lines(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     names = [line[:28].strip() for line in ended.stdout.splitlines()]
     assert {"offered", "forwarded", "lost", "added latency"} <= set(names)
+
+
+def test_a_sweep_leaves_its_loads_and_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_SWEEP_STEPS", 2)
+    options = LoadOptions.check(
+        "livestream",
+        receivers=2,
+        speakers=None,
+        conferences=1,
+        duration=0.5,
+        load=5000,
+        profile="128",
+        sample=4,
+        floor=True,
+        sweep=True,
+        direct=True,
+        out=tmp_path,
+        json=True,
+    )
+    assert run.run(options) == 0
+    first, second = json.loads((tmp_path / "load.json").read_text())["sweep"]
+    assert second["offered"] > first["offered"] > 0
+    with Image.open(tmp_path / "load.png") as picture:
+        assert picture.size == (1200, 900)
+        drawn = {colour for _, colour in picture.getcolors(1 << 20) or []}
+    assert {(36, 104, 196), (214, 106, 28)} <= drawn, "both curves"
 
 
 @pytest.mark.parametrize(

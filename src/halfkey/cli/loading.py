@@ -43,7 +43,11 @@ def load(
     floor: Annotated[
         bool, typer.Option("--floor", help="Measure bare sends and seals of the same, too.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder for load.json and md.log.")] = Path(
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="From a tenth of the load up until packets are lost; a plot."),
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for load.json, load.png and md.log.")] = Path(
         "halfkey-load"
     ),
     json: Annotated[
@@ -67,6 +71,7 @@ def load(
         profile=profile,
         sample=sample,
         floor=floor,
+        sweep=sweep,
         direct=direct,
         out=out,
         json=json,

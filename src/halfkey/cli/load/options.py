@@ -13,7 +13,8 @@ from halfkey.media_distributor.core import MAXIMUM_PARTICIPANTS
 from halfkey.media_distributor.request import MAXIMUM_SLOTS
 from halfkey.profiles import SRTPProtectionProfile
 
-RESULT = "load.json"
+RESULT, PICTURE = "load.json", "load.png"
+"""What a run leaves in its folder; the picture is a sweep's."""
 
 MAXIMUM_LOAD = 20_000_000.0
 MAXIMUM_DURATION = 86_400.0
@@ -69,6 +70,7 @@ class LoadOptions:
         profile: the double profile.
         sample: each receiver opens one packet of so many.
         floor: whether the floor is measured, too.
+        sweep: whether to go through loads, from a tenth of this one on, until packets are lost.
         out: the folder for load.json and the Media Distributor's log.
         json: whether stdout carries the report document and nothing else.
     """
@@ -82,6 +84,7 @@ class LoadOptions:
     profile: SRTPProtectionProfile
     sample: int
     floor: bool
+    sweep: bool
     out: Path
     json: bool
 
@@ -124,6 +127,7 @@ class LoadOptions:
         profile: str,
         sample: int,
         floor: bool,
+        sweep: bool,
         direct: bool,
         out: Path,
         json: bool,
@@ -162,6 +166,7 @@ class LoadOptions:
             profile=double,
             sample=sample,
             floor=floor,
+            sweep=sweep,
             out=out,
             json=json,
         )
@@ -186,6 +191,10 @@ class LoadOptions:
                 f"system allows {most}; raise 'ulimit -n', or ask for fewer"
             )
 
+    def times(self, factor: float) -> LoadOptions:
+        """With so many times the load."""
+        return replace(self, traffic=self.traffic.at(self.traffic.rate * factor))
+
     def _offering(self, load: float | None) -> LoadOptions:
         """With so many packets a second to be forwarded in all."""
         if load is None and self.scenario.kind == "audio":
@@ -199,9 +208,10 @@ class LoadOptions:
 def _make(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / RESULT).unlink(missing_ok=True)  # nothing of an earlier run is taken for this one's
-        (out / RESULT).touch()
-        (out / RESULT).unlink()
+        for name in (RESULT, PICTURE):
+            (out / name).unlink(missing_ok=True)  # nothing of an earlier run is taken for ours
+            (out / name).touch()
+            (out / name).unlink()
     except OSError as error:
         raise ConfigurationError(
             f"--out {out}: {RESULT} can't be written there ({error.strerror}); name another folder"

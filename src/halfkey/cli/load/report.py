@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from halfkey.cli.load.options import LoadOptions
@@ -99,6 +100,33 @@ def lines(report: Figures) -> list[tuple[str, str]]:
             )
         )
     return told
+
+
+def title(options: LoadOptions) -> str:
+    """What was measured, in a line."""
+    speakers = options.receivers if options.speakers is None else options.speakers
+    each = f"{options.scenario.name}, {speakers} to {options.receivers}"
+    many = f", {options.conferences} conferences" if options.conferences > 1 else ""
+    return f"{each}{many}: one Media Distributor"
+
+
+def rows(reports: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:
+    """A table of a sweep: its heads and rows."""
+    heads = ["offered/s", "forwarded/s", "lost", "p50", "p99", "CPU us/packet", "of a core", "late"]
+    cells = [
+        [
+            f"{one['offered_pps']:,.0f}",
+            f"{one['forwarded_pps']:,.0f}",
+            f"{one['lost'] / one['offered']:.2%}",
+            _us(one["latency_us"]["p50"]),
+            _us(one["latency_us"]["p99"]),
+            f"{one['cpu_us_per_forwarded_packet']:.3f}",
+            f"{one['md_cpu_share']:.0%}",
+            _us(one["behind_schedule_us"]["p99"]),
+        ]
+        for one in reports
+    ]
+    return heads, cells
 
 
 def _lost(report: Figures) -> str:

@@ -18,13 +18,18 @@ from typing import Any
 from halfkey._media import LoadGenerator, measure_load_floor
 from halfkey.cli.children import ChildFailed
 from halfkey.cli.load.distributor import Distributor, Hop, distributor
-from halfkey.cli.load.options import RESULT, LoadOptions
-from halfkey.cli.load.report import Figures, add_floor, describe, lines
+from halfkey.cli.load.options import PICTURE, RESULT, LoadOptions
+from halfkey.cli.load.picture import draw
+from halfkey.cli.load.report import Figures, add_floor, describe, lines, rows, title
+from halfkey.cli.printing import table
 
 _WARM_UP = 0.5
 _LOG = "md.log"
 _PROGRESS_INTERVAL = 0.5
 _SPI = 1
+
+_SWEEP_FROM, _SWEEP_FACTOR, _SWEEP_STEPS = 0.1, 1.5, 20
+_SWEEP_LOSS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +49,41 @@ def run(options: LoadOptions) -> int:
     Raises:
         ChildFailed: the Media Distributor can't be measured.
     """
-    report = asyncio.run(_measure(options))
+    reports = _sweep(options) if options.sweep else [asyncio.run(_measure(options))]
     if options.floor:
         _tell(options, "measuring the floor")
-        add_floor(report, _floor(options))
-    document = json.dumps(report, indent=2)
+        floor = _floor(options)
+        for report in reports:
+            add_floor(report, floor)
+    document = json.dumps({"sweep": reports} if options.sweep else reports[0], indent=2)
     (options.out / RESULT).write_text(document + "\n")
+    if options.sweep:
+        draw(options.out / PICTURE, title(options), reports)
     if options.json:
         print(document)  # noqa: T201
+    elif options.sweep:
+        table(*rows(reports))
     else:
-        for name, text in lines(report):
+        for name, text in lines(reports[0]):
             print(f"{name:<28}{text}")  # noqa: T201
-    return 1 if report["authentication_failures"] else 0
+    return 1 if any(report["authentication_failures"] for report in reports) else 0
+
+
+def _sweep(options: LoadOptions) -> list[Figures]:
+    """From a tenth of the load on, each step half as much again, until packets are lost twice.
+
+    Each step has a Media Distributor of its own, so that none pays for the one before.
+    """
+    reports: list[Figures] = []
+    factor, lossy = _SWEEP_FROM, 0
+    while len(reports) < _SWEEP_STEPS and lossy < 2:
+        step = options.times(factor)
+        _tell(options, f"{step.traffic.rate * step.ways:,.0f} packets a second")
+        report = asyncio.run(_measure(step))
+        reports.append(report)
+        lossy = lossy + 1 if report["lost"] > _SWEEP_LOSS * report["offered"] else 0
+        factor *= _SWEEP_FACTOR
+    return reports
 
 
 def _floor(options: LoadOptions) -> tuple[float, float]:

@@ -1,0 +1,199 @@
+"""`load.png`: added latency, and CPU for a packet, against the load that was offered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+Report = dict[str, Any]
+Point = tuple[float, float]
+Colour = tuple[int, int, int]
+
+_BACKGROUND: Colour = (255, 255, 255)
+_INK: Colour = (32, 37, 46)
+_FAINT: Colour = (110, 118, 132)
+_GRID: Colour = (226, 230, 236)
+_BLUE: Colour = (36, 104, 196)
+_ORANGE: Colour = (214, 106, 28)
+_RED: Colour = (200, 40, 48)
+
+_SIZE = 1200, 900
+_LEFT, _RIGHT, _PANEL = 110, 190, 300
+_TOPS = 130, 510
+_SCALE = 2
+"""Drawn larger and scaled down, so that lines are smooth."""
+
+_ROUND = 1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10
+"""First digits of numbers that an axis may end with."""
+
+LOSS_SHOWN = 0.001
+"""From this share of lost packets on, a point is drawn hollow."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One curve: its name, colour, and the value of each report (None where there is none).
+
+    `measured` is whether each report has its own, which a loss makes doubtful.
+    """
+
+    name: str
+    colour: Colour
+    value: Callable[[Report], float | None]
+    measured: bool = True
+
+
+_LATENCY = (
+    _Line("p99", _ORANGE, lambda one: one["latency_us"]["p99"]),
+    _Line("p50", _BLUE, lambda one: one["latency_us"]["p50"]),
+)
+_COST = (
+    _Line("Media Distributor", _BLUE, lambda one: one["cpu_us_per_forwarded_packet"]),
+    _Line("the floor", _FAINT, lambda one: one.get("floor_us_per_packet"), measured=False),
+)
+
+
+def draw(path: Path, title: str, reports: Sequence[Report]) -> None:
+    """Draws the curves of a sweep and saves them as PNG."""
+    image = Image.new("RGB", (_SIZE[0] * _SCALE, _SIZE[1] * _SCALE), _BACKGROUND)
+    pen = _Pen(ImageDraw.Draw(image))
+    pen.text((_LEFT, 28), title, _INK, 26)
+    pen.text(
+        (_LEFT, 66),
+        "Offered load, packets a second to all receivers. Hollow: more than 0.1% were lost.",
+        _FAINT,
+        16,
+    )
+    most = _ceiling(max(one["offered_pps"] for one in reports))
+    panels = (
+        ("Added latency", _LATENCY, True),
+        ("CPU for a forwarded packet, us", _COST, False),
+    )
+    for top, (name, lines, logarithmic) in zip(_TOPS, panels, strict=True):
+        _Panel(pen, top, most, logarithmic).draw(name, lines, reports)
+    image.resize(_SIZE, Image.Resampling.LANCZOS).save(path)
+
+
+class _Pen:
+    """Draws in the picture's own coordinates."""
+
+    def __init__(self, pen: ImageDraw.ImageDraw) -> None:
+        self._pen = pen
+
+    def text(self, at: Point, text: str, colour: Colour, size: int, anchor: str = "la") -> None:
+        font = ImageFont.load_default(size * _SCALE)
+        self._pen.text(_scaled(at), text, colour, font, anchor=anchor)
+
+    def line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
+        self._pen.line(
+            [_scaled(one) for one in points], colour, round(width * _SCALE), joint="curve"
+        )
+
+    def dot(self, at: Point, colour: Colour, hollow: bool) -> None:
+        inside = _BACKGROUND if hollow else colour
+        outline = _RED if hollow else colour
+        self._pen.circle(_scaled(at), 5 * _SCALE, inside, outline, 2 * _SCALE)
+
+
+class _Panel:
+    """One diagram.
+
+    Args:
+        pen: draws.
+        top: of its frame.
+        most: the right end of its horizontal axis.
+        logarithmic: whether the vertical axis is.
+    """
+
+    def __init__(self, pen: _Pen, top: int, most: float, logarithmic: bool) -> None:
+        self._pen = pen
+        self._top, self._bottom = top, top + _PANEL
+        self._most = most
+        self._logarithmic = logarithmic
+        self._least_value, self._most_value = 0.0, 1.0
+
+    def draw(self, name: str, lines: Sequence[_Line], reports: Sequence[Report]) -> None:
+        """Draws axes and curves."""
+        self._pen.text((_LEFT, self._top - 28), name, _INK, 17)
+        values = [v for line in lines for one in reports if (v := line.value(one)) is not None]
+        self._range(values)
+        self._axes()
+        heights: list[float] = []
+        for line in lines:
+            self._curve(line, reports, heights)
+
+    def _range(self, values: Sequence[float]) -> None:
+        if not self._logarithmic:
+            self._most_value = _ceiling(max(values, default=1.0) * 1.1)
+            return
+        positive = [value for value in values if value > 0] or [1.0]
+        self._least_value = 10.0 ** math.floor(math.log10(min(positive)))
+        most = 10.0 ** math.ceil(math.log10(max(positive)))
+        self._most_value = max(most, 10 * self._least_value)
+
+    def _axes(self) -> None:
+        right = _SIZE[0] - _RIGHT
+        for value in self._ticks():
+            y = self._y(value)
+            self._pen.line([(_LEFT, y), (right, y)], _GRID, 1)
+            self._pen.text((_LEFT - 12, y), self._named(value), _FAINT, 15, "rm")
+        for part in range(5):
+            load = self._most * part / 4
+            self._pen.text((self._x(load), self._bottom + 10), _short(load), _FAINT, 15, "ma")
+        self._pen.line([(_LEFT, self._bottom), (right, self._bottom)], _FAINT, 1.5)
+
+    def _named(self, value: float) -> str:
+        if not self._logarithmic:
+            return f"{value:.3g}"
+        unit, factor = ("us", 1) if value < 1e3 else ("ms", 1e3) if value < 1e6 else ("s", 1e6)
+        return f"{value / factor:.3g} {unit}"
+
+    def _ticks(self) -> list[float]:
+        if self._logarithmic:
+            decades = round(math.log10(self._most_value / self._least_value))
+            return [self._least_value * 10**decade for decade in range(decades + 1)]
+        return [self._most_value * part / 4 for part in range(5)]
+
+    def _curve(self, line: _Line, reports: Sequence[Report], heights: list[float]) -> None:
+        found = [(one, line.value(one)) for one in reports]
+        points = [(one, (self._x(one["offered_pps"]), self._y(v))) for one, v in found if v]
+        if not points:
+            return
+        self._pen.line([point for _, point in points], line.colour, 2.5)
+        for one, point in points if line.measured else ():
+            self._pen.dot(point, line.colour, one["lost"] > LOSS_SHOWN * one["offered"])
+        x, y = points[-1][1]
+        while any(abs(y - other) < 20 for other in heights):
+            y += 20  # names that would lie on each other
+        heights.append(y)
+        self._pen.text((x + 14, y), line.name, line.colour, 16, "lm")
+
+    def _x(self, load: float) -> float:
+        return _LEFT + (_SIZE[0] - _RIGHT - _LEFT) * load / self._most
+
+    def _y(self, value: float) -> float:
+        if self._logarithmic:
+            decades = math.log10(self._most_value / self._least_value)
+            share = math.log10(max(value, self._least_value) / self._least_value) / decades
+        else:
+            share = value / self._most_value
+        return self._bottom - _PANEL * share
+
+
+def _scaled(at: Point) -> Point:
+    return at[0] * _SCALE, at[1] * _SCALE
+
+
+def _ceiling(value: float) -> float:
+    """The next number whose quarters are round."""
+    base = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
+    return next(base * step for step in _ROUND if base * step >= value)
+
+
+def _short(load: float) -> str:
+    return f"{load / 1e6:.3g}M" if load >= 1e6 else f"{load / 1e3:.3g}k" if load else "0"
