@@ -1,10 +1,12 @@
-//! A switch of two participants: whatever comes from them or from others, what goes out opens under
+//! Two workers of a switch, with two participants: whatever comes from them or from others, what goes out opens under
 //! the keys of the participant that it goes to, is none of that one's own media, and is bounded.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, Output, ParticipantConfig, SourceConfig};
+use halfkey_media::forwarder::{
+    Forwarder, HopKeys, Kind, Output, ParticipantConfig, ParticipantId, SourceConfig,
+};
 use halfkey_media::rtcp::{CompoundWriter, FirEntry, is_rtcp};
 use halfkey_media::rtp::RtpView;
 use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, Share, ekt_field_length};
@@ -14,6 +16,7 @@ use crate::bytes::{part, rtp, take};
 const HOP: HopProfile = HopProfile::AeadAes128Gcm;
 const SALT: [u8; 12] = [4; 12];
 const LARGEST: usize = 2048;
+const WORKERS: usize = 2;
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// Reports, requests and a packet for each receiver: more than this for one datagram is too much.
 const MOST: usize = 32;
@@ -73,6 +76,7 @@ impl Client {
 struct Sent {
     room: Vec<u8>,
     datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    handed_over: Vec<(usize, ParticipantId, Vec<u8>)>,
 }
 
 impl Output for Sent {
@@ -84,10 +88,14 @@ impl Output for Sent {
     fn send(&mut self, to: SocketAddr, length: usize) {
         self.datagrams.push((to, self.room[..length].to_vec()));
     }
+
+    fn hand_over(&mut self, worker: usize, from: ParticipantId, compound: &[u8]) {
+        self.handed_over.push((worker, from, compound.to_vec()));
+    }
 }
 
-fn switch() -> Forwarder {
-    let mut forwarder = Forwarder::new(Share::WHOLE, 64);
+fn worker(share: Share) -> Forwarder {
+    let mut forwarder = Forwarder::new(share, 64);
     for participant in 0..2 {
         let id = participant as u64;
         let [audio, video] = SOURCES[participant];
@@ -120,6 +128,9 @@ fn switch() -> Forwarder {
     for receiver in 0..2 {
         let owner = 1 - receiver;
         for (mid, ssrc) in ["a", "v"].iter().zip(SOURCES[owner]) {
+            if !share.owns(ssrc) {
+                continue;
+            }
             let ids = (receiver as u64, owner as u64);
             let assigned = forwarder.assign_slot(ids.0, mid, ids.1, ssrc, Duration::ZERO);
             assigned.expect("a free slot");
@@ -132,7 +143,7 @@ fn switch() -> Forwarder {
 /// sealed as SRTP or SRTCP, if it can be; else as it is. Bit 2: from an address nobody has. The high
 /// half: how much later than the one before.
 pub fn run(mut data: &[u8]) -> bool {
-    let mut forwarder = switch();
+    let mut workers: Vec<_> = Share::all(WORKERS).map(worker).collect();
     let mut clients = [Client::new(0), Client::new(1)];
     let mut now = Duration::ZERO;
     let mut forwarded = false;
@@ -143,7 +154,7 @@ pub fn run(mut data: &[u8]) -> bool {
         now += Duration::from_millis(u64::from(how >> 4) * 150);
         let from = usize::from(how & 1);
         let datagram = &datagram[..datagram.len().min(LARGEST)];
-        let mut datagram = if how & 2 != 0 {
+        let datagram = if how & 2 != 0 {
             seal(&mut clients[from], datagram)
         } else {
             datagram.to_vec()
@@ -153,27 +164,45 @@ pub fn run(mut data: &[u8]) -> bool {
         } else {
             address(from)
         };
-        let mut sent = Sent::default();
-        let peer = forwarder.peer(&source);
-        let range = 0..datagram.len();
-        let mut batch = forwarder.batch(&mut datagram, now);
-        batch.receive(peer, range, &mut sent);
-        batch.finish(&mut sent);
-        forwarder.handle_timer(now, &mut sent);
-        assert!(
-            forwarder.next_timer().is_none_or(|due| due > now),
-            "a timer stands still"
-        );
-        assert!(sent.datagrams.len() <= MOST, "one datagram makes too many");
-        for (to, datagram) in &sent.datagrams {
-            let participant = (0..2)
-                .find(|one| address(*one) == *to)
-                .expect("a participant's");
+        let sent = receive(&mut workers, datagram, source, now);
+        assert!(sent.len() <= MOST, "one datagram makes too many");
+        for (to, datagram) in &sent {
+            let participant = (0..2).find(|one| address(*one) == *to);
+            let participant = participant.expect("a participant's address");
             clients[participant].take(participant, datagram);
             forwarded = true;
         }
     }
     forwarded
+}
+
+/// Has the worker that owns its SSRC take a datagram, and each do what is due; what they send.
+fn receive(
+    workers: &mut [Forwarder],
+    mut datagram: Vec<u8>,
+    source: SocketAddr,
+    now: Duration,
+) -> Vec<(SocketAddr, Vec<u8>)> {
+    let mut sent = Sent::default();
+    let at = if is_rtcp(&datagram) { 4 } else { 8 };
+    let ssrc = datagram.get(at..at + 4).map_or(0, |ssrc| {
+        u32::from_be_bytes(ssrc.try_into().expect("four bytes"))
+    });
+    let owner = &mut workers[Share::all(WORKERS).next().expect("one").owner(ssrc)];
+    let (peer, range) = (owner.peer(&source), 0..datagram.len());
+    let mut batch = owner.batch(&mut datagram, now);
+    batch.receive(peer, range, &mut sent);
+    batch.finish(&mut sent);
+    for (worker, from, compound) in core::mem::take(&mut sent.handed_over) {
+        workers[worker].receive_compound(from, &compound, now, &mut sent);
+    }
+    for worker in workers {
+        worker.handle_timer(now, &mut sent);
+        let next = worker.next_timer();
+        assert!(next.is_none_or(|due| due > now), "a timer stands still");
+    }
+    assert!(sent.handed_over.is_empty(), "handed over twice");
+    sent.datagrams
 }
 
 /// As a client does that has the keys, and anything to say.
