@@ -339,7 +339,7 @@ class KeyDistributor:
             self.statistics.dropped["handshake_bytes"] += 1
             return
         association.tunnel = tunnel.id
-        association.connection.receive_datagram(message.dtls_message, now)
+        self._handshakes.receive(association, message.dtls_message, now)
         if association.connection.holds_nothing:
             self._send(association)  # with the cookie all comes back that we need to know
             self._forget(association)

@@ -82,28 +82,37 @@ class Handshakes:
         self._registry = registry
         self._table = table
         self._tunnels = tunnels
-        self._random = random
         self._noise = noise
-        self._cookies = dtls.CookieSecrets(random=random)
+        # One for all: to make one costs as much as to answer a stray ClientHello may.
+        self._configuration = dtls.Configuration(
+            role=dtls.Role.SERVER,
+            select=self._select,
+            cookie_secrets=dtls.CookieSecrets(random=random),
+            handshake_timeout=policy.handshake_age,
+            random=random,
+        )
+        self._receiving: Association | None = None
         self._attempts = Attempts(policy.handshakes_per_participant, policy.handshake_age)
 
     def connection(self, association: Association) -> dtls.Connection:
         """Our end of an association that begins."""
-        configuration = dtls.Configuration(
-            role=dtls.Role.SERVER,
-            select=lambda client_hello: self._select(association, client_hello),
-            cookie_secrets=self._cookies,
-            handshake_timeout=self._policy.handshake_age,
-            random=self._random,
-        )
         # A cookie is good for one association of one Media Distributor.
         peer = association.media_distributor + association.id.bytes
-        return dtls.Connection(configuration, peer, self._noise)
+        return dtls.Connection(self._configuration, peer, self._noise)
+
+    def receive(self, association: Association, datagram: bytes, now: float) -> None:
+        """Has an association take a datagram, and no other way: `_select` asks whose it is."""
+        self._receiving = association
+        association.connection.receive_datagram(datagram, now)
+        self._receiving = None
 
     def _select(
-        self, association: Association, client_hello: dtls.ClientHelloSummary
+        self, client_hello: dtls.ClientHelloSummary
     ) -> dtls.ServerParameters | dtls.AlertDescription:
         """Finds whose ClientHello it is, and what its conference speaks; or refuses."""
+        association = self._receiving
+        if association is None:
+            return dtls.AlertDescription.INTERNAL_ERROR
         session_id = client_hello.external_session_id
         participant = self._registry.by_external_session_id(session_id or b"")
         if participant is None:
