@@ -44,6 +44,7 @@ WHOLE = Plan(
         "livestream --receivers 10 --load 300000",
         "livestream --receivers 50 --load 300000",
         "livestream --receivers 50 --load 600000",
+        "livestream --receivers 50 --conferences 4 --load 600000 --workers 2",
         "livestream --receivers 500 --load 300000",
         "livestream --receivers 500 --load 600000",
         "livestream --receivers 1000 --load 300000",

@@ -56,7 +56,17 @@ def test_a_livestream_beside_its_floor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["128", "256"])
 def test_everybody_in_a_meeting_hears_all_others(tmp_path: Path, profile: str) -> None:
-    arguments = ["meeting", "--receivers", "3", "--conferences", "2", "--profile", profile]
+    arguments = [
+        "meeting",
+        "--receivers",
+        "3",
+        "--conferences",
+        "2",
+        "--profile",
+        profile,
+        "--workers",
+        "2",
+    ]
     said = report(*arguments, out=tmp_path)
     # 6 streams of 50 packets a second, each to two others.
     assert said["offered"] == pytest.approx(600, rel=0.1)
@@ -86,6 +96,7 @@ def test_a_sweep_leaves_its_loads_and_a_picture(
         receivers=2,
         speakers=None,
         conferences=1,
+        workers=1,
         duration=0.5,
         load=5000,
         profile="128",
@@ -118,6 +129,7 @@ def test_a_sweep_leaves_its_loads_and_a_picture(
         (["meeting", "--direct", "--speakers", "3"], "--speakers: in a meeting everybody"),
         (["audio", "--direct", "--speakers", "0"], "--speakers 0: give a number from 1 to 256"),
         (["audio", "--direct", "--conferences", "0"], "--conferences 0: give a number"),
+        (["audio", "--direct", "--workers", "0"], "--workers 0: give a number from 1"),
         (["audio", "--direct", "--duration", "0"], "--duration 0: give a number from 0.5"),
         (["audio", "--direct", "--duration", "nan"], "--duration nan: give a number from 0.5"),
         (["audio", "--direct", "--load", "0"], "--load 0: give a number from 1"),

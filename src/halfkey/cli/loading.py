@@ -27,6 +27,7 @@ def load(
         int | None, typer.Option(help="Senders in each conference (audio 10, livestream 1).")
     ] = None,
     conferences: Annotated[int, typer.Option(help="Conferences at once.")] = 1,
+    workers: Annotated[int, typer.Option(help="The Media Distributor's threads that forward.")] = 1,
     duration: Annotated[float, typer.Option(help="Seconds to measure.")] = 10.0,
     offered: Annotated[
         float | None,
@@ -66,6 +67,7 @@ def load(
         receivers=receivers,
         speakers=speakers,
         conferences=conferences,
+        workers=workers,
         duration=duration,
         load=offered,
         profile=profile,

@@ -131,7 +131,7 @@ class Distributor:
 
 
 @asynccontextmanager
-async def distributor(credentials: Path, log: Path) -> AsyncIterator[Distributor]:
+async def distributor(credentials: Path, log: Path, workers: int) -> AsyncIterator[Distributor]:
     """Starts one on loopback that takes hop keys from us, and ends it.
 
     Raises:
@@ -145,6 +145,7 @@ async def distributor(credentials: Path, log: Path) -> AsyncIterator[Distributor
                 "the Media Distributor",
                 [
                     *("md", "--direct", "--media-listen", _LOOPBACK, "--control-listen", _LOOPBACK),
+                    *("--workers", str(workers)),
                     *("--certificate", str(own[0]), "--key", str(own[1])),
                     *("--trust-key-distributors", str(own[0]), "--trust-focuses", str(asking[0])),
                 ],

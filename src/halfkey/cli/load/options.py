@@ -11,6 +11,7 @@ from halfkey.cli.load.traffic import Traffic, speech, video
 from halfkey.errors import ConfigurationError
 from halfkey.media_distributor.core import MAXIMUM_PARTICIPANTS
 from halfkey.media_distributor.request import MAXIMUM_SLOTS
+from halfkey.media_distributor.service import MAXIMUM_WORKERS
 from halfkey.profiles import SRTPProtectionProfile
 
 RESULT, PICTURE = "load.json", "load.png"
@@ -65,6 +66,7 @@ class LoadOptions:
         receivers: in each conference.
         speakers: in each conference; None where everybody sends and receives.
         conferences: how many at once.
+        workers: the Media Distributor's threads that forward.
         duration: seconds.
         traffic: of each stream.
         profile: the double profile.
@@ -79,6 +81,7 @@ class LoadOptions:
     receivers: int
     speakers: int | None
     conferences: int
+    workers: int
     duration: float
     traffic: Traffic
     profile: SRTPProtectionProfile
@@ -122,6 +125,7 @@ class LoadOptions:
         receivers: int | None,
         speakers: int | None,
         conferences: int,
+        workers: int,
         duration: float,
         load: float | None,
         profile: str,
@@ -153,6 +157,7 @@ class LoadOptions:
         if speakers is not None:
             arguments.within("--speakers", speakers, 1, MAXIMUM_SLOTS)
         arguments.within("--conferences", conferences, 1, MAXIMUM_PARTICIPANTS // 2)
+        arguments.within("--workers", workers, 1, MAXIMUM_WORKERS)
         arguments.within("--duration", duration, 0.5, MAXIMUM_DURATION)
         arguments.within("--sample", sample, 1, 1_000_000)
         traffic, double = chosen.traffic(), arguments.profile(profile)
@@ -161,6 +166,7 @@ class LoadOptions:
             receivers=receivers,
             speakers=speakers,
             conferences=conferences,
+            workers=workers,
             duration=duration,
             traffic=traffic,
             profile=double,

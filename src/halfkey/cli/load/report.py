@@ -31,6 +31,7 @@ def describe(
         "conferences": options.conferences,
         "receivers": options.receivers,
         "speakers": options.speakers,
+        "workers": options.workers,
         "profile": options.profile.value,
         "seconds": came["seconds"],
         "offered": came["offered"],
@@ -107,7 +108,8 @@ def title(options: LoadOptions) -> str:
     speakers = options.receivers if options.speakers is None else options.speakers
     each = f"{options.scenario.name}, {speakers} to {options.receivers}"
     many = f", {options.conferences} conferences" if options.conferences > 1 else ""
-    return f"{each}{many}: one Media Distributor"
+    workers = "one worker" if options.workers == 1 else f"{options.workers} workers"
+    return f"{each}{many}: a Media Distributor with {workers}"
 
 
 def rows(reports: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:

@@ -100,7 +100,7 @@ def _floor(options: LoadOptions) -> tuple[float, float]:
 async def _measure(options: LoadOptions) -> Figures:
     _allow_sockets()
     with tempfile.TemporaryDirectory(prefix="halfkey-load-") as folder:
-        async with distributor(Path(folder), options.out / _LOG) as md:
+        async with distributor(Path(folder), options.out / _LOG, options.workers) as md:
             return await _load(options, md)
 
 
