@@ -1,12 +1,13 @@
-"""Extensions of ClientHello and ServerHello: the block, and each extension's content.
+"""Extension blocks, and the content of each extension, in all messages of both versions.
 
 An extension is declared here once, reader beside writer; which message may carry it is the
-business of client.py and server.py.
+business of whoever handles that message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from halfkey.codec import Reader, Writer
 from halfkey.errors import CodecError
@@ -19,15 +20,22 @@ RENEGOTIATION_INFO_INITIAL = b"\0"
 """RFC 5746 section 3.2: an empty renegotiated_connection, for a first handshake."""
 
 
-def read_extensions(reader: Reader) -> dict[int, bytes]:
+def read_optional_extensions(reader: Reader) -> dict[int, bytes]:
     """Reads the block that ends a hello; it may be missing (RFC 5246 section 7.4.1.2).
+
+    Raises:
+        CodecError: as `read_extensions`.
+    """
+    return read_extensions(reader) if reader.remaining else {}
+
+
+def read_extensions(reader: Reader) -> dict[int, bytes]:
+    """Reads ``Extension extensions<0..2^16-1>``.
 
     Raises:
         CodecError: malformed, or a type that comes twice.
     """
     extensions: dict[int, bytes] = {}
-    if not reader.remaining:
-        return extensions
     with reader.block(2) as block:
         while block.remaining:
             extension_type = block.uint16()
@@ -37,10 +45,14 @@ def read_extensions(reader: Reader) -> dict[int, bytes]:
     return extensions
 
 
+def write_optional_extensions(writer: Writer, extensions: Extensions) -> None:
+    """Writes the block that ends a hello, or nothing if there is no extension."""
+    if extensions:
+        write_extensions(writer, extensions)
+
+
 def write_extensions(writer: Writer, extensions: Extensions) -> None:
-    """Writes the block, or nothing if there is no extension."""
-    if not extensions:
-        return
+    """Writes the block."""
     with writer.block(2) as block:
         for extension_type, content in extensions.items():
             block.uint16(extension_type).vector(2, content)
@@ -48,14 +60,22 @@ def write_extensions(writer: Writer, extensions: Extensions) -> None:
 
 def read_uint16_list(reader: Reader) -> tuple[int, ...]:
     """Takes ``uint16 list<2..2^16-2>``."""
-    data = reader.vector(2, 2)
+    return uint16s(reader.vector(2, 2))
+
+
+def uint16s(data: bytes) -> tuple[int, ...]:
+    """The numbers in what a vector of uint16 holds.
+
+    Raises:
+        CodecError: there is a byte too many.
+    """
     if len(data) % 2:
         raise CodecError("a list of uint16 has an odd length")
     return tuple(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
 
 
 def encode_uint16_list(codes: Iterable[int]) -> bytes:
-    """supported_groups (RFC 8422 section 5.1.1), signature_algorithms (RFC 5246 7.4.1.4.1)."""
+    """supported_groups (RFC 8446 section 4.2.7), signature_algorithms (section 4.2.3)."""
     writer = Writer()
     with writer.block(2) as block:
         for code in codes:
@@ -98,7 +118,7 @@ def decode_use_srtp(content: bytes) -> tuple[tuple[int, ...], bytes]:
 
 
 def encode_selected_ekt_cipher(cipher: int) -> bytes:
-    """supported_ekt_ciphers in ServerHello (RFC 8870 section 5.2.1): one cipher, no list."""
+    """supported_ekt_ciphers of a server (RFC 8870 section 5.2.1): one cipher, no list."""
     return Writer().uint8(cipher).getvalue()
 
 
@@ -136,3 +156,86 @@ def decode_external_id_hash(content: bytes) -> bytes:
     if len(binding_hash) not in (0, 32):
         raise CodecError("an external_id_hash has 0 or 32 bytes")
     return binding_hash
+
+
+def encode_offered_versions(versions: Iterable[int]) -> bytes:
+    """supported_versions in ClientHello (RFC 8446 section 4.2.1)."""
+    writer = Writer()
+    with writer.block(1) as block:
+        for version in versions:
+            block.uint16(version)
+    return writer.getvalue()
+
+
+def decode_offered_versions(content: bytes) -> tuple[int, ...]:
+    """The counterpart of `encode_offered_versions`."""
+    reader = Reader(content)
+    data = reader.vector(1, 2)
+    reader.finish()
+    return uint16s(data)
+
+
+def encode_uint16(code: int) -> bytes:
+    """A server's supported_versions (RFC 8446 4.2.1); key_share in HelloRetryRequest (4.2.8)."""
+    return Writer().uint16(code).getvalue()
+
+
+def decode_uint16(content: bytes) -> int:
+    """The counterpart of `encode_uint16`."""
+    reader = Reader(content)
+    code = reader.uint16()
+    reader.finish()
+    return code
+
+
+def encode_cookie(cookie: bytes) -> bytes:
+    """cookie (RFC 8446 section 4.2.2)."""
+    return Writer().vector(2, cookie).getvalue()
+
+
+def decode_cookie(content: bytes) -> bytes:
+    """The counterpart of `encode_cookie`."""
+    reader = Reader(content)
+    cookie = reader.vector(2, 1)
+    reader.finish()
+    return cookie
+
+
+class KeyShareEntry(NamedTuple):
+    """A public key, or an encapsulation, and the group that it belongs to (RFC 8446 4.2.8)."""
+
+    group: int
+    key_exchange: bytes
+
+    def encode(self) -> bytes:
+        """key_share in ServerHello."""
+        return Writer().uint16(self.group).vector(2, self.key_exchange).getvalue()
+
+    @classmethod
+    def read(cls, reader: Reader) -> KeyShareEntry:
+        """Takes one entry."""
+        return cls(reader.uint16(), reader.vector(2, 1))
+
+    @classmethod
+    def decode(cls, content: bytes) -> KeyShareEntry:
+        """The counterpart of `encode`."""
+        reader = Reader(content)
+        entry = cls.read(reader)
+        reader.finish()
+        return entry
+
+
+def encode_key_shares(entries: Iterable[KeyShareEntry]) -> bytes:
+    """key_share in ClientHello (RFC 8446 section 4.2.8), where it may be empty."""
+    return Writer().vector(2, b"".join(entry.encode() for entry in entries)).getvalue()
+
+
+def decode_key_shares(content: bytes) -> tuple[KeyShareEntry, ...]:
+    """The counterpart of `encode_key_shares`."""
+    reader = Reader(content)
+    entries = []
+    with reader.block(2) as block:
+        while block.remaining:
+            entries.append(KeyShareEntry.read(block))
+    reader.finish()
+    return tuple(entries)

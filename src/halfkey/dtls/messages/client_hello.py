@@ -1,4 +1,4 @@
-"""ClientHello (RFC 6347 section 4.2.1).
+"""ClientHello (RFC 6347 section 4.2.1; RFC 9147 section 5.3, where four fields are legacy).
 
 struct {
     ProtocolVersion client_version;
@@ -16,7 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from halfkey.codec import Reader, Writer
-from halfkey.dtls.extensions import Extensions, read_extensions, write_extensions
+from halfkey.dtls.extensions import (
+    Extensions,
+    decode_offered_versions,
+    read_optional_extensions,
+    read_uint16_list,
+    write_optional_extensions,
+)
+from halfkey.dtls.registries import DTLS_1_2, ExtensionType
 from halfkey.errors import CodecError
 
 RANDOM_LENGTH = 32
@@ -44,7 +51,7 @@ class ClientHello:
             for suite in self.cipher_suites:
                 suites.uint16(suite)
         writer.vector(1, self.compression_methods)
-        write_extensions(writer, self.extensions)
+        write_optional_extensions(writer, self.extensions)
         return writer.getvalue()
 
     @classmethod
@@ -53,16 +60,26 @@ class ClientHello:
         reader = Reader(body)
         version, random = reader.uint16(), reader.read(RANDOM_LENGTH)
         session_id, cookie = reader.vector(1, 0, 32), reader.vector(1)
-        suites = reader.vector(2, 2)
-        if len(suites) % 2:
-            raise CodecError("cipher_suites has an odd length")
-        codes = tuple(
-            int.from_bytes(suites[index : index + 2], "big") for index in range(0, len(suites), 2)
-        )
+        suites = read_uint16_list(reader)
         compression_methods = reader.vector(1, 1)
-        extensions = read_extensions(reader)
+        extensions = read_optional_extensions(reader)
         reader.finish()
-        return cls(version, random, session_id, cookie, codes, compression_methods, extensions)
+        return cls(version, random, session_id, cookie, suites, compression_methods, extensions)
+
+
+def offered_versions(hello: ClientHello) -> tuple[int, ...]:
+    """The versions that a client offers, in its order (RFC 8446 section 4.2.1).
+
+    With supported_versions the field of old means nothing. Without, it names the latest version,
+    and as versions count down, 1.2 is among those of a client that names a later one.
+
+    Raises:
+        CodecError: the extension is malformed.
+    """
+    content = hello.extensions.get(ExtensionType.SUPPORTED_VERSIONS)
+    if content is not None:
+        return decode_offered_versions(content)
+    return (DTLS_1_2,) if hello.version <= DTLS_1_2 else ()
 
 
 def cookie_and_parameters(body: bytes) -> tuple[bytes, bytes]:

@@ -49,8 +49,13 @@ class Fragment(NamedTuple):
         )
 
 
+def encode_tls_message(message_type: int, body: bytes) -> bytes:
+    """A message as the transcript of DTLS 1.3 counts it (RFC 9147 section 5.2)."""
+    return message_type.to_bytes(1, "big") + len(body).to_bytes(3, "big") + body
+
+
 def encode_message(message_type: int, message_seq: int, body: bytes) -> bytes:
-    """A message in one piece, as the transcript counts it (RFC 6347 section 4.2.6)."""
+    """A message in one piece, as the transcript of DTLS 1.2 counts it (RFC 6347 section 4.2.6)."""
     return _header(message_type, len(body), message_seq, 0, len(body)) + body
 
 
