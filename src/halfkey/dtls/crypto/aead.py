@@ -1,18 +1,72 @@
-"""Record protection of DTLS 1.2 (RFC 5246 section 6.2.3.3, RFC 5288, RFC 7905).
+"""Record protection: what both versions have in common, and DTLS 1.2 (RFC 5288, RFC 7905).
 
 Sealing and opening are different types: a key made for one direction can't serve the other.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple, Protocol
+
 from cryptography.exceptions import InvalidTag
 
 from halfkey.dtls.crypto.suites import AEAD, SuiteParameters
-from halfkey.dtls.record import Record, RecordNumber
+from halfkey.dtls.record import HEADER_LENGTH, Ciphertext, Record, RecordNumber, encode_record
+from halfkey.dtls.registries import DTLS_1_2
 
 TAG_LENGTH = 16
 FAILURE_LIMIT = 1 << 36
 """How many forgeries one key may refuse (RFC 9147 section 4.5.3)."""
+
+
+class SealingKey(Protocol):
+    """Protects what we send in one epoch, in either version."""
+
+    @property
+    def overhead(self) -> int:
+        """What a record has beside its payload, header included, in bytes."""
+        ...
+
+    @property
+    def record_limit(self) -> int:
+        """How many records the key may seal."""
+        ...
+
+    def protect(self, content_type: int, number: RecordNumber, payload: bytes) -> bytes:
+        """A whole record; the caller never repeats a record number."""
+        ...
+
+    def wipe(self) -> None:
+        """Overwrites what we can of the key; the cipher's own copy goes with its object."""
+        ...
+
+
+class OpeningKey(Protocol):
+    """Opens what the peer sends in one epoch, in either version."""
+
+    def open(self, record: Record | Ciphertext, expected: int) -> Opened | None:
+        """The content, or None if the record is not authentic, or of the other version.
+
+        Args:
+            record: what came.
+            expected: one more than the highest sequence number that proved authentic.
+        """
+        ...
+
+    def wipe(self) -> None:
+        """Overwrites what we can of the key; the cipher's own copy goes with its object."""
+        ...
+
+
+class Opened(NamedTuple):
+    """What was in an authentic record."""
+
+    content_type: int
+    sequence_number: int
+    payload: bytes
+
+    def __repr__(self) -> str:
+        # The payload may be an ekt_key.
+        return f"Opened({self.content_type}, {self.sequence_number}, {len(self.payload)} bytes)"
 
 
 class _DirectionKey:
@@ -25,16 +79,20 @@ class _DirectionKey:
 
     @property
     def overhead(self) -> int:
-        """What protection adds to a record's payload, in bytes."""
-        return self._suite.explicit_nonce_length + TAG_LENGTH
+        """See `SealingKey`."""
+        return HEADER_LENGTH + self._expansion
 
     @property
     def record_limit(self) -> int:
-        """How many records the key may seal."""
+        """See `SealingKey`."""
         return self._suite.record_limit
 
+    @property
+    def _expansion(self) -> int:
+        return self._suite.explicit_nonce_length + TAG_LENGTH
+
     def wipe(self) -> None:
-        """Overwrites what we can of the key; the cipher's own copy goes with its object."""
+        """See `SealingKey`."""
         self._iv[:] = bytes(len(self._iv))
 
     def _nonce(self, explicit: bytes) -> bytes:
@@ -45,10 +103,15 @@ class _DirectionKey:
         return padded.to_bytes(len(self._iv), "big")
 
 
-class SealingKey(_DirectionKey):
-    """Protects what we send in one epoch; the caller never repeats a record number."""
+class BlockSealingKey(_DirectionKey):
+    """Protects what we send in the protected epoch of DTLS 1.2, with a part of the key block."""
 
     __slots__ = ()
+
+    def protect(self, content_type: int, number: RecordNumber, payload: bytes) -> bytes:
+        """See `SealingKey`."""
+        sealed = self.seal(content_type, DTLS_1_2, number, payload)
+        return encode_record(content_type, DTLS_1_2, number, sealed)
 
     def seal(
         self, content_type: int, version: int, number: RecordNumber, plaintext: bytes
@@ -60,15 +123,23 @@ class SealingKey(_DirectionKey):
         return packed[: self._suite.explicit_nonce_length] + sealed
 
 
-class OpeningKey(_DirectionKey):
-    """Opens what the peer sends in one epoch."""
+class BlockOpeningKey(_DirectionKey):
+    """Opens what the peer sends in the protected epoch of DTLS 1.2."""
 
     __slots__ = ()
 
-    def open(self, record: Record) -> bytes | None:
-        """The plaintext, or None if the record is not authentic."""
+    def open(self, record: Record | Ciphertext, expected: int) -> Opened | None:
+        """See `OpeningKey`; the record number stands in the header, so nothing is expected."""
+        if not isinstance(record, Record) or record.version != DTLS_1_2:
+            return None
+        plaintext = self._decrypt(record)
+        if plaintext is None:
+            return None
+        return Opened(record.content_type, record.number.sequence_number, plaintext)
+
+    def _decrypt(self, record: Record) -> bytes | None:
         explicit_length = self._suite.explicit_nonce_length
-        length = len(record.fragment) - self.overhead
+        length = len(record.fragment) - self._expansion
         if length < 0:
             return None
         packed = record.number.packed.to_bytes(8, "big")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from halfkey.dtls.crypto.aead import OpeningKey, SealingKey
+from halfkey.dtls.crypto.aead import BlockOpeningKey, BlockSealingKey
 from halfkey.dtls.crypto.suites import SuiteParameters
 from halfkey.dtls.messages.finished import VERIFY_DATA_LENGTH
 
 _MASTER_SECRET_LENGTH = 48
-_RESERVED_LABELS = frozenset(
+RESERVED_LABELS = frozenset(
     {
         b"client finished",
         b"server finished",
@@ -19,6 +19,7 @@ _RESERVED_LABELS = frozenset(
         b"key expansion",
     }
 )
+"""Those that TLS uses itself (RFC 5705 section 4); they export nothing in either version."""
 
 
 def prf(
@@ -86,15 +87,15 @@ class KeySchedule:
         )
         wipe(premaster_secret)
 
-    def client_keys(self) -> tuple[SealingKey, OpeningKey]:
+    def client_keys(self) -> tuple[BlockSealingKey, BlockOpeningKey]:
         """What a client seals and opens with."""
         client, server = self._key_block()
-        return SealingKey(self._suite, *client), OpeningKey(self._suite, *server)
+        return BlockSealingKey(self._suite, *client), BlockOpeningKey(self._suite, *server)
 
-    def server_keys(self) -> tuple[SealingKey, OpeningKey]:
+    def server_keys(self) -> tuple[BlockSealingKey, BlockOpeningKey]:
         """What a server seals and opens with."""
         client, server = self._key_block()
-        return SealingKey(self._suite, *server), OpeningKey(self._suite, *client)
+        return BlockSealingKey(self._suite, *server), BlockOpeningKey(self._suite, *client)
 
     def verify_data(self, sender: bytes, messages_hash: bytes) -> bytes:
         """Finished of ``b"client"`` or ``b"server"`` (RFC 5246 section 7.4.9)."""
@@ -109,7 +110,7 @@ class KeySchedule:
         Raises:
             ValueError: the label is one that TLS uses itself.
         """
-        if label in _RESERVED_LABELS:
+        if label in RESERVED_LABELS:
             raise ValueError("TLS uses this label itself")
         seed = self._client_random + self._server_random
         if context is not None:

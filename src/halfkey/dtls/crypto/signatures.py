@@ -20,6 +20,11 @@ _HASHES: dict[int, hashes.HashAlgorithm] = {
     SignatureScheme.ECDSA_SECP384R1_SHA384: hashes.SHA384(),
 }
 
+_CURVES: dict[int, type[ec.EllipticCurve]] = {
+    SignatureScheme.ECDSA_SECP256R1_SHA256: ec.SECP256R1,
+    SignatureScheme.ECDSA_SECP384R1_SHA384: ec.SECP384R1,
+}
+
 
 def sign(private_key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
     """Signs by `SIGNING_SCHEME`; deterministic (RFC 6979), so that a run replays exactly."""
@@ -32,8 +37,6 @@ def verify(
 ) -> None:
     """Checks a signature.
 
-    In TLS 1.2 a scheme names hash and signature and leaves the curve open (RFC 8446 4.2.3).
-
     Raises:
         ProtocolFault: illegal_parameter for a scheme that we didn't offer, decrypt_error for a
             signature that is wrong.
@@ -45,6 +48,17 @@ def verify(
         public_key.verify(signature, data, ec.ECDSA(algorithm))
     except InvalidSignature as error:
         raise ProtocolFault(AlertDescription.DECRYPT_ERROR, "wrong signature") from error
+
+
+def check_curve(public_key: ec.EllipticCurvePublicKey, scheme: int) -> None:
+    """In DTLS 1.3 a scheme also names the curve, which 1.2 leaves open (RFC 8446 section 4.2.3).
+
+    Raises:
+        ProtocolFault: illegal_parameter.
+    """
+    curve = _CURVES.get(scheme)
+    if curve is not None and not isinstance(public_key.curve, curve):
+        raise ProtocolFault(AlertDescription.ILLEGAL_PARAMETER, "signature scheme of another curve")
 
 
 def certificate_public_key(der: bytes) -> ec.EllipticCurvePublicKey:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from halfkey.dtls.registries import CipherSuite
+from halfkey.dtls.registries import DTLS_1_2, DTLS_1_3, CipherSuite, ProtocolVersion
 from halfkey.ekt.messages import EKTCipher
 from halfkey.profiles import SRTPProtectionProfile
 
@@ -20,14 +20,16 @@ class SuiteParameters:
     """A suite's algorithms and lengths.
 
     Attributes:
+        version: the version that it belongs to; none belongs to both.
         aead: the cipher.
         key_length: of its key, in bytes.
-        iv_length: of the part of the nonce that comes from the key block, in bytes.
+        iv_length: of the part of the nonce that comes from the key schedule, in bytes.
         explicit_nonce_length: of the part that each record carries, in bytes.
-        hash: of the PRF (RFC 5246 section 5).
+        hash: of the PRF (RFC 5246 section 5) or HKDF (RFC 8446 section 7.1).
         record_limit: how many records one key may seal (RFC 9147 section 4.5.3).
     """
 
+    version: ProtocolVersion
     aead: type[AESGCM] | type[ChaCha20Poly1305]
     key_length: int
     iv_length: int
@@ -41,16 +43,30 @@ _GCM_RECORD_LIMIT = 23_726_566
 _CHACHA_RECORD_LIMIT = 1 << 47
 
 SUITES: dict[CipherSuite, SuiteParameters] = {
+    CipherSuite.AES_128_GCM_SHA256: SuiteParameters(
+        DTLS_1_3, AESGCM, 16, 12, 0, hashes.SHA256(), _GCM_RECORD_LIMIT
+    ),
+    CipherSuite.AES_256_GCM_SHA384: SuiteParameters(
+        DTLS_1_3, AESGCM, 32, 12, 0, hashes.SHA384(), _GCM_RECORD_LIMIT
+    ),
+    CipherSuite.CHACHA20_POLY1305_SHA256: SuiteParameters(
+        DTLS_1_3, ChaCha20Poly1305, 32, 12, 0, hashes.SHA256(), _CHACHA_RECORD_LIMIT
+    ),
     CipherSuite.ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: SuiteParameters(
-        AESGCM, 16, 4, 8, hashes.SHA256(), _GCM_RECORD_LIMIT
+        DTLS_1_2, AESGCM, 16, 4, 8, hashes.SHA256(), _GCM_RECORD_LIMIT
     ),
     CipherSuite.ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: SuiteParameters(
-        AESGCM, 32, 4, 8, hashes.SHA384(), _GCM_RECORD_LIMIT
+        DTLS_1_2, AESGCM, 32, 4, 8, hashes.SHA384(), _GCM_RECORD_LIMIT
     ),
     CipherSuite.ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: SuiteParameters(
-        ChaCha20Poly1305, 32, 12, 0, hashes.SHA256(), _CHACHA_RECORD_LIMIT
+        DTLS_1_2, ChaCha20Poly1305, 32, 12, 0, hashes.SHA256(), _CHACHA_RECORD_LIMIT
     ),
 }
+
+
+def of_version(suites: Iterable[CipherSuite], version: ProtocolVersion) -> list[CipherSuite]:
+    """Those suites that belong to a version, in their order."""
+    return [suite for suite in suites if SUITES[suite].version is version]
 
 
 def by_strength(suites: Iterable[CipherSuite], key_length: int) -> list[CipherSuite]:
