@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from hypothesis import settings
+
+from halfkey.dtls.registries import ProtocolVersion
+from tests.dtls import helpers
 from tests.dtls.deviations import Deviate
 from tests.dtls.helpers import (
     Change,
     deviant,
 )
+
+# How long an example takes is for benchmarks.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="module", params=ProtocolVersion, ids=lambda version: version.title)
+def version(request: pytest.FixtureRequest) -> Iterator[ProtocolVersion]:
+    """Every version in turn: both sides speak it, and no other."""
+    before = helpers.SPOKEN[:]
+    helpers.SPOKEN[:] = [request.param]
+    yield request.param
+    helpers.SPOKEN[:] = before
 
 
 @pytest.fixture
@@ -16,9 +34,15 @@ def deviate(monkeypatch: pytest.MonkeyPatch) -> Deviate:
     """Makes one side's handshakes deviate from the protocol."""
 
     def apply(side: str, change: Change) -> None:
-        import halfkey.dtls.connection as module
+        import halfkey.dtls.connection as connection
+        import halfkey.dtls.offer as offer
 
-        name = {"client": "ClientHandshake", "server": "ServerHandshake"}[side]
-        monkeypatch.setattr(module, name, deviant(getattr(module, name), change))
+        if side == "server":
+            for name in ("ServerHandshake12", "ServerHandshake13"):
+                monkeypatch.setattr(connection, name, deviant(getattr(connection, name), change))
+            return
+        monkeypatch.setattr(connection, "Offer", deviant(connection.Offer, change))
+        for version, handshake in offer._HANDSHAKES.items():
+            monkeypatch.setitem(offer._HANDSHAKES, version, deviant(handshake, change))
 
     return apply

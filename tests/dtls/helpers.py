@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pytest
 
 from halfkey.dtls import (
     Certificate,
@@ -18,8 +21,10 @@ from halfkey.dtls import (
     HandshakeCompleted,
     Role,
 )
-from halfkey.dtls.handshake import Encodable, Handshake
-from halfkey.dtls.registries import HandshakeType
+from halfkey.dtls.handshake import Encodable, Stage
+from halfkey.dtls.record import RecordNumber
+from halfkey.dtls.record_layer import RecordWriter
+from halfkey.dtls.registries import HandshakeType, ProtocolVersion
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.profiles import DOUBLE_128, DOUBLE_256
 
@@ -31,6 +36,19 @@ CLIENT_ID_HASH = hashlib.sha256(b"the client's identity assertion").digest()
 SERVER_ID_HASH = hashlib.sha256(b"the server's identity assertion").digest()
 LATENCY = 0.01
 PEER = b"192.0.2.1:5004"
+SPOKEN: list[ProtocolVersion] = list(ProtocolVersion)
+"""The versions that both sides speak; the fixture `version` changes it."""
+
+of_each_version = pytest.mark.usefixtures("version")
+"""For a module whose rules are the same in both versions."""
+
+
+def _only(version: ProtocolVersion) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("version", [version], indirect=True, ids=[version.title])
+
+
+only_1_2, only_1_3 = map(_only, ProtocolVersion)
+"""For a rule of one version, in such a module."""
 
 
 def seeded(seed: str) -> Callable[[int], bytes]:
@@ -48,6 +66,7 @@ def seeded(seed: str) -> Callable[[int], bytes]:
 def client_configuration(**changes: object) -> Configuration:
     settings: dict[str, object] = {
         "role": Role.CLIENT,
+        "versions": tuple(SPOKEN),
         "certificate": CLIENT_CERTIFICATE,
         "srtp_profiles": (DOUBLE_128, DOUBLE_256),
         "ekt_ciphers": (EKTCipher.AESKW128, EKTCipher.AESKW256),
@@ -64,6 +83,7 @@ def client_configuration(**changes: object) -> Configuration:
 def server_configuration(**changes: object) -> Configuration:
     settings: dict[str, object] = {
         "role": Role.SERVER,
+        "versions": tuple(SPOKEN),
         "certificate": SERVER_CERTIFICATE,
         "srtp_profiles": (DOUBLE_128, DOUBLE_256),
         "ekt_ciphers": (EKTCipher.AESKW128, EKTCipher.AESKW256),
@@ -198,20 +218,32 @@ def connected(client: Configuration | None = None, server: Configuration | None 
 
 
 RECORD_HEADER = 13
+UNIFIED_HEADER = 5
+
+
+def is_unified(record: bytes) -> bool:
+    """Whether it is a protected record of DTLS 1.3."""
+    return record[0] >> 5 == 1
+
+
+def is_protected(record: bytes) -> bool:
+    return is_unified(record) or record[3:5] != bytes(2)
 
 
 def split_records(datagram: bytes) -> list[bytes]:
-    """The records of a well-formed datagram, headers included."""
+    """The records of a datagram of ours, headers included."""
     records = []
     while datagram:
-        length = RECORD_HEADER + int.from_bytes(datagram[11:13], "big")
+        header = UNIFIED_HEADER if is_unified(datagram) else RECORD_HEADER
+        length = header + int.from_bytes(datagram[header - 2 : header], "big")
         records.append(datagram[:length])
         datagram = datagram[length:]
     return records
 
 
 def record_number(record: bytes) -> tuple[int, int]:
-    """Epoch and sequence number."""
+    """Epoch and sequence number, where both stand in the record's header."""
+    assert not is_unified(record)
     return int.from_bytes(record[3:5], "big"), int.from_bytes(record[5:11], "big")
 
 
@@ -231,13 +263,38 @@ def handshake_record(message_type: int, message_seq: int, body: bytes) -> bytes:
 Change = Callable[[HandshakeType, Encodable], Encodable | None]
 
 
-def deviant(base: type[Handshake], change: Change) -> type[Handshake]:
+_Base = TypeVar("_Base", bound=type[Stage])
+
+
+def deviant(base: _Base, change: Change) -> _Base:
     """A handshake that changes, or leaves out, messages before it sends them."""
 
     class Deviant(base):  # type: ignore[valid-type, misc]
-        def _queue(self, message_type: HandshakeType, message: Encodable) -> None:
+        def _queue(self, message_type: HandshakeType, message: Encodable) -> object:
             changed = change(message_type, message)
-            if changed is not None:
-                super()._queue(message_type, changed)
+            return None if changed is None else super()._queue(message_type, changed)
 
-    return Deviant
+    return Deviant  # type: ignore[return-value]
+
+
+class SealedNumbers:
+    """Notes under which numbers a side's connections seal records."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.numbers: dict[int, list[RecordNumber]] = {}
+        write = RecordWriter.write
+
+        def noting(
+            writer: RecordWriter, epoch: int, content_type: int, payload: bytes
+        ) -> tuple[RecordNumber, bytes]:
+            number, record = write(writer, epoch, content_type, payload)
+            if epoch:
+                self.numbers.setdefault(id(writer), []).append(number)
+            return number, record
+
+        monkeypatch.setattr(RecordWriter, "write", noting)
+
+    def assert_unique(self) -> None:
+        assert self.numbers
+        for numbers in self.numbers.values():
+            assert len(numbers) == len(set(numbers))

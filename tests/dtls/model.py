@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from halfkey.dtls import AlertDescription
 from halfkey.dtls.record import PLAINTEXT_EPOCH
-from halfkey.dtls.registries import HandshakeType
-from halfkey.dtls.states import CLIENT_1_2, SERVER_1_2, State, StateTable, plaintext_types
+from halfkey.dtls.registries import HandshakeType, ProtocolVersion
+from halfkey.dtls.states import CLIENT_TABLES, SERVER_TABLES, State, StateTable, plaintext_types
 
 _A, _H = AlertDescription, HandshakeType
 
@@ -44,7 +44,14 @@ class Version:
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
-VERSIONS = (Version("1.2", {"client": CLIENT_1_2, "server": SERVER_1_2}),)
+VERSIONS = tuple(
+    Version(
+        version.title,
+        {"client": CLIENT_TABLES[version], "server": SERVER_TABLES[version]},
+        {"versions": (version,)},
+    )
+    for version in ProtocolVersion
+)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,13 @@ from tests.dtls.helpers import (
     PEER,
     Network,
     client_configuration,
+    of_each_version,
+    only_1_2,
     seeded,
     server_configuration,
 )
+
+pytestmark = [of_each_version, only_1_2]
 
 HELLO = ClientHello(0xFEFD, bytes(range(32)), b"", b"", (0xC02B, 0x00FF), b"\0", {23: b""})
 
@@ -37,7 +41,8 @@ def datagrams(hello: ClientHello, message_seq: int = 0, pmtu: int = 1200) -> lis
 
 def gate(secrets: CookieSecrets | None = None, peer: bytes = PEER) -> tuple[Gate, Counters]:
     counters = Counters()
-    return Gate(secrets or CookieSecrets(random=seeded("gate")), peer, counters), counters
+    secrets = secrets or CookieSecrets(random=seeded("gate"))
+    return Gate(server_configuration(), secrets, peer, counters), counters
 
 
 def with_cookie(answer: Admission | bytes | None, hello: ClientHello = HELLO) -> ClientHello:

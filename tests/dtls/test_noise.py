@@ -6,9 +6,11 @@ import pytest
 
 from halfkey.dtls import AlertDescription, Event, HandshakeCompleted
 from halfkey.dtls.registries import (
+    DTLS_1_3,
     AlertLevel,
     ContentType,
     HandshakeType,
+    ProtocolVersion,
 )
 from halfkey.dtls.states import State
 from tests.dtls.helpers import (
@@ -18,10 +20,16 @@ from tests.dtls.helpers import (
     deliver,
     ekt_key,
     handshake_record,
+    is_protected,
+    is_unified,
+    of_each_version,
+    only_1_2,
     plaintext_record,
     server_configuration,
     split_records,
 )
+
+pytestmark = of_each_version
 
 A = AlertDescription
 
@@ -45,6 +53,9 @@ def noise() -> list[bytes]:
         b"\x16\xfe\xfd\0\x01" + bytes(6) + b"\0\x20" + bytes(32),
         b"\x16\xfe\xfd\0\x02" + bytes(6) + b"\0\x20" + bytes(32),
         b"\x16\xfe\xfd\xff\xff" + b"\xff" * 6 + b"\0\x20" + bytes(32),
+        *(bytes([0x2C | bits]) + b"\0\1\0\x20" + bytes(32) for bits in range(4)),
+        b"\x20\1" + bytes(20),
+        b"\x30" + bytes(40),
         b"",
         handshake_record(HandshakeType.HELLO_REQUEST, 0, b""),
         handshake_record(HandshakeType.CLIENT_HELLO, 0, bytes(50)),
@@ -98,31 +109,34 @@ def test_replayed_and_forged_records_are_counted(side: str) -> None:
         for name, datagram in network.datagrams
         if name == other
         for record in split_records(datagram)
-        if record[4] == 1
+        if is_protected(record)
     ]
     connection = network.side(side).connection
     before = dict(connection.counters)
     for record in protected:
         connection.receive_datagram(record, network.now)
-        forged = record[:10] + bytes([record[10] + 40]) + record[11:]
-        connection.receive_datagram(forged, network.now)
-        connection.receive_datagram(record[:-1] + bytes([record[-1] ^ 1]), network.now)
+        last_of_number = 2 if is_unified(record) else 10
+        for place in (last_of_number, len(record) - 1):
+            forged = bytearray(record)
+            forged[place] ^= 0x28
+            connection.receive_datagram(bytes(forged), network.now)
     assert connection.datagrams_to_send() == []
     assert connection.next_event() is None
-    assert connection.counters["replayed"] - before["replayed"] == 2 * len(protected)
-    assert connection.counters["decryption_failed"] == len(protected)
+    assert connection.counters["replayed"] - before["replayed"] == len(protected)
+    assert connection.counters["decryption_failed"] == 2 * len(protected)
 
 
 def test_a_forgery_does_not_move_the_replay_window() -> None:
     network = connected()
-    header = b"\x16\xfe\xfd\0\x01" + b"\xff" * 6 + b"\0\x40"
-    network.client.connection.receive_datagram(header + bytes(64), network.now)
+    for header in (b"\x16\xfe\xfd\0\x01" + b"\xff" * 6 + b"\0\x40", b"\x2f\xff\xff\0\x40"):
+        network.client.connection.receive_datagram(header + bytes(64), network.now)
     network.server.connection.send_ekt_key(ekt_key(), network.now)
     network.drain()
     network.run(1)
     assert network.client.received_spis == [7]
 
 
+@only_1_2
 def test_renegotiation_is_declined_and_harmless() -> None:
     network = connected()
     for sender, kind in (
@@ -189,6 +203,7 @@ def test_a_plaintext_finished_does_not_stand_in_the_way() -> None:
     assert network.server.completed.keying_material == network.client.completed.keying_material
 
 
+@only_1_2
 def test_a_server_that_only_sends_cookies() -> None:
     network = Network(client_configuration(), server_configuration(), lambda *_: [])
     network.start()
@@ -200,13 +215,20 @@ def test_a_server_that_only_sends_cookies() -> None:
     assert network.client.terminated.alert is A.HANDSHAKE_FAILURE
 
 
-def test_alerts_that_came_before_their_key_end_an_association_once() -> None:
+LAST = (State.EXPECT_FINISHED, State.CONNECTED)
+"""What a client is in when it has just sent its last flight, in 1.2 and in 1.3."""
+
+
+def test_alerts_that_came_before_their_key_end_an_association_once(
+    version: ProtocolVersion,
+) -> None:
     network = Network(client_configuration(), server_configuration())
     network.fate = lambda index, sender, datagram: (
-        [] if index >= 4 else deliver(index, sender, datagram)
+        [] if network.client.connection.state in LAST else deliver(index, sender, datagram)
     )
-    network.start().run(0.1)
-    (flight,) = (datagram for _, datagram in network.datagrams[4:])
+    network.start().run(0.09)
+    name, flight = network.datagrams[-1]
+    assert name == "client"
     for _ in range(3):
         network.client.connection._channel.send_alert(AlertLevel.FATAL, A.INTERNAL_ERROR)
     server = network.server.connection
@@ -216,12 +238,20 @@ def test_alerts_that_came_before_their_key_end_an_association_once() -> None:
     server.receive_datagram(flight, network.now)
     network.drain()
     assert network.server.terminated.alert is A.INTERNAL_ERROR
-    assert network.server.of(HandshakeCompleted) == []
+    # In 1.3 they came under the keys that Finished opens.
+    is_1_3 = version is DTLS_1_3
+    assert len(network.server.of(HandshakeCompleted)) == is_1_3
 
 
 def test_what_was_left_of_plain_text_is_forgotten() -> None:
     network = Network(client_configuration(), server_configuration())
-    half = plaintext_record(ContentType.HANDSHAKE, bytes.fromhex("0b 000100 0007 000000 000001 30"))
+    # Half a ServerHello (and, for 1.2, Certificate), of a number that never comes to its turn.
+    half = b"".join(
+        plaintext_record(
+            ContentType.HANDSHAKE, bytes.fromhex(kind + "000100 0007 000000 000001 30")
+        )
+        for kind in ("02", "0b")
+    )
     network.fate = lambda index, sender, datagram: [(0.01, half), (0.01, datagram)]
     network.start()
     most = 0

@@ -12,9 +12,13 @@ from tests.dtls.helpers import (
     connected,
     deliver,
     ekt_key,
+    of_each_version,
+    only_1_2,
     plaintext_record,
     server_configuration,
 )
+
+pytestmark = of_each_version
 
 HANDSHAKING = (State.EXPECT_CERTIFICATE, State.EXPECT_FINISHED)
 REFUSAL = plaintext_record(21, bytes([2, AlertDescription.HANDSHAKE_FAILURE]))
@@ -36,6 +40,7 @@ class Restarting(Network):
             self.server.connection = Connection(self._of_server, peer)
 
 
+@only_1_2
 def test_who_is_asked_for_cookies_without_end_says_what_may_be_the_reason() -> None:
     client = client_configuration(srtp_profiles=(DOUBLE_128,))
     server = server_configuration(srtp_profiles=(DOUBLE_256,))

@@ -15,9 +15,12 @@ from tests.dtls.helpers import (
     connected,
     deliver,
     ekt_key,
+    of_each_version,
     server_configuration,
     split_records,
 )
+
+pytestmark = of_each_version
 
 MEMORY_BOUND = MAXIMUM_BYTES_AHEAD + 2 * MAXIMUM_MESSAGE
 
@@ -27,6 +30,10 @@ def almost_records(draw: st.DrawFn) -> bytes:
     """Well-formed record headers around nonsense, and now and then no record at all."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(max_size=60))
+    if draw(st.integers(0, 4)) == 0:
+        body = draw(st.binary(max_size=60))
+        header = bytes([0x2C | draw(st.integers(0, 3))]) + draw(st.binary(min_size=2, max_size=2))
+        return header + len(body).to_bytes(2, "big") + body
     content_type = draw(st.sampled_from([20, 21, 22, 22, 22, 23, 26, 25, 0, 255]))
     epoch = draw(st.sampled_from([0, 0, 0, 1, 2, 0xFFFF]))
     payload = draw(st.one_of(st.binary(max_size=60), almost_messages()))
@@ -40,7 +47,7 @@ def almost_messages(draw: st.DrawFn) -> bytes:
     """Handshake headers that mostly fit what follows."""
     body = draw(st.binary(max_size=60))
     length = draw(st.sampled_from([len(body), len(body), len(body) + 1, 40000]))
-    kind = draw(st.sampled_from([0, 1, 2, 3, 11, 12, 13, 14, 15, 16, 20, 26, 99]))
+    kind = draw(st.sampled_from([0, 1, 2, 3, 4, 8, 11, 12, 13, 14, 15, 16, 20, 24, 26, 99]))
     seq = draw(st.integers(0, 10))
     offset = draw(st.sampled_from([0, 0, 0, 1, 39990]))
     return (

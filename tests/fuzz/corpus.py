@@ -10,34 +10,70 @@ from uuid import UUID
 from halfkey.codec import Writer
 from halfkey.dtls import extensions as extension
 from halfkey.dtls.messages.ack import Ack
+from halfkey.dtls.messages.certificate_1_3 import (
+    CertificateEntry,
+    CertificateMessage,
+    CertificateRequest,
+)
+from halfkey.dtls.messages.encrypted_extensions import EncryptedExtensions
 from halfkey.dtls.messages.framing import decode_fragments
+from halfkey.dtls.messages.key_update import KeyUpdate
+from halfkey.dtls.messages.new_session_ticket import NewSessionTicket
 from halfkey.dtls.record import RecordNumber
 from halfkey.dtls.registries import ContentType, ExtensionType, HandshakeType
 from halfkey.profiles import DOUBLE_128
 from halfkey.tunnel.connection import KeyDistributorTunnel, MediaDistributorTunnel
 from halfkey.tunnel.messages import MediaKeys
-from tests.dtls.helpers import CLIENT_CERTIFICATE, connected, ekt_key
+from tests.dtls.helpers import (
+    CLIENT_CERTIFICATE,
+    RECORD_HEADER,
+    client_configuration,
+    connected,
+    ekt_key,
+    is_protected,
+    server_configuration,
+    split_records,
+)
 from tests.fuzz import key_distributor as distributor
-from tests.fuzz.targets import SECRET, frame
+from tests.fuzz.targets import SECRET, VERSIONS, frame
 from tests.identity.helpers import CLAIMS
 from tests.identity.test_link import LINK
 from tests.sdp.samples import ANSWER, OFFER
 
-RECORD_HEADER = 13
 ASSOCIATION = UUID(int=1 << 100)
+_SHARE = extension.KeyShareEntry(29, bytes(32))
+_PROTECTED = (
+    EncryptedExtensions({ExtensionType.KEY_SHARE: _SHARE.encode()}),
+    CertificateRequest(b"", {ExtensionType.SIGNATURE_ALGORITHMS: b"\0\2\4\3"}),
+    CertificateMessage(b"", (CertificateEntry(CLIENT_CERTIFICATE.der, {}),)),
+    NewSessionTicket(7200, 1, b"nonce", b"ticket", {}),
+    KeyUpdate(1),
+)
 
 
-def _handshake_datagrams() -> list[bytes]:
-    return [datagram for _, datagram in connected().datagrams]
+def _handshakes() -> list[list[bytes]]:
+    """The datagrams of a handshake, for each choice of `VERSIONS`."""
+    return [
+        [
+            datagram
+            for _, datagram in connected(
+                client_configuration(versions=versions), server_configuration(versions=versions)
+            ).datagrams
+        ]
+        for versions in VERSIONS
+    ]
 
 
 def _dtls_datagrams() -> list[bytes]:
-    sent = _handshake_datagrams()
-    return [frame(sent[:count]) for count in (1, 3, 4)]
+    return [frame(sent[:count]) for sent in _handshakes() for count in (1, 3, 4)]
 
 
 def _dtls_handshake() -> list[bytes]:
-    inserted = [bytes((index, 1, 0, 0)) + one for index, one in enumerate(_handshake_datagrams())]
+    inserted = [
+        bytes((index, 1 | choice << 1, 0, 0)) + one
+        for choice, sent in enumerate(_handshakes())
+        for index, one in enumerate(sent)
+    ]
     return [bytes(5), *inserted]
 
 
@@ -46,21 +82,23 @@ def _dtls_authenticated() -> list[bytes]:
     fragment = bytes([HandshakeType.EKT_KEY]) + len(body).to_bytes(3, "big") + bytes([0, 9])
     fragment += bytes(3) + len(body).to_bytes(3, "big") + body
     ack = Ack((RecordNumber(1, 1), RecordNumber(1, 2))).encode()
-    return [
+    key_update = bytes([HandshakeType.KEY_UPDATE]) + bytes.fromhex("000001 0007 000000 000001 01")
+    framed = [
         frame([bytes([ContentType.ACK]) + ack]),
         frame([bytes([ContentType.APPLICATION_DATA]) + b"none of it"]),
         frame([bytes([ContentType.HANDSHAKE]) + fragment]),
+        frame([bytes([ContentType.HANDSHAKE]) + key_update]),
         frame([bytes([ContentType.ALERT]) + b"\x01\x5a"]),
     ]
+    return [bytes([choice]) + one for choice in range(len(VERSIONS)) for one in framed]
 
 
 def _dtls_messages() -> list[bytes]:
     seeds = [b"\0" + ekt_key().encode(), b"\0" + Ack((RecordNumber(1, 1),)).encode()]
-    for datagram in _handshake_datagrams():
-        while datagram:
-            end = RECORD_HEADER + int.from_bytes(datagram[11:13], "big")
-            record, datagram = datagram[:end], datagram[end:]
-            if record[0] == ContentType.HANDSHAKE and record[3:5] == b"\0\0":
+    seeds += [b"\0" + message.encode() for message in _PROTECTED]
+    for datagram in (one for sent in _handshakes() for one in sent):
+        for record in split_records(datagram):
+            if not is_protected(record) and record[0] == ContentType.HANDSHAKE:
                 seeds += [b"\0" + one.data for one in decode_fragments(record[RECORD_HEADER:])]
     return seeds
 
@@ -72,6 +110,9 @@ def _dtls_extensions() -> list[bytes]:
         ExtensionType.SUPPORTED_EKT_CIPHERS: extension.encode_uint8_list((1, 2)),
         ExtensionType.EXTERNAL_SESSION_ID: extension.encode_external_session_id(bytes(24)),
         ExtensionType.EXTERNAL_ID_HASH: extension.encode_external_id_hash(bytes(32)),
+        ExtensionType.SUPPORTED_VERSIONS: extension.encode_offered_versions((0xFEFC, 0xFEFD)),
+        ExtensionType.COOKIE: extension.encode_cookie(bytes(69)),
+        ExtensionType.KEY_SHARE: extension.encode_key_shares([_SHARE]),
     }
     writer = Writer()
     extension.write_extensions(writer, contents)

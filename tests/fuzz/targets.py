@@ -15,6 +15,7 @@ from halfkey.dtls import extensions as extension
 from halfkey.dtls.crypto.signatures import certificate_public_key
 from halfkey.dtls.faults import ProtocolFault
 from halfkey.dtls.fragments import MAXIMUM_BYTES_AHEAD, MAXIMUM_MESSAGE
+from halfkey.dtls.messages import certificate_1_3
 from halfkey.dtls.messages.ack import Ack
 from halfkey.dtls.messages.alert import Alert
 from halfkey.dtls.messages.certificate import (
@@ -23,11 +24,15 @@ from halfkey.dtls.messages.certificate import (
     CertificateVerify,
 )
 from halfkey.dtls.messages.client_hello import ClientHello, cookie_and_parameters
+from halfkey.dtls.messages.encrypted_extensions import EncryptedExtensions
 from halfkey.dtls.messages.finished import Finished
 from halfkey.dtls.messages.framing import decode_fragments
 from halfkey.dtls.messages.hello_verify_request import HelloVerifyRequest
 from halfkey.dtls.messages.key_exchange import ClientKeyExchange, ServerKeyExchange
+from halfkey.dtls.messages.key_update import KeyUpdate
+from halfkey.dtls.messages.new_session_ticket import NewSessionTicket
 from halfkey.dtls.messages.server_hello import ServerHello, ServerHelloDone
+from halfkey.dtls.registries import ProtocolVersion
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.errors import CodecError, ConfigurationError
 from halfkey.identity.claims import AssertionRefused
@@ -79,6 +84,11 @@ MESSAGES = (
     ServerHelloDone,
     ClientKeyExchange,
     Finished,
+    EncryptedExtensions,
+    certificate_1_3.CertificateMessage,
+    certificate_1_3.CertificateRequest,
+    KeyUpdate,
+    NewSessionTicket,
     Alert,
     Ack,
 )
@@ -86,9 +96,18 @@ EXTENSIONS = (
     (extension.decode_uint16_list, extension.encode_uint16_list),
     (extension.decode_uint8_list, extension.encode_uint8_list),
     (extension.decode_selected_ekt_cipher, extension.encode_selected_ekt_cipher),
+    (extension.decode_offered_versions, extension.encode_offered_versions),
+    (extension.decode_uint16, extension.encode_uint16),
+    (extension.decode_cookie, extension.encode_cookie),
+    (extension.decode_key_shares, extension.encode_key_shares),
+    (extension.KeyShareEntry.decode, extension.KeyShareEntry.encode),
     (extension.decode_external_session_id, extension.encode_external_session_id),
     (extension.decode_external_id_hash, extension.encode_external_id_hash),
 )
+
+
+VERSIONS = (tuple(ProtocolVersion), (ProtocolVersion.DTLS_1_2,))
+"""What both sides speak: 1.3, though they could both; or 1.2."""
 
 
 def frame(chunks: list[bytes]) -> bytes:
@@ -136,6 +155,7 @@ def dtls_handshake(data: bytes) -> bool:
     if len(data) < 4:
         return False
     changed, is_insertion, at, change = data[0] % 12, data[1] & 1, data[2:4], data[4:]
+    versions = VERSIONS[data[1] >> 1 & 1]
 
     def fate(index: int, sender: str, datagram: bytes) -> Delivery:
         if index != changed:
@@ -147,7 +167,8 @@ def dtls_handshake(data: bytes) -> bool:
         new = bytes(one ^ other for one, other in zip(part, change, strict=False))
         return [(LATENCY, datagram[:place] + new + datagram[place + len(new) :])]
 
-    network = Network(client_configuration(), server_configuration(), fate).start().run()
+    client = client_configuration(versions=versions)
+    network = Network(client, server_configuration(versions=versions), fate).start().run()
     completed = []
     for side in (network.client, network.server):
         check_bounds(side.connection)
@@ -160,10 +181,13 @@ def dtls_handshake(data: bytes) -> bool:
 
 # Not even the authenticated peer makes an association raise, end twice, or hold without a bound.
 def dtls_authenticated(data: bytes) -> bool:
-    network = connected()
+    versions = VERSIONS[data[0] & 1 if data else 0]
+    network = connected(
+        client_configuration(versions=versions), server_configuration(versions=versions)
+    )
     client, server = network.client.connection, network.server.connection
     server.send_ekt_key(ekt_key(), network.now)
-    for chunk in chunks_of(data):
+    for chunk in chunks_of(data[1:]):
         for sender, receiver in ((client, server), (server, client)):
             if not chunk or sender.is_terminated:
                 continue

@@ -25,6 +25,9 @@ PROVEN = dtls.HandshakeCompleted(
     TLS_ID.encode(),
     b"",
     dtls.SRTPKeyingMaterial(b"", b"", b"", b""),
+    dtls.ProtocolVersion.DTLS_1_3,
+    dtls.CipherSuite.AES_128_GCM_SHA256,
+    dtls.NamedGroup.X25519MLKEM768,
 )
 
 

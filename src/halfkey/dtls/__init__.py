@@ -18,11 +18,12 @@ from halfkey.dtls.events import (
     SRTPKeyingMaterial,
 )
 from halfkey.dtls.fingerprint import Fingerprint
-from halfkey.dtls.registries import AlertDescription
+from halfkey.dtls.registries import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
 
 __all__ = [
     "AlertDescription",
     "Certificate",
+    "CipherSuite",
     "ClientHelloSummary",
     "Configuration",
     "Connection",
@@ -33,6 +34,8 @@ __all__ = [
     "Event",
     "Fingerprint",
     "HandshakeCompleted",
+    "NamedGroup",
+    "ProtocolVersion",
     "Role",
     "SRTPKeyingMaterial",
     "ServerParameters",

@@ -1,29 +1,48 @@
-"""A connected association: the exporter, and ekt_key in its direction."""
+"""A connected association: the exporter, ekt_key in its direction, and KeyUpdate in both."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from halfkey.dtls.channel import Channel
 from halfkey.dtls.configuration import Role
-from halfkey.dtls.ekt_delivery import EKTKeyReceiver, EKTKeySender
+from halfkey.dtls.crypto.aead import FAILURE_LIMIT
+from halfkey.dtls.ekt_delivery import Deliveries, read_ekt_key
 from halfkey.dtls.events import (
     EKTKeyAcknowledged,
     EKTKeyReceived,
+    Event,
     HandshakeCompleted,
     SRTPKeyingMaterial,
 )
 from halfkey.dtls.faults import Noise, ProtocolFault
 from halfkey.dtls.fragments import Message
-from halfkey.dtls.handshake import Handshake, next_state, present
+from halfkey.dtls.handshake import Handshake, check_epoch, present
 from halfkey.dtls.messages.ack import Ack
 from halfkey.dtls.messages.framing import Fragment
-from halfkey.dtls.record import RecordNumber
-from halfkey.dtls.registries import AlertDescription, AlertLevel, HandshakeType
-from halfkey.dtls.states import State
+from halfkey.dtls.messages.key_update import (
+    UPDATE_NOT_REQUESTED,
+    UPDATE_REQUESTED,
+    KeyUpdate,
+)
+from halfkey.dtls.messages.new_session_ticket import NewSessionTicket
+from halfkey.dtls.proofs import Traffic
+from halfkey.dtls.record import HANDSHAKE_EPOCH, RecordNumber
+from halfkey.dtls.registries import (
+    DTLS_1_3,
+    AlertDescription,
+    AlertLevel,
+    HandshakeType,
+)
+from halfkey.dtls.states import State, next_state
 from halfkey.ekt.messages import EKTKey
 from halfkey.errors import CodecError, UsageError
 
 _DTLS_SRTP_LABEL = b"EXTRACTOR-dtls_srtp"
 """RFC 5764 section 4.2."""
+
+_FEW_RECORDS = 1 << 10
+"""A KeyUpdate is due when a key may seal no more than these: enough to send it at leisure."""
 
 
 class Association:
@@ -35,124 +54,188 @@ class Association:
         handshake: the completed handshake; its outcome is taken over.
     """
 
-    __slots__ = ("_channel", "_outcome", "_receiver", "_role", "_schedule", "_sender", "_states")
+    __slots__ = ("_channel", "_deliveries", "_outcome", "_role", "_states", "_traffic")
 
     def __init__(self, role: Role, channel: Channel, handshake: Handshake) -> None:
         self._channel = channel
         self._role = role
         self._states = handshake.states
         self._outcome = present(handshake.outcome)
-        self._schedule = self._outcome.finished.schedule
-        self._sender: EKTKeySender | None = None
-        self._receiver: EKTKeyReceiver | None = None
-        cipher = self._outcome.ekt_cipher
-        if cipher is not None and role is Role.SERVER:
-            self._sender = EKTKeySender(channel, cipher)
-        elif cipher is not None:
-            self._receiver = EKTKeyReceiver(channel, cipher)
+        self._traffic = self._outcome.traffic
+        self._deliveries = Deliveries(channel)
 
     @property
-    def ekt_deadline(self) -> float | None:
+    def deadline(self) -> float | None:
         """When `handle_timer` wants to be called, or None."""
-        if self._sender is None or self._sender.retransmission is None:
-            return None
-        return self._sender.retransmission.deadline
+        timer = self._deliveries.retransmission
+        return None if timer is None else timer.deadline
+
+    @property
+    def expected_epoch(self) -> int:
+        """The epoch that the next message must come in."""
+        return self._channel.reader.epoch
 
     def completed(self) -> HandshakeCompleted:
         """The event that announces the association."""
-        outcome = self._outcome
+        outcome, negotiated = self._outcome, self._outcome.negotiated
         return HandshakeCompleted(
-            outcome.srtp_profile,
-            outcome.ekt_cipher,
+            negotiated.srtp_profile,
+            negotiated.ekt_cipher,
             outcome.certificate.der,
-            outcome.peer_external_session_id,
-            outcome.peer_external_id_hash,
+            negotiated.peer_ids.session_id,
+            negotiated.peer_ids.id_hash,
             self._keying_material(),
+            self._channel.version,
+            outcome.suite,
+            outcome.group,
         )
 
     def export_keying_material(self, label: bytes, length: int, context: bytes | None) -> bytes:
         """Keying material for another protocol; UsageError for a label that TLS uses itself."""
         try:
-            return bytes(self._schedule.export(label, length, context))
+            return bytes(self._outcome.exporter.export(label, length, context))
         except ValueError as error:
             raise UsageError(str(error)) from error
 
+    # --- what we send
+
     def send_ekt_key(self, ekt_key: EKTKey, now: float) -> None:
-        """Queues an EKTKey; UsageError for a client, or if EKT was not negotiated."""
-        if self._sender is None:
+        """Queues an EKTKey; UsageError for a client, without EKT, or for a key that doesn't fit."""
+        cipher = self._outcome.negotiated.ekt_cipher
+        if self._role is not Role.SERVER or cipher is None:
             raise UsageError("only a server that negotiated EKT sends an EKTKey")
-        self._sender.send(ekt_key, now)
+        if len(ekt_key.ekt_key_value) != cipher.key_length:
+            raise UsageError(f"the key doesn't fit the negotiated {cipher.name}")
+        self._deliveries.send(ekt_key, now)
+
+    def update_keys(self, now: float, *, request_peer: bool) -> None:
+        """Queues a KeyUpdate; UsageError in DTLS 1.2, which has none."""
+        if self._traffic is None:
+            raise UsageError("there is no KeyUpdate in DTLS 1.2")
+        request = UPDATE_REQUESTED if request_peer else UPDATE_NOT_REQUESTED
+        self._deliveries.send(KeyUpdate(request), now)
+
+    def keep_within_limits(self, now: float) -> None:
+        """Renews keys that have served for long (RFC 9147 section 4.5.3), and sends what waits."""
+        if self._traffic is not None and self._deliveries.is_idle:
+            is_worn = self._channel.reader.failures > FAILURE_LIMIT // 2
+            if is_worn or self._channel.writer.remaining < _FEW_RECORDS:
+                self.update_keys(now, request_peer=is_worn)
+        self._deliveries.send_next(now)
 
     def handle_timer(self, now: float) -> bool:
-        """Retransmits an EKTKey if that is due; False to give up."""
-        if self._sender is None or self._sender.retransmission is None:
-            return True
-        timer = self._sender.retransmission
-        if now < timer.deadline:
+        """Retransmits what is due; False to give up."""
+        timer = self._deliveries.retransmission
+        if timer is None or now < timer.deadline:
             return True
         if timer.is_exhausted:
             return False
         timer.advance(now)
-        self._sender.resend()
+        self._deliveries.resend()
         return True
 
-    def receive(self, message: Message) -> EKTKeyReceived:
-        """Takes a handshake message that comes after Finished.
+    # --- what arrives
+
+    def receive(self, message: Message, now: float) -> EKTKeyReceived | None:
+        """Takes and acknowledges a handshake message that comes after Finished.
 
         Raises:
-            ProtocolFault: unexpected_message for anything but an ekt_key to a client that
-                negotiated EKT; what `EKTKeyReceiver.receive` says.
+            ProtocolFault: unexpected_message for what has no place here; or what is wrong with it.
         """
+        check_epoch(message, self.expected_epoch)
         next_state(self._states, State.CONNECTED, message.message_type)
-        if self._receiver is None:
-            raise ProtocolFault(AlertDescription.UNEXPECTED_MESSAGE, "ekt_key not negotiated")
-        return EKTKeyReceived(self._receiver.receive(message))
-
-    def send_next_ekt_key(self, now: float) -> None:
-        """Sends the EKTKey that has waited longest, unless one is outstanding."""
-        if self._sender is not None:
-            self._sender.send_next(now)
-
-    def receive_ack(self, payload: bytes) -> list[EKTKeyAcknowledged]:
-        """Takes an ACK record's payload; then `send_next_ekt_key`."""
-        if self._sender is None:
-            self._channel.count(Noise.UNEXPECTED_ACK)
-            return []
         try:
-            ack = Ack.decode(payload)
+            event = self._handlers()[HandshakeType(message.message_type)](message.body, now)
         except CodecError as error:
-            raise ProtocolFault(AlertDescription.DECODE_ERROR, "malformed ACK") from error
-        ekt_key = self._sender.receive_ack(ack)
-        return [] if ekt_key is None else [EKTKeyAcknowledged(ekt_key.ekt_spi)]
+            raise ProtocolFault(AlertDescription.DECODE_ERROR, "malformed message") from error
+        # Not before it was processed (RFC 8870 section 5.4, RFC 9147 section 7).
+        self._channel.acknowledge(message.record_numbers)
+        return event
+
+    def receive_ack(self, ack: Ack) -> list[Event]:
+        """Takes an authentic ACK; then `keep_within_limits`."""
+        is_known, delivered = self._deliveries.receive_ack(ack)
+        if not is_known:
+            self._channel.count(Noise.UNEXPECTED_ACK)
+        if isinstance(delivered, EKTKey):
+            return [EKTKeyAcknowledged(delivered.ekt_spi)]
+        if delivered is not None:
+            self._renew_sealing_key()
+        return []
 
     def receive_repetition(self, fragments: list[Fragment], number: RecordNumber) -> None:
-        """Takes fragments of messages that were processed before; the record is authentic.
-
-        A client's Finished says that it lacks ours (RFC 6347 section 4.2.4), once however many
-        fragments it comes in. An ekt_key says that the server lacks our ACK.
-        """
-        types = {fragment.message_type for fragment in fragments}
-        if HandshakeType.EKT_KEY in types and self._receiver is not None:
-            self._receiver.acknowledge((number,))
-        ended = {fragment.message_type for fragment in fragments if fragment.ends_message}
-        if HandshakeType.FINISHED in ended and self._role is Role.SERVER:
-            self._channel.resend_flight()
-            if self._sender is not None:
-                self._sender.resend()
-        if types & {HandshakeType.CLIENT_HELLO, HandshakeType.HELLO_REQUEST}:
-            self._channel.send_alert(AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION)
+        """Takes fragments of messages that were processed before; the record is authentic."""
+        if self._channel.version is DTLS_1_3:
+            # Whoever repeats lacks our ACK. A server's flight is answered by our own, not by ACKs.
+            if self._role is Role.SERVER or number.epoch > HANDSHAKE_EPOCH:
+                self._channel.acknowledge((number,))
+        else:
+            self._receive_repetition_1_2(fragments, number)
 
     def wipe(self) -> None:
         """Forgets every secret."""
-        self._schedule.wipe()
-        if self._sender is not None:
-            self._sender.wipe()
+        self._outcome.exporter.wipe()
+        self._deliveries.wipe()
+        if self._traffic is not None:
+            self._traffic.sending.wipe()
+            self._traffic.receiving.wipe()
+
+    def _handlers(
+        self,
+    ) -> Mapping[HandshakeType, Callable[[bytes, float], EKTKeyReceived | None]]:
+        return {
+            HandshakeType.EKT_KEY: self._receive_ekt_key,
+            HandshakeType.KEY_UPDATE: self._receive_key_update,
+            HandshakeType.NEW_SESSION_TICKET: self._receive_new_session_ticket,
+        }
+
+    def _receive_ekt_key(self, body: bytes, now: float) -> EKTKeyReceived:
+        cipher = self._outcome.negotiated.ekt_cipher
+        if cipher is None:
+            raise ProtocolFault(AlertDescription.UNEXPECTED_MESSAGE, "ekt_key not negotiated")
+        return EKTKeyReceived(read_ekt_key(body, cipher))
+
+    def _receive_new_session_ticket(self, body: bytes, now: float) -> None:
+        NewSessionTicket.decode(body)  # and that is all: we don't resume
+
+    def _receive_key_update(self, body: bytes, now: float) -> None:
+        """Goes on with the peer's next key, and our own if it asks (RFC 8446 section 4.6.3)."""
+        request = KeyUpdate.decode(body).request_update
+        if request not in (UPDATE_NOT_REQUESTED, UPDATE_REQUESTED):
+            raise ProtocolFault(AlertDescription.ILLEGAL_PARAMETER, "unknown KeyUpdateRequest")
+        traffic, reader = present(self._traffic), self._channel.reader
+        receiving = traffic.receiving.next()
+        self._traffic = Traffic(traffic.sending, receiving)
+        reader.protect(receiving.opening_key(), reader.epoch + 1)
+        if request == UPDATE_REQUESTED and not self._deliveries.awaits_key_update:
+            self._deliveries.send(KeyUpdate(UPDATE_NOT_REQUESTED), now)
+
+    def _renew_sealing_key(self) -> None:
+        """The peer has our KeyUpdate, and so the next key (RFC 9147 section 8)."""
+        traffic, writer = present(self._traffic), self._channel.writer
+        sending = traffic.sending.next()
+        self._traffic = Traffic(sending, traffic.receiving)
+        writer.protect(sending.sealing_key(), writer.epoch + 1)
+
+    def _receive_repetition_1_2(self, fragments: list[Fragment], number: RecordNumber) -> None:
+        """A client's Finished says that it lacks ours (RFC 6347 section 4.2.4), once however many
+        fragments it comes in. An ekt_key says that the server lacks our ACK.
+        """
+        types = {fragment.message_type for fragment in fragments}
+        if HandshakeType.EKT_KEY in types and self._role is Role.CLIENT:
+            self._channel.acknowledge((number,))
+        ended = {fragment.message_type for fragment in fragments if fragment.ends_message}
+        if HandshakeType.FINISHED in ended and self._role is Role.SERVER:
+            self._channel.resend_flight()
+            self._deliveries.resend()
+        if types & {HandshakeType.CLIENT_HELLO, HandshakeType.HELLO_REQUEST}:
+            self._channel.send_alert(AlertLevel.WARNING, AlertDescription.NO_RENEGOTIATION)
 
     def _keying_material(self) -> SRTPKeyingMaterial:
         """Splits the exporter's output (RFC 5764 section 4.2)."""
-        parameters = self._outcome.srtp_profile.parameters
+        parameters = self._outcome.negotiated.srtp_profile.parameters
         key, salt = parameters.key_length, parameters.salt_length
-        block = self._schedule.export(_DTLS_SRTP_LABEL, 2 * (key + salt), None)
+        block = self._outcome.exporter.export(_DTLS_SRTP_LABEL, 2 * (key + salt), None)
         salts = 2 * key
         material = SRTPKeyingMaterial(
             bytes(block[:key]),

@@ -9,8 +9,17 @@ from enum import Enum
 
 from halfkey.dtls.certificate import Certificate
 from halfkey.dtls.cookie import CookieSecrets
+from halfkey.dtls.crypto.key_exchange import AVAILABLE_GROUPS
+from halfkey.dtls.crypto.suites import of_version
 from halfkey.dtls.fingerprint import Fingerprint
-from halfkey.dtls.registries import AlertDescription, CipherSuite, NamedGroup
+from halfkey.dtls.registries import (
+    DTLS_1_2,
+    DTLS_1_3,
+    AlertDescription,
+    CipherSuite,
+    NamedGroup,
+    ProtocolVersion,
+)
 from halfkey.ekt.messages import EKTCipher
 from halfkey.errors import ConfigurationError
 from halfkey.profiles import SRTPProtectionProfile
@@ -82,6 +91,16 @@ class ServerParameters:
 Select = Callable[[ClientHelloSummary], ServerParameters | AlertDescription | None]
 """Called once per handshake. None refuses with access_denied, an alert with that alert."""
 
+Foresee = Callable[
+    [ClientHelloSummary], tuple[tuple[SRTPProtectionProfile, ...], tuple[EKTCipher, ...]] | None
+]
+"""What `select` would accept, profiles and EKT ciphers, best first; None where it isn't known.
+
+In DTLS 1.3 the cipher suite is settled with the HelloRetryRequest (RFC 8446 section 4.1.4), before
+anything is known of whoever asks; and the suite has to fit the keys that it is to carry. So this
+may be called for every ClientHello of anybody: it must be cheap, and change nothing.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
@@ -99,12 +118,15 @@ class Configuration:
         external_id_hash: the SHA-256 of the identity assertion that we gave; empty for none.
         peer_external_id_hash: what the peer must send; None: anything or nothing will do.
         select: for a server: chooses all of the above by the ClientHello.
+        foresee: for a server with `select`: what it is going to choose.
+        versions: what we speak, in any order; the latest that both sides speak is taken.
         cookie_secrets: for a server: shared by its connections; None makes one of its own.
         pmtu: the size of the largest datagram to send, in bytes.
         cipher_suites: what we speak, best first; those whose key is shorter than what they would
-            carry count as the last (RFC 8870 section 6).
-        groups: the groups we speak, best first. Keep P-256 in a client's: in TLS 1.2 that is also
-            the leave to send a P-256 certificate (RFC 8422 section 5.1).
+            carry count as the last (RFC 8870 section 6). Each is for one of the versions.
+        groups: the groups we speak, best first; the hybrid one is for DTLS 1.3 only. Keep P-256 in
+            a client's: in TLS 1.2 that is also the leave to send a P-256 certificate (RFC 8422
+            section 5.1).
         first_timeout: seconds before the first retransmission; doubles each time.
         maximum_transmissions: of one flight or ekt_key, before giving up.
         handshake_timeout: seconds that a handshake may last.
@@ -121,10 +143,12 @@ class Configuration:
     external_id_hash: bytes = b""
     peer_external_id_hash: bytes | None = None
     select: Select | None = None
+    foresee: Foresee | None = None
+    versions: tuple[ProtocolVersion, ...] = (DTLS_1_2,)
     cookie_secrets: CookieSecrets | None = None
     pmtu: int = 1200
     cipher_suites: tuple[CipherSuite, ...] = tuple(CipherSuite)
-    groups: tuple[NamedGroup, ...] = (NamedGroup.X25519, NamedGroup.SECP256R1)
+    groups: tuple[NamedGroup, ...] = AVAILABLE_GROUPS
     first_timeout: float = 0.4
     maximum_transmissions: int = 7
     handshake_timeout: float = 30.0
@@ -133,8 +157,13 @@ class Configuration:
     def __post_init__(self) -> None:
         if self.pmtu < MINIMUM_PMTU:
             raise ConfigurationError(f"pmtu is {self.pmtu}; it must be {MINIMUM_PMTU} or more")
-        if not self.cipher_suites or not self.groups:
-            raise ConfigurationError("cipher_suites and groups must each name one or more")
+        if not self.versions:
+            raise ConfigurationError("versions is empty; name one or more")
+        for version in self.versions:
+            if not self.suites_of(version):
+                raise ConfigurationError(f"cipher_suites has none for {version.title}; name one")
+            if not self.groups_of(version):
+                raise ConfigurationError(f"groups has none for {version.title}; name one")
         if self.maximum_transmissions < 1:
             raise ConfigurationError("maximum_transmissions must be 1 or more")
         if self.select is not None:
@@ -145,6 +174,29 @@ class Configuration:
             raise ConfigurationError("certificate is missing; use Certificate.generate()")
         _check(self.srtp_profiles, self.external_session_id, self.peer_fingerprints)
         _check_id_hashes(self.external_id_hash, self.peer_external_id_hash)
+
+    def suites_of(self, version: ProtocolVersion) -> list[CipherSuite]:
+        """The cipher suites that we speak in a version, best first."""
+        return of_version(self.cipher_suites, version)
+
+    def groups_of(self, version: ProtocolVersion) -> tuple[NamedGroup, ...]:
+        """The groups that we speak in a version, best first."""
+        if version is DTLS_1_3:
+            return self.groups
+        return tuple(group for group in self.groups if not group.is_hybrid)
+
+    def server_parameters(self) -> ServerParameters:
+        """How a server without `select` answers everybody."""
+        if self.certificate is None:
+            raise ConfigurationError("certificate is missing; use Certificate.generate()")
+        return ServerParameters(
+            certificate=self.certificate,
+            srtp_profiles=self.srtp_profiles,
+            ekt_ciphers=self.ekt_ciphers,
+            external_session_id=self.external_session_id,
+            external_id_hash=self.external_id_hash,
+            peer_fingerprints=self.peer_fingerprints,
+        )
 
 
 def _check(

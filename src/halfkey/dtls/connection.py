@@ -2,7 +2,7 @@
 
     receive_datagram -> records -> fragments -> messages -> handshake -> HandshakeCompleted
                           |                        |
-                        alerts, ACKs            ekt_key (client, once connected)
+                        alerts, ACKs            ekt_key, KeyUpdate (once connected)
 
 The peer can make noise, which is dropped and counted, or break the protocol (`ProtocolFault`),
 which ends the association with an alert. Nothing that it sends raises.
@@ -15,19 +15,27 @@ from collections.abc import Iterable, Mapping
 
 from halfkey.dtls.association import Association
 from halfkey.dtls.channel import Channel
-from halfkey.dtls.client import ClientHandshake
 from halfkey.dtls.configuration import Configuration, Role
 from halfkey.dtls.cookie import CookieSecrets
 from halfkey.dtls.events import ConnectionTerminated, Event
 from halfkey.dtls.faults import Counters, Noise, ProtocolFault
 from halfkey.dtls.fingerprint import Fingerprint
 from halfkey.dtls.gate import Admission, Gate
+from halfkey.dtls.handshake import Handshake, Stage
+from halfkey.dtls.messages.ack import Ack
 from halfkey.dtls.messages.alert import Alert
 from halfkey.dtls.messages.framing import Fragment, decode_fragments
-from halfkey.dtls.record import PROTECTED_EPOCH
+from halfkey.dtls.offer import Offer
+from halfkey.dtls.record import HANDSHAKE_EPOCH
 from halfkey.dtls.record_layer import OpenedRecord
-from halfkey.dtls.registries import AlertDescription, AlertLevel, ContentType
-from halfkey.dtls.server import ServerHandshake
+from halfkey.dtls.registries import (
+    DTLS_1_3,
+    AlertDescription,
+    AlertLevel,
+    ContentType,
+)
+from halfkey.dtls.server_1_2 import ServerHandshake12
+from halfkey.dtls.server_1_3 import ServerHandshake13
 from halfkey.dtls.states import State
 from halfkey.ekt.messages import EKTKey
 from halfkey.errors import CodecError, UsageError
@@ -69,7 +77,7 @@ class Connection:
         self._counters = Counters() if counters is None else counters
         self._channel = Channel(configuration, self._counters)
         self._events: deque[Event] = deque()
-        self._handshake: ClientHandshake | ServerHandshake | None = None
+        self._handshake: Stage | None = None
         self._association: Association | None = None
         self._handshake_deadline: float | None = None
         self._peer_fingerprints: tuple[Fingerprint, ...] | None = None
@@ -79,7 +87,7 @@ class Connection:
         if configuration.role is Role.SERVER:
             self._state = State.EXPECT_CLIENT_HELLO
             secrets = configuration.cookie_secrets or CookieSecrets(random=configuration.random)
-            self._gate = Gate(secrets, peer, self._counters)
+            self._gate = Gate(configuration, secrets, peer, self._counters)
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -119,9 +127,9 @@ class Connection:
             raise UsageError("a connection is started once")
         if self._configuration.role is Role.SERVER:
             return
-        handshake = ClientHandshake(self._configuration, self._channel)
-        self._begin(handshake, now)
-        handshake.start(now)
+        offer = Offer(self._configuration, self._channel)
+        self._begin(offer, now)
+        offer.start(now)
 
     def receive_datagram(self, data: bytes, now: float) -> None:
         """Takes what came from the peer; never raises for its content."""
@@ -132,6 +140,7 @@ class Connection:
                 self._receive_at_gate(self._gate, data, now)
             else:
                 self._receive_records(self._channel.reader.read(data), now)
+                self._acknowledge_partial_flight(now)
         except ProtocolFault as fault:
             self._fail(fault)
 
@@ -148,8 +157,9 @@ class Connection:
         flight, association = self._channel.retransmission, self._association
         timers = (
             self._handshake_deadline,
+            self._channel.acknowledgements.deadline,
             flight.deadline if flight else None,
-            association.ekt_deadline if association else None,
+            association.deadline if association else None,
         )
         return min((timer for timer in timers if timer is not None), default=None)
 
@@ -164,6 +174,7 @@ class Connection:
                     return self._time_out("handshake timed out")
                 flight.advance(now)
                 self._channel.resend_flight()
+            self._acknowledge_partial_flight(now)
             if self._association is not None and not self._association.handle_timer(now):
                 return self._time_out("ekt_key not acknowledged")
         except ProtocolFault as fault:
@@ -197,10 +208,25 @@ class Connection:
         except ProtocolFault as fault:
             self._fail(fault)
 
+    def update_keys(self, now: float, *, request_peer: bool = False) -> None:
+        """Seals with a new key from now on (RFC 9147 section 8); done without asking where needed.
+
+        Args:
+            now: monotonic seconds.
+            request_peer: whether the peer is to do likewise.
+
+        Raises:
+            UsageError: not connected, or DTLS 1.2.
+        """
+        try:
+            self._connected().update_keys(now, request_peer=request_peer)
+        except ProtocolFault as fault:
+            self._fail(fault)
+
     def export_keying_material(
         self, label: bytes, length: int, context: bytes | None = None
     ) -> bytes:
-        """Keying material for another protocol (RFC 5705 section 4).
+        """Keying material for another protocol (RFC 5705 section 4, RFC 8446 section 7.5).
 
         Raises:
             UsageError: not connected, or a label that TLS uses itself.
@@ -224,12 +250,19 @@ class Connection:
         elif isinstance(verdict, Admission):
             self._gate = None
             self._channel.begin_at(verdict.number, verdict.message.message_seq)
-            handshake = ServerHandshake(self._configuration, self._channel, self._peer)
+            handshake = self._admit(verdict)
             self._begin(handshake, now)
             handshake.receive(verdict.message, now)
             self._state = handshake.state
 
-    def _begin(self, handshake: ClientHandshake | ServerHandshake, now: float) -> None:
+    def _admit(self, admission: Admission) -> Handshake:
+        configuration, channel, peer = self._configuration, self._channel, self._peer
+        settled = admission.settled
+        if settled is None:
+            return ServerHandshake12(configuration, channel, peer)
+        return ServerHandshake13(configuration, channel, peer, settled, admission.retry)
+
+    def _begin(self, handshake: Stage, now: float) -> None:
         self._handshake = handshake
         self._handshake_deadline = now + self._configuration.handshake_timeout
 
@@ -262,12 +295,34 @@ class Connection:
             return self._counters.count(Noise.UNEXPECTED_PLAINTEXT)
         reassembler = self._channel.reassembler
         stale = [one for one in fragments if one.message_seq < reassembler.next_seq]
-        for fragment in fragments:
-            if fragment.message_seq >= reassembler.next_seq:
-                reassembler.add(fragment, record.number)
+        fresh = [one for one in fragments if one.message_seq >= reassembler.next_seq]
+        kept = [reassembler.add(fragment, record.number) for fragment in fresh]
         if stale:
             self._receive_stale(stale, record)
+        if fresh and all(kept):
+            self._note_flight(record, now)
         return None
+
+    def _note_flight(self, record: OpenedRecord, now: float) -> None:
+        """Notes a record of the flight that a handshake awaits, for an ACK if the rest is lost."""
+        if self._channel.version is not DTLS_1_3 or not record.is_protected:
+            return
+        if self._handshake is not None:
+            self._channel.acknowledgements.note(record.number, now)
+            # Its next flight shows that the peer has our latest (RFC 9147 section 7.2).
+            self._channel.flight_answered()
+
+    def _acknowledge_partial_flight(self, now: float) -> None:
+        """Says what came of a flight, if the rest doesn't (RFC 9147 section 7.1)."""
+        acknowledgements, handshake = self._channel.acknowledgements, self._handshake
+        if handshake is None:
+            return
+        is_disrupted = self._channel.reassembler.is_disrupted(handshake.expected_epoch)
+        numbers = acknowledgements.take_due(now, is_disrupted=is_disrupted)
+        # Who holds a server can't be told apart, by an ACK of all, from who has let the client in.
+        is_hidden = handshake.is_held and self._configuration.role is Role.SERVER
+        if numbers and not is_hidden:
+            self._channel.acknowledge(numbers)
 
     def _admits_in_plaintext(self, fragments: list[Fragment]) -> bool:
         handshake = self._handshake
@@ -293,7 +348,7 @@ class Connection:
             # Anybody can send it, so it ends nothing; it may explain later what did.
             self._hint = description
             return self._counters.count(Noise.PLAINTEXT_ALERT)
-        if not alert.is_closure:
+        if not alert.is_closure(self._channel.version):
             return self._counters.count(Noise.WARNING_ALERT)
         if description is AlertDescription.CLOSE_NOTIFY:
             self._channel.send_alert(AlertLevel.WARNING, AlertDescription.CLOSE_NOTIFY)
@@ -305,10 +360,24 @@ class Connection:
         )
 
     def _receive_ack(self, record: OpenedRecord, now: float) -> None:
-        if self._association is None or not record.is_protected:
+        association, is_1_3 = self._association, self._channel.version is DTLS_1_3
+        if not record.is_protected or (association is None and not is_1_3):
             return self._counters.count(Noise.UNEXPECTED_ACK)
-        self._events.extend(self._association.receive_ack(record.payload))
-        self._association.send_next_ekt_key(now)
+        try:
+            ack = Ack.decode(record.payload)
+        except CodecError as error:
+            raise ProtocolFault(AlertDescription.DECODE_ERROR, "malformed ACK") from error
+        # The revision of RFC 9147 wants this in section 7.2. It can only mean the handshake: after
+        # that each direction has its own epochs, and either may be ahead.
+        epoch = record.number.epoch
+        if epoch == HANDSHAKE_EPOCH and any(one.epoch > epoch for one in ack.record_numbers):
+            raise ProtocolFault(AlertDescription.ILLEGAL_PARAMETER, "ACK of a later epoch")
+        is_known = is_1_3 and self._channel.receive_ack(ack, now)
+        if association is None:
+            return None if is_known else self._counters.count(Noise.UNEXPECTED_ACK)
+        if not is_known:
+            self._events.extend(association.receive_ack(ack))
+        association.keep_within_limits(now)
         return None
 
     def _process(self, now: float) -> None:
@@ -324,30 +393,36 @@ class Connection:
                     self._receive_record(record, now)
 
     def _process_message(self, now: float) -> bool:
-        handshake = self._handshake
-        if handshake is None:
-            message = self._channel.reassembler.take(PROTECTED_EPOCH)
-            if message is None or self._association is None:
-                return False
-            self._events.append(self._association.receive(message))
-            return True
+        handshake, association = self._handshake, self._association
+        if handshake is not None:
+            return self._process_handshake_message(handshake, now)
+        message = self._channel.reassembler.take_protected()
+        if message is None or association is None:
+            return False
+        event = association.receive(message, now)
+        if event is not None:
+            self._events.append(event)
+        return True
+
+    def _process_handshake_message(self, handshake: Stage, now: float) -> bool:
         if handshake.is_held:
             return False
         reassembler = self._channel.reassembler
-        # The peer itself sent a protected message where a plain one is due: receive() refuses it.
-        message = reassembler.take(handshake.expected_epoch) or reassembler.take(PROTECTED_EPOCH)
+        # The peer itself sent a message under another key than is due: receive() refuses it.
+        message = reassembler.take(handshake.expected_epoch) or reassembler.take_protected()
         if message is None:
             return False
-        handshake.receive(message, now)
-        self._state = handshake.state
-        if self._state is State.CONNECTED:
-            self._complete(handshake)
+        following = self._handshake = handshake.receive(message, now)
+        self._state = following.state
+        if isinstance(following, Handshake) and self._state is State.CONNECTED:
+            self._complete(following)
         return True
 
     # --- how a handshake ends
 
-    def _complete(self, handshake: ClientHandshake | ServerHandshake) -> None:
+    def _complete(self, handshake: Handshake) -> None:
         self._handshake = None
+        self._channel.acknowledgements.take_all()
         self._handshake_deadline = self._hint = None
         self._channel.reader.refuse_plaintext()
         self._channel.reassembler.drop_plaintext()

@@ -1,7 +1,8 @@
-"""ekt_key and its ACK, outside every transcript (RFC 8870 sections 5.2.2 and 5.4).
+"""What a handshake leaves to be said, and its ACK (RFC 8870 5.2.2 and 5.4, RFC 9147 5.8.4 and 8).
 
-The server has one ekt_key outstanding and retransmits it until any transmission of it is
-acknowledged; the client acknowledges each that it has processed, and each repetition again.
+An ekt_key in both versions, a KeyUpdate in 1.3: outside every transcript, one outstanding and the
+rest queued, each retransmitted until any transmission of it is acknowledged. So a KeyUpdate waits
+for all that was sent before it, and is the last message of its epoch (erratum 8047).
 """
 
 from __future__ import annotations
@@ -10,138 +11,108 @@ from collections import deque
 
 from halfkey.codec import Reader
 from halfkey.dtls.channel import Channel
-from halfkey.dtls.faults import Noise, ProtocolFault
-from halfkey.dtls.flight import FlightMessage, Retransmission
-from halfkey.dtls.fragments import Coverage, Message
+from halfkey.dtls.faults import ProtocolFault
+from halfkey.dtls.flight import FlightMessage, Retransmission, Transmission
 from halfkey.dtls.messages.ack import Ack
-from halfkey.dtls.record import PROTECTED_EPOCH, RecordNumber
-from halfkey.dtls.registries import AlertDescription, ContentType, HandshakeType
+from halfkey.dtls.messages.key_update import KeyUpdate
+from halfkey.dtls.registries import AlertDescription, HandshakeType
 from halfkey.ekt.messages import EKTCipher, EKTKey
-from halfkey.errors import CodecError, UsageError
+from halfkey.errors import CodecError
 
 _MAXIMUM_MESSAGE_SEQ = 0xFFFF
-_MAXIMUM_REMEMBERED_RECORDS = 64
+
+Delivered = EKTKey | KeyUpdate
 
 
-class EKTKeySender:
-    """A server's side: sends EKTKeys one after the other.
+class Deliveries:
+    """Sends messages one after the other.
 
     Args:
         channel: takes the messages.
-        cipher: the negotiated EKT cipher.
     """
 
-    __slots__ = (
-        "_channel",
-        "_cipher",
-        "_coverage",
-        "_ekt_key",
-        "_message",
-        "_queue",
-        "_sent",
-        "retransmission",
-    )
+    __slots__ = ("_channel", "_outstanding", "_queue", "_transmission", "retransmission")
 
-    def __init__(self, channel: Channel, cipher: EKTCipher) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._cipher = cipher
-        self._queue: deque[EKTKey] = deque()
-        self._ekt_key: EKTKey | None = None
-        self._message: FlightMessage | None = None
-        self._coverage = Coverage(0)
-        self._sent: dict[RecordNumber, tuple[int, int]] = {}
+        self._queue: deque[Delivered] = deque()
+        self._outstanding: Delivered | None = None
+        self._transmission = Transmission([])
         self.retransmission: Retransmission | None = None
 
-    def send(self, ekt_key: EKTKey, now: float) -> None:
-        """Sends an EKTKey, after those that still wait.
+    @property
+    def awaits_key_update(self) -> bool:
+        """Whether a KeyUpdate waits to be sent."""
+        return any(isinstance(one, KeyUpdate) for one in self._queue)
 
-        Raises:
-            UsageError: its key doesn't fit the negotiated cipher.
-        """
-        if len(ekt_key.ekt_key_value) != self._cipher.key_length:
-            raise UsageError(f"the key doesn't fit the negotiated {self._cipher.name}")
-        self._queue.append(ekt_key)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is outstanding and nothing waits."""
+        return self._outstanding is None and not self._queue
+
+    def send(self, message: Delivered, now: float) -> None:
+        """Sends a message, after those that still wait."""
+        self._queue.append(message)
         self.send_next(now)
 
     def send_next(self, now: float) -> None:
-        """Sends what has waited longest, unless one is outstanding.
+        """Sends what has waited longest, unless something is outstanding.
 
         Raises:
             ProtocolFault: internal_error when the association has used up its message_seq.
         """
-        if not self._queue or self._message is not None:
+        if not self._queue or self._outstanding is not None:
             return
+        if isinstance(self._queue[0], KeyUpdate) and self._channel.awaits_answer:
+            return  # a client's last flight comes before it
         message_seq = self._channel.take_message_seq()
         if message_seq > _MAXIMUM_MESSAGE_SEQ:
             raise ProtocolFault(AlertDescription.INTERNAL_ERROR, "message_seq used up")
-        self._ekt_key = self._queue.popleft()
-        body = self._ekt_key.encode()
-        self._message = FlightMessage(HandshakeType.EKT_KEY, message_seq, body, PROTECTED_EPOCH)
-        self._coverage = Coverage(len(body))
+        message = self._outstanding = self._queue.popleft()
+        kind = HandshakeType.EKT_KEY if isinstance(message, EKTKey) else HandshakeType.KEY_UPDATE
+        epoch = self._channel.writer.epoch
+        self._transmission = Transmission(
+            [FlightMessage(kind, message_seq, message.encode(), epoch)]
+        )
         self.retransmission = self._channel.new_retransmission(now)
         self.resend()
 
     def resend(self) -> None:
         """Sends what is outstanding once more, under new record numbers; touches no timer."""
-        if self._message is None:
-            return
-        for number, fragment in self._channel.send_message(self._message):
-            self._sent[number] = fragment.offset, fragment.offset + len(fragment.data)
-        while len(self._sent) > _MAXIMUM_REMEMBERED_RECORDS:
-            del self._sent[next(iter(self._sent))]
+        if self._outstanding is not None:
+            self._channel.send(self._transmission)
 
-    def receive_ack(self, ack: Ack) -> EKTKey | None:
-        """Takes an ACK; gives the EKTKey that it completes, if it does: then `send_next`."""
-        known = [self._sent[number] for number in ack.record_numbers if number in self._sent]
-        if not known:
-            self._channel.count(Noise.UNEXPECTED_ACK)
-            return None
-        for start, end in known:
-            self._coverage.add(start, end)
-        if not self._coverage.is_complete:
-            return None
-        acknowledged, self._ekt_key, self._message = self._ekt_key, None, None
-        self._sent.clear()
+    def receive_ack(self, ack: Ack) -> tuple[bool, Delivered | None]:
+        """Takes an ACK: whether it was one of ours, and the message that it completes, if any.
+
+        After that, `send_next`.
+        """
+        is_known = self._transmission.acknowledge(ack.record_numbers)
+        if not is_known or not self._transmission.is_acknowledged:
+            return is_known, None
+        delivered, self._outstanding = self._outstanding, None
+        self._transmission = Transmission([])
         self.retransmission = None
-        return acknowledged
+        return True, delivered
 
     def wipe(self) -> None:
         """Forgets every key."""
         self._queue.clear()
-        self._ekt_key = self._message = self.retransmission = None
+        self._transmission = Transmission([])
+        self._outstanding = self.retransmission = None
 
 
-class EKTKeyReceiver:
-    """A client's side: reads EKTKeys and acknowledges them.
+def read_ekt_key(body: bytes, cipher: EKTCipher) -> EKTKey:
+    """Reads an ekt_key.
 
-    Args:
-        channel: takes the ACKs.
-        cipher: the negotiated EKT cipher.
+    Raises:
+        ProtocolFault: decode_error if it is malformed, illegal_parameter if its key or salt has a
+            length of no use.
     """
-
-    __slots__ = ("_channel", "_cipher")
-
-    def __init__(self, channel: Channel, cipher: EKTCipher) -> None:
-        self._channel = channel
-        self._cipher = cipher
-
-    def receive(self, message: Message) -> EKTKey:
-        """Reads and acknowledges an ekt_key.
-
-        Raises:
-            ProtocolFault: decode_error if it is malformed, illegal_parameter if its key or salt
-                has a length of no use.
-        """
-        try:
-            ekt_key = EKTKey.decode(message.body, self._cipher)
-        except CodecError as error:
-            raise _fault(message.body) from error
-        self.acknowledge(message.record_numbers)
-        return ekt_key
-
-    def acknowledge(self, record_numbers: tuple[RecordNumber, ...]) -> None:
-        """Says that these records' content was processed."""
-        self._channel.send_record(ContentType.ACK, Ack(record_numbers).encode())
+    try:
+        return EKTKey.decode(body, cipher)
+    except CodecError as error:
+        raise _fault(body) from error
 
 
 def _fault(body: bytes) -> ProtocolFault:

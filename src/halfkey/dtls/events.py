@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from halfkey.dtls.registries import AlertDescription
+from halfkey.dtls.registries import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
 from halfkey.ekt.messages import EKTCipher, EKTKey
 from halfkey.profiles import SRTPProtectionProfile
 
@@ -52,6 +52,9 @@ class HandshakeCompleted:
         peer_external_session_id: what the peer sent (RFC 8844 section 4.3), or None.
         peer_external_id_hash: what the peer sent (RFC 8844 section 3.2), or None.
         keying_material: the SRTP master keys and salts.
+        version: of DTLS.
+        cipher_suite: what DTLS's records are under.
+        group: of the key exchange.
     """
 
     srtp_profile: SRTPProtectionProfile
@@ -60,6 +63,9 @@ class HandshakeCompleted:
     peer_external_session_id: bytes | None
     peer_external_id_hash: bytes | None
     keying_material: SRTPKeyingMaterial
+    version: ProtocolVersion
+    cipher_suite: CipherSuite
+    group: NamedGroup
 
 
 @dataclass(frozen=True, slots=True)

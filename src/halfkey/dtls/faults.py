@@ -47,6 +47,7 @@ class Noise(StrEnum):
     NOT_A_CLIENT_HELLO = "not_a_client_hello"
     COOKIE_MISSING = "cookie_missing"
     COOKIE_INVALID = "cookie_invalid"
+    CLIENT_HELLO_REFUSED = "client_hello_refused"
     TERMINATED = "terminated"
 
 

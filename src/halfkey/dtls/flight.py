@@ -1,21 +1,24 @@
-"""Flights: what is sent together, cut to size, and sent again (RFC 6347 sections 4.2.3, 4.2.4)."""
+"""Flights: what is sent together, cut to size, and sent again (RFC 6347 4.2.4, RFC 9147 5.8)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from halfkey.dtls.fragments import Coverage
 from halfkey.dtls.messages.framing import HEADER_LENGTH, Fragment
 from halfkey.dtls.record import PLAINTEXT_EPOCH, RecordNumber
 from halfkey.dtls.record_layer import RecordWriter
 from halfkey.dtls.registries import ContentType
 
 _MAXIMUM_TIMEOUT = 60.0
-"""RFC 6347 section 4.2.4.1."""
+"""RFC 6347 section 4.2.4.1, RFC 9147 section 5.8.2."""
 _TRANSMISSIONS_AT_FULL_SIZE = 3
 _CAUTIOUS_PMTU = 548
 """What to shrink to when nothing comes back (RFC 6347 section 4.1.1.1)."""
 _LEAST_FRAGMENT = 32
+_MAXIMUM_REMEMBERED_RECORDS = 128
+"""Whose ACKs still count: those of several transmissions of a flight in small datagrams."""
 
 
 class FlightMessage(NamedTuple):
@@ -53,20 +56,14 @@ class Packer:
         self._pmtu = pmtu
         self._datagrams: list[bytes] = []
 
-    def add_flight(self, flight: Flight) -> None:
-        """Adds all of a flight, under new record numbers."""
-        for item in flight:
-            if isinstance(item, ChangeCipherSpec):
-                self.add(PLAINTEXT_EPOCH, ContentType.CHANGE_CIPHER_SPEC, b"\x01")
-            else:
-                for _ in self.add_message(item):
-                    pass
-
-    def add_message(self, message: FlightMessage) -> Iterator[tuple[RecordNumber, Fragment]]:
-        """Adds a message, in fragments if need be; yields each with its record's number."""
-        offset, length = 0, len(message.body)
-        while offset < length or offset == 0:
-            size = self._fragment_size(message.epoch, length - offset)
+    def add_message(
+        self, message: FlightMessage, start: int = 0, end: int | None = None
+    ) -> Iterator[tuple[RecordNumber, Fragment]]:
+        """Adds a message, or a part, in fragments if need be; yields each with its number."""
+        offset, length = start, len(message.body)
+        stop = length if end is None else end
+        while offset < stop or offset == start:
+            size = self._fragment_size(message.epoch, stop - offset)
             data = message.body[offset : offset + size]
             fragment = Fragment(message.message_type, length, message.message_seq, offset, data)
             yield self.add(message.epoch, ContentType.HANDSHAKE, fragment.encode()), fragment
@@ -98,6 +95,55 @@ class Packer:
         return min(remaining, largest)
 
 
+class Transmission:
+    """Messages that go together, and what of them the peer is known to have (RFC 9147 section 7.2).
+
+    Args:
+        flight: what is to be sent.
+    """
+
+    __slots__ = ("_flight", "_missing", "_sent")
+
+    def __init__(self, flight: Flight) -> None:
+        self._flight = flight
+        self._missing = {
+            item.message_seq: Coverage(len(item.body))
+            for item in flight
+            if isinstance(item, FlightMessage)
+        }
+        self._sent: dict[RecordNumber, tuple[int, int, int]] = {}
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the peer has all of it."""
+        return not self._missing
+
+    def pack(self, packer: Packer) -> None:
+        """Packs all that isn't acknowledged, under new record numbers."""
+        for item in self._flight:
+            if isinstance(item, ChangeCipherSpec):
+                packer.add(PLAINTEXT_EPOCH, ContentType.CHANGE_CIPHER_SPEC, b"\x01")
+            elif item.message_seq in self._missing:
+                for start, end in self._missing[item.message_seq].gaps:
+                    for number, fragment in packer.add_message(item, start, end):
+                        self._note(number, fragment)
+
+    def acknowledge(self, numbers: Iterable[RecordNumber]) -> bool:
+        """Takes what an ACK names, of any transmission; whether that was news."""
+        known = [self._sent.pop(number) for number in numbers if number in self._sent]
+        for message_seq, start, end in known:
+            coverage = self._missing.get(message_seq)
+            if coverage is not None and coverage.add(start, end) and coverage.is_complete:
+                del self._missing[message_seq]
+        return bool(known)
+
+    def _note(self, number: RecordNumber, fragment: Fragment) -> None:
+        end = fragment.offset + len(fragment.data)
+        self._sent[number] = fragment.message_seq, fragment.offset, end
+        while len(self._sent) > _MAXIMUM_REMEMBERED_RECORDS:
+            del self._sent[next(iter(self._sent))]
+
+
 class Retransmission:
     """The timer of one flight or ekt_key: doubles from the first timeout, and gives up.
 
@@ -123,6 +169,10 @@ class Retransmission:
         """Notes another transmission."""
         self.transmissions += 1
         self._timeout = min(2 * self._timeout, _MAXIMUM_TIMEOUT)
+        self.deadline = now + self._timeout
+
+    def restart(self, now: float) -> None:
+        """Begins to wait again: what is missing was just sent because of an ACK, not of silence."""
         self.deadline = now + self._timeout
 
     def pmtu(self, configured: int) -> int:

@@ -1,4 +1,4 @@
-"""Reassembly of handshake messages (RFC 6347 section 4.2.3), within bounds.
+"""Reassembly of handshake messages (RFC 6347 section 4.2.3, RFC 9147 section 5.5), within bounds.
 
 Messages are told apart by (epoch, message_seq), so that what is injected in plain text can't stand
 in the way of a protected message with the same number, and no message spans a change of keys.
@@ -51,6 +51,20 @@ class Coverage:
     def is_complete(self) -> bool:
         """Whether nothing is missing."""
         return self.length == 0 or self._ranges == [(0, self.length)]
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """What is missing, in order; of an empty message, all of it."""
+        if self.length == 0:
+            return [(0, 0)]
+        edges = [0, *(edge for one in self._ranges for edge in one), self.length]
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        return [(start, end) for start, end in pairs if start < end]
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether what is there has no gap before or within it."""
+        return not self._ranges or (len(self._ranges) == 1 and self._ranges[0][0] == 0)
 
     def add(self, start: int, end: int) -> bool:
         """Adds a range; False if that would leave too many gaps (then nothing is added)."""
@@ -112,22 +126,32 @@ class Reassembler:
         """The memory promised to unfinished and waiting messages, in bytes."""
         return self._bytes
 
-    def add(self, fragment: Fragment, number: RecordNumber) -> None:
-        """Takes a fragment that is not older than `next_seq`, or drops and counts it."""
+    def add(self, fragment: Fragment, number: RecordNumber) -> bool:
+        """Takes a fragment not older than `next_seq`; False if it is dropped, which is counted."""
         key = (number.epoch, fragment.message_seq)
         partial = self._partials.get(key)
         if partial is None:
             if not self._has_room(fragment):
-                return self._counters.count(Noise.REASSEMBLY_LIMIT)
+                return self._drop(Noise.REASSEMBLY_LIMIT)
             partial = _Partial(fragment)
         elif not partial.matches(fragment):
-            return self._counters.count(Noise.FRAGMENT_MISMATCH)
+            return self._drop(Noise.FRAGMENT_MISMATCH)
         if not partial.add(fragment, number):
-            return self._counters.count(Noise.REASSEMBLY_LIMIT)
+            return self._drop(Noise.REASSEMBLY_LIMIT)
         if key not in self._partials:
             self._partials[key] = partial
             self._bytes += fragment.length
-        return None
+        return True
+
+    def is_disrupted(self, epoch: int) -> bool:
+        """Whether something came in this epoch ahead of what is missing (RFC 9147 section 7.1)."""
+        wanted = self._partials.get((epoch, self.next_seq))
+        if wanted is not None:
+            if wanted.coverage.is_complete:
+                return False
+            if not wanted.coverage.is_prefix:
+                return True
+        return any(key[0] == epoch and key[1] > self.next_seq for key in self._partials)
 
     def take(self, epoch: int) -> Message | None:
         """The next message in order, if it is whole and came in this epoch."""
@@ -146,9 +170,18 @@ class Reassembler:
         self.next_seq += 1
         return message
 
+    def take_protected(self) -> Message | None:
+        """The next message in order, if it is whole, whichever key it came under."""
+        epochs = {epoch for epoch, seq in self._partials if seq == self.next_seq and epoch}
+        return next((message for one in sorted(epochs) if (message := self.take(one))), None)
+
     def drop_plaintext(self) -> None:
         """Forgets what waits in epoch 0, once that is over."""
         self._forget(lambda key: key[0] == PLAINTEXT_EPOCH)
+
+    def _drop(self, noise: Noise) -> bool:
+        self._counters.count(noise)
+        return False
 
     def _has_room(self, fragment: Fragment) -> bool:
         if fragment.length > MAXIMUM_MESSAGE:

@@ -1,6 +1,8 @@
-"""What a server does before it knows that anybody is there (RFC 6347 section 4.2.1).
+"""What a server does before it knows that anybody is there (RFC 6347 4.2.1, RFC 9147 5.1).
 
-A ClientHello with no cookie, or a bad one, gets a HelloVerifyRequest and leaves nothing behind.
+A ClientHello decides by what it offers in which version it is answered. Without a cookie it gets a
+HelloVerifyRequest or a HelloRetryRequest, and leaves nothing behind. With a bad one, likewise in
+1.2; in 1.3 it is refused. A refusal is an alert in plain text, and leaves nothing behind either.
 """
 
 from __future__ import annotations
@@ -8,14 +10,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from halfkey.dtls import extensions as codec
+from halfkey.dtls.configuration import Configuration
 from halfkey.dtls.cookie import CookieSecrets
-from halfkey.dtls.faults import Counters, Noise
+from halfkey.dtls.faults import Counters, Noise, ProtocolFault
 from halfkey.dtls.fragments import Message, Reassembler
-from halfkey.dtls.messages.client_hello import cookie_and_parameters
+from halfkey.dtls.messages.alert import Alert
+from halfkey.dtls.messages.client_hello import (
+    ClientHello,
+    cookie_and_parameters,
+    offered_versions,
+)
 from halfkey.dtls.messages.framing import Fragment, decode_fragments, encode_message
 from halfkey.dtls.messages.hello_verify_request import HelloVerifyRequest
-from halfkey.dtls.record import PLAINTEXT_EPOCH, Record, RecordNumber, encode_record, split_datagram
-from halfkey.dtls.registries import DTLS_1_0, DTLS_1_2, ContentType, HandshakeType
+from halfkey.dtls.record import (
+    PLAINTEXT_EPOCH,
+    Ciphertext,
+    Record,
+    RecordNumber,
+    encode_record,
+    split_datagram,
+)
+from halfkey.dtls.registries import (
+    DTLS_1_0,
+    DTLS_1_2,
+    AlertDescription,
+    AlertLevel,
+    ContentType,
+    ExtensionType,
+    HandshakeType,
+    ProtocolVersion,
+)
+from halfkey.dtls.retry import Retry, Settled, make_retry, read_retry, settle
 from halfkey.errors import CodecError
 
 _MAXIMUM_CLIENT_HELLO = 4096
@@ -34,11 +60,18 @@ class Admission:
 
     Attributes:
         message: the ClientHello.
-        number: of the record that it came in (its last fragment, if it came in several).
+        settled: what is chosen already, in DTLS 1.3; None for DTLS 1.2.
+        retry: the HelloRetryRequest that it answers, if it does.
     """
 
     message: Message
-    number: RecordNumber
+    settled: Settled | None = None
+    retry: Retry | None = None
+
+    @property
+    def number(self) -> RecordNumber:
+        """Of the record that it came in (its last fragment, if it came in several)."""
+        return self.message.record_numbers[-1]
 
 
 class Gate:
@@ -48,14 +81,18 @@ class Gate:
     4 KiB.
 
     Args:
+        configuration: the server's settings.
         secrets: make and check the cookies.
         peer: whom the cookies are bound to.
         counters: told of every drop and every refusal.
     """
 
-    __slots__ = ("_counters", "_partial", "_peer", "_secrets")
+    __slots__ = ("_configuration", "_counters", "_partial", "_peer", "_secrets")
 
-    def __init__(self, secrets: CookieSecrets, peer: bytes, counters: Counters) -> None:
+    def __init__(
+        self, configuration: Configuration, secrets: CookieSecrets, peer: bytes, counters: Counters
+    ) -> None:
+        self._configuration = configuration
         self._secrets = secrets
         self._peer = peer
         self._counters = counters
@@ -85,14 +122,19 @@ class Gate:
         """Every fragment of a ClientHello, or None for a record without one."""
         for record in split_datagram(datagram, self._counters):
             fragments = self._client_hello_fragments(record)
-            if not fragments:
+            if not fragments or not isinstance(record, Record):
                 yield None
+                continue
             for fragment in fragments:
                 yield fragment, record.number
 
-    def _client_hello_fragments(self, record: Record) -> list[Fragment]:
+    def _client_hello_fragments(self, record: Record | Ciphertext) -> list[Fragment]:
         fragments = []
-        if record.content_type == ContentType.HANDSHAKE and record.number.epoch == PLAINTEXT_EPOCH:
+        if (
+            isinstance(record, Record)
+            and record.content_type == ContentType.HANDSHAKE
+            and record.number.epoch == PLAINTEXT_EPOCH
+        ):
             try:
                 fragments = decode_fragments(record.fragment)
             except CodecError:
@@ -111,29 +153,70 @@ class Gate:
         if self._partial is None or self._partial.next_seq != fragment.message_seq:
             self._partial = Reassembler(self._counters, fragment.message_seq)
         self._partial.add(fragment, number)
-        return self._partial.take(number.epoch)
+        message = self._partial.take(number.epoch)
+        if message is not None:
+            self._partial = None
+        return message
 
     def _judge(self, message: Message, now: float) -> Admission | bytes | None:
-        self._partial = None
-        number = message.record_numbers[-1]
+        try:
+            hello = ClientHello.decode(message.body)
+            if self._choose_version(hello) is DTLS_1_2:
+                return self._judge_1_2(message, now)
+            return self._judge_1_3(message, hello, now)
+        except ProtocolFault as fault:
+            return self._refuse(message, fault.alert)
+        except CodecError:
+            return self._refuse(message, AlertDescription.DECODE_ERROR)
+
+    def _choose_version(self, hello: ClientHello) -> ProtocolVersion:
+        """The latest that both sides speak; versions count down."""
+        offered = offered_versions(hello)
+        for version in sorted(self._configuration.versions):
+            if version in offered:
+                return version
+        raise ProtocolFault(AlertDescription.PROTOCOL_VERSION, "no common version")
+
+    def _judge_1_2(self, message: Message, now: float) -> Admission | bytes | None:
         try:
             cookie, parameters = cookie_and_parameters(message.body)
         except CodecError:
             self._counters.count(Noise.MALFORMED_FRAGMENT)
             return None
         if self._secrets.accepts(cookie, self._peer, parameters, now):
-            return Admission(message, number)
+            return Admission(message)
         # A bad cookie is as good as none: the secret may have changed (RFC 6347 section 4.2.1).
         self._counters.count(Noise.COOKIE_INVALID if cookie else Noise.COOKIE_MISSING)
         request = HelloVerifyRequest(DTLS_1_0, self._secrets.make(self._peer, parameters, now))
-        return encode_record(
-            ContentType.HANDSHAKE,
-            DTLS_1_2,
-            number,
-            encode_message(
-                HandshakeType.HELLO_VERIFY_REQUEST, message.message_seq, request.encode()
-            ),
-        )
+        return _reply(message, HandshakeType.HELLO_VERIFY_REQUEST, request.encode())
+
+    def _judge_1_3(self, message: Message, hello: ClientHello, now: float) -> Admission | bytes:
+        content = hello.extensions.get(ExtensionType.COOKIE)
+        if content is not None:
+            try:
+                cookie = codec.decode_cookie(content)
+                retry = read_retry(self._secrets, cookie, hello, self._peer, now)
+            except ProtocolFault:
+                self._counters.count(Noise.COOKIE_INVALID)
+                raise
+            return Admission(message, retry.settled, retry)
+        settled = settle(self._configuration, hello, self._peer)
+        if not settled.is_group_requested and self._secrets.accepts(b"", self._peer, b"", now):
+            return Admission(message, settled)  # never, but for secrets that ask for no cookie
+        self._counters.count(Noise.COOKIE_MISSING)
+        retry = make_retry(self._secrets, settled, hello, message.body, self._peer, now)
+        return _reply(message, HandshakeType.SERVER_HELLO, retry.encode())
+
+    def _refuse(self, message: Message, alert: AlertDescription) -> bytes:
+        self._counters.count(Noise.CLIENT_HELLO_REFUSED)
+        payload = Alert(AlertLevel.FATAL, alert).encode()
+        return encode_record(ContentType.ALERT, DTLS_1_2, message.record_numbers[-1], payload)
+
+
+def _reply(message: Message, message_type: HandshakeType, body: bytes) -> bytes:
+    """A datagram with one message, numbered as what it answers."""
+    payload = encode_message(message_type, message.message_seq, body)
+    return encode_record(ContentType.HANDSHAKE, DTLS_1_2, message.record_numbers[-1], payload)
 
 
 def _is_worth_an_answer(fragment: Fragment) -> bool:

@@ -6,19 +6,19 @@ A handshake's `Outcome` holds all three proofs, so "connected" can't be reached 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from halfkey.dtls.crypto.key_schedule import KeySchedule
+from halfkey.dtls.crypto.key_schedule_1_3 import TrafficSecret
 from halfkey.dtls.crypto.signatures import certificate_public_key, verify
 from halfkey.dtls.faults import ProtocolFault
 from halfkey.dtls.fingerprint import Fingerprint, matches_any
-from halfkey.dtls.messages.certificate import CertificateMessage
 from halfkey.dtls.messages.finished import Finished
-from halfkey.dtls.registries import AlertDescription
-from halfkey.ekt.messages import EKTCipher
-from halfkey.profiles import SRTPProtectionProfile
+from halfkey.dtls.negotiation import Negotiated
+from halfkey.dtls.registries import AlertDescription, CipherSuite, NamedGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +38,85 @@ class PossessionProof:
 
 @dataclass(frozen=True, slots=True)
 class FinishedProof:
-    """The peer holds the master secret and saw the same handshake."""
+    """The peer holds the secrets and saw the same handshake."""
 
-    schedule: KeySchedule = field(repr=False)
+    schedule: FinishedKeys = field(repr=False)
+
+
+class FinishedKeys(Protocol):
+    """A key schedule, as far as Finished needs it."""
+
+    def verify_data(self, sender: bytes, messages_hash: bytes) -> bytes:
+        """Of ``b"client"`` or ``b"server"``."""
+        ...
+
+
+class Exporter(Protocol):
+    """A key schedule, as far as keying material for others needs it."""
+
+    def export(self, label: bytes, length: int, context: bytes | None) -> bytearray:
+        """Keying material; ValueError for a label that TLS uses itself."""
+        ...
+
+    def wipe(self) -> None:
+        """Forgets the secret; nothing more can be exported."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a completed handshake leaves behind."""
+    """What a completed handshake leaves behind.
+
+    Attributes:
+        certificate: proof that the peer's certificate is the right one.
+        possession: proof that the peer holds its key.
+        finished: proof that both sides saw the same handshake.
+        negotiated: what was agreed on for SRTP and EKT.
+        suite: the cipher suite.
+        group: the group of the key exchange.
+        exporter: gives keying material.
+        traffic: what a KeyUpdate goes on from; None in DTLS 1.2, which has none.
+    """
 
     certificate: CertificateProof
     possession: PossessionProof
     finished: FinishedProof
-    srtp_profile: SRTPProtectionProfile
-    ekt_cipher: EKTCipher | None
-    peer_external_session_id: bytes | None
-    peer_external_id_hash: bytes | None
+    negotiated: Negotiated
+    suite: CipherSuite
+    group: NamedGroup
+    exporter: Exporter = field(repr=False)
+    traffic: Traffic | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The traffic secrets of DTLS 1.3, by direction."""
+
+    sending: TrafficSecret = field(repr=False)
+    receiving: TrafficSecret = field(repr=False)
 
 
 def judge_certificate(
-    message: CertificateMessage, fingerprints: tuple[Fingerprint, ...]
+    certificates: Sequence[bytes],
+    fingerprints: tuple[Fingerprint, ...],
+    missing: AlertDescription = AlertDescription.HANDSHAKE_FAILURE,
 ) -> CertificateProof:
     """Judges the peer's certificate by its fingerprint alone (RFC 5763 section 5, RFC 8122 6.2).
 
     The fingerprint is compared before the certificate is parsed.
 
+    Args:
+        certificates: in DER form, the peer's own first.
+        fingerprints: it must have one of them.
+        missing: the alert if there is none.
+
     Raises:
-        ProtocolFault: handshake_failure if there is none, bad_certificate if it is not the one,
-            unsupported_certificate if its key is of no use.
+        ProtocolFault: that alert, bad_certificate if it is not the one, unsupported_certificate
+            if its key is of no use.
     """
-    if not message.certificate_list:
-        raise ProtocolFault(AlertDescription.HANDSHAKE_FAILURE, "no certificate")
-    der = message.certificate_list[0]
+    if not certificates:
+        raise ProtocolFault(missing, "no certificate")
+    der = certificates[0]
     if not matches_any(fingerprints, der):
         raise ProtocolFault(AlertDescription.BAD_CERTIFICATE, "fingerprint mismatch")
     return CertificateProof(der, certificate_public_key(der))
@@ -88,7 +135,7 @@ def verify_possession(
 
 
 def verify_finished(
-    schedule: KeySchedule, sender: bytes, message: Finished, messages_hash: bytes
+    schedule: FinishedKeys, sender: bytes, message: Finished, messages_hash: bytes
 ) -> FinishedProof:
     """Checks the peer's Finished, in constant time.
 

@@ -1,4 +1,7 @@
-"""Records in and out, epoch by epoch (RFC 6347 section 4.1)."""
+"""Records in and out, epoch by epoch (RFC 6347 section 4.1, RFC 9147 sections 4 and 6.1).
+
+Which version a record is of is the business of its epoch's key: there is one writer and one reader.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from typing import NamedTuple
 from halfkey.dtls.crypto.aead import FAILURE_LIMIT, OpeningKey, SealingKey
 from halfkey.dtls.faults import Counters, Noise, ProtocolFault
 from halfkey.dtls.record import (
+    APPLICATION_EPOCH,
+    HANDSHAKE_EPOCH,
     HEADER_LENGTH,
     MAXIMUM_PLAINTEXT,
     MAXIMUM_SEQUENCE_NUMBER,
     PLAINTEXT_EPOCH,
     PROTECTED_EPOCH,
+    Ciphertext,
     Record,
     RecordNumber,
     encode_record,
@@ -24,6 +30,8 @@ from halfkey.dtls.replay import ReplayWindow
 _MAXIMUM_EARLY_RECORDS = 8
 _MAXIMUM_EARLY_BYTES = 16 * 1024
 _KNOWN_CONTENT_TYPES = frozenset(ContentType)
+_EARLY_EPOCHS = (HANDSHAKE_EPOCH, APPLICATION_EPOCH)
+"""Of DTLS 1.3, while a handshake lasts: two bits tell them apart."""
 
 
 class OpenedRecord(NamedTuple):
@@ -50,28 +58,34 @@ class RecordWriter:
         first_sequence_number: of epoch 0; a server takes over the ClientHello's (RFC 6347 4.2.1).
     """
 
-    __slots__ = ("_key", "_next", "_record_limit")
+    __slots__ = ("_keys", "_next")
 
     def __init__(self, first_sequence_number: int = 0) -> None:
         self._next = {PLAINTEXT_EPOCH: first_sequence_number}
-        self._key: SealingKey | None = None
-        self._record_limit = 0
+        self._keys: dict[int, SealingKey] = {}
 
     @property
     def epoch(self) -> int:
         """The latest epoch that can be written."""
         return max(self._next)
 
-    def protect(self, key: SealingKey) -> None:
-        """Opens the protected epoch."""
-        self._key = key
-        self._record_limit = min(key.record_limit, MAXIMUM_SEQUENCE_NUMBER)
-        self._next[PROTECTED_EPOCH] = 0
+    @property
+    def remaining(self) -> int:
+        """How many more records may be sealed in the latest epoch."""
+        return self._limit(self.epoch) - self._next[self.epoch]
+
+    def protect(self, key: SealingKey, epoch: int = PROTECTED_EPOCH) -> None:
+        """Opens a protected epoch. The one before stays, for retransmissions; others are wiped."""
+        for old in [old for old in self._keys if old < epoch - 1]:
+            self._keys.pop(old).wipe()
+            del self._next[old]
+        self._keys[epoch] = key
+        self._next[epoch] = 0
 
     def overhead(self, epoch: int) -> int:
         """What a record of this epoch has beside its payload, in bytes."""
-        protection = self._key.overhead if self._key and epoch == PROTECTED_EPOCH else 0
-        return HEADER_LENGTH + protection
+        key = self._keys.get(epoch)
+        return HEADER_LENGTH if key is None else key.overhead
 
     def write(self, epoch: int, content_type: int, payload: bytes) -> tuple[RecordNumber, bytes]:
         """One record on the wire, and its number.
@@ -81,18 +95,35 @@ class RecordWriter:
                 be sealed after that.
         """
         number = RecordNumber(epoch, self._next[epoch])
-        if epoch == PROTECTED_EPOCH and self._key is not None:
-            if number.sequence_number >= self._record_limit and content_type != ContentType.ALERT:
-                raise ProtocolFault(AlertDescription.INTERNAL_ERROR, "record limit reached")
-            payload = self._key.seal(content_type, DTLS_1_2, number, payload)
         self._next[epoch] += 1
-        return number, encode_record(content_type, DTLS_1_2, number, payload)
+        key = self._keys.get(epoch)
+        if key is None:
+            return number, encode_record(content_type, DTLS_1_2, number, payload)
+        if number.sequence_number >= self._limit(epoch) and content_type != ContentType.ALERT:
+            raise ProtocolFault(AlertDescription.INTERNAL_ERROR, "record limit reached")
+        return number, key.protect(content_type, number, payload)
 
     def wipe(self) -> None:
-        """Forgets the key."""
-        if self._key is not None:
-            self._key.wipe()
-            self._key = None
+        """Forgets the keys; nothing can be written any more."""
+        for key in self._keys.values():
+            key.wipe()
+        self._keys.clear()
+        self._next.clear()
+
+    def _limit(self, epoch: int) -> int:
+        key = self._keys.get(epoch)
+        return MAXIMUM_SEQUENCE_NUMBER if key is None else min(key.record_limit, 1 << 48)
+
+
+class _ReadEpoch:
+    """One epoch's key, replay window, and count of forgeries (RFC 9147 sections 4.5.1, 4.5.3)."""
+
+    __slots__ = ("failures", "key", "window")
+
+    def __init__(self, key: OpeningKey) -> None:
+        self.key = key
+        self.window = ReplayWindow()
+        self.failures = 0
 
 
 class RecordReader:
@@ -102,24 +133,30 @@ class RecordReader:
         counters: told of every record that is dropped.
     """
 
-    __slots__ = (
-        "_counters",
-        "_early",
-        "_early_bytes",
-        "_failures",
-        "_key",
-        "_plaintext",
-        "_window",
-    )
+    __slots__ = ("_counters", "_early", "_early_bytes", "_epochs", "_plaintext")
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._key: OpeningKey | None = None
-        self._window = ReplayWindow()
+        self._epochs: dict[int, _ReadEpoch] = {}
         self._plaintext = True
-        self._early: list[Record] = []
+        self._early: list[Record | Ciphertext] = []
         self._early_bytes = 0
-        self._failures = 0
+
+    @property
+    def epoch(self) -> int:
+        """The latest epoch that can be read."""
+        return max(self._epochs, default=PLAINTEXT_EPOCH)
+
+    @property
+    def failures(self) -> int:
+        """How many forgeries the latest epoch's key has refused."""
+        latest = self._epochs.get(self.epoch)
+        return 0 if latest is None else latest.failures
+
+    @property
+    def has_early(self) -> bool:
+        """Whether a record waits for its key."""
+        return bool(self._early)
 
     def read(self, datagram: bytes) -> Iterator[OpenedRecord]:
         """Yields the records of a datagram that are fit to be looked at.
@@ -131,35 +168,36 @@ class RecordReader:
             if opened is not None:
                 yield opened
 
-    def protect(self, key: OpeningKey) -> None:
-        """Opens the protected epoch; `read_early` then gives what came before its time."""
-        self._key = key
+    def protect(self, key: OpeningKey, epoch: int = PROTECTED_EPOCH) -> None:
+        """Opens a protected epoch; `read_early` then gives what came before its time."""
+        self._epochs[epoch] = _ReadEpoch(key)
 
     def refuse_plaintext(self) -> None:
-        """From now on nothing of epoch 0 is looked at."""
+        """From now on nothing of epoch 0, and nothing before its time, is looked at."""
         self._plaintext = False
 
     def read_early(self) -> list[OpenedRecord]:
         """Opens the records that came before their key."""
-        if self._key is None or not self._early:
+        if not self._epochs or not self._early:
             return []
         early, self._early, self._early_bytes = self._early, [], 0
         return [opened for record in early if (opened := self._open(record)) is not None]
 
     def wipe(self) -> None:
-        """Forgets the key and what waited for it."""
+        """Forgets the keys and what waited for them."""
         self._early, self._early_bytes = [], 0
-        if self._key is not None:
-            self._key.wipe()
-            self._key = None
+        for one in self._epochs.values():
+            one.key.wipe()
+        self._epochs.clear()
 
-    def _open(self, record: Record) -> OpenedRecord | None:
+    def _open(self, record: Record | Ciphertext) -> OpenedRecord | None:
+        if isinstance(record, Ciphertext):
+            return self._open_protected(record, self._epoch_of(record))
         if record.content_type not in _KNOWN_CONTENT_TYPES:
             return self._drop(Noise.UNKNOWN_CONTENT_TYPE)
-        epoch = record.number.epoch
-        if epoch == PROTECTED_EPOCH:
-            return self._open_protected(record)
-        if epoch != PLAINTEXT_EPOCH:
+        if record.number.epoch == PROTECTED_EPOCH:
+            return self._open_protected(record, PROTECTED_EPOCH)
+        if record.number.epoch != PLAINTEXT_EPOCH:
             return self._drop(Noise.UNKNOWN_EPOCH)
         if not self._plaintext:
             return self._drop(Noise.LATE_PLAINTEXT)
@@ -167,29 +205,49 @@ class RecordReader:
             return self._drop(Noise.MALFORMED_RECORD)
         return OpenedRecord(record.content_type, record.number, record.fragment)
 
-    def _open_protected(self, record: Record) -> OpenedRecord | None:
-        if self._key is None:
-            return self._keep_early(record)
-        if record.version != DTLS_1_2:
-            return self._drop(Noise.MALFORMED_RECORD)
-        if not self._window.admits(record.number.sequence_number):
-            return self._drop(Noise.REPLAYED)
-        payload = self._key.open(record)
-        if payload is None:
-            return self._refuse_forgery()
-        self._window.accept(record.number.sequence_number)
-        if len(payload) > MAXIMUM_PLAINTEXT:
-            raise ProtocolFault(AlertDescription.RECORD_OVERFLOW, "record too long")
-        return OpenedRecord(record.content_type, record.number, payload)
+    def _epoch_of(self, record: Ciphertext) -> int | None:
+        """The latest epoch that ends in the record's two bits (RFC 9147 section 4.2.2)."""
+        known = (epoch for epoch in self._epochs if epoch & 3 == record.epoch_bits)
+        early = (epoch for epoch in _EARLY_EPOCHS if epoch == record.epoch_bits)
+        return max(known, default=next(early, None))
 
-    def _refuse_forgery(self) -> OpenedRecord | None:
-        self._failures += 1
-        if self._failures >= FAILURE_LIMIT:
+    def _open_protected(
+        self, record: Record | Ciphertext, epoch: int | None
+    ) -> OpenedRecord | None:
+        one = None if epoch is None else self._epochs.get(epoch)
+        if one is None or epoch is None:
+            return self._keep_early(record, epoch)
+        opened = one.key.open(record, one.window.expected)
+        if opened is None:
+            return self._refuse_forgery(one)
+        # After opening, so that time doesn't tell the number (RFC 9147 section 4.5.1).
+        if not one.window.admits(opened.sequence_number):
+            return self._drop(Noise.REPLAYED)
+        one.window.accept(opened.sequence_number)
+        self._forget_before(epoch - 1)
+        if opened.content_type not in _KNOWN_CONTENT_TYPES:
+            return self._drop(Noise.UNKNOWN_CONTENT_TYPE)
+        if len(opened.payload) > MAXIMUM_PLAINTEXT:
+            raise ProtocolFault(AlertDescription.RECORD_OVERFLOW, "record too long")
+        number = RecordNumber(epoch, opened.sequence_number)
+        return OpenedRecord(opened.content_type, number, opened.payload)
+
+    def _forget_before(self, epoch: int) -> None:
+        """Once an epoch is in use, only the one before it may bring more (RFC 9147 section 8)."""
+        for old in [old for old in self._epochs if old < epoch]:
+            self._epochs.pop(old).key.wipe()
+
+    def _refuse_forgery(self, one: _ReadEpoch) -> OpenedRecord | None:
+        one.failures += 1
+        if one.failures >= FAILURE_LIMIT:
             raise ProtocolFault(AlertDescription.BAD_RECORD_MAC, "forgery limit reached")
         return self._drop(Noise.DECRYPTION_FAILED)
 
-    def _keep_early(self, record: Record) -> OpenedRecord | None:
-        size = self._early_bytes + len(record.fragment)
+    def _keep_early(self, record: Record | Ciphertext, epoch: int | None) -> OpenedRecord | None:
+        """Keeps what a key may come for while the handshake lasts."""
+        if not self._plaintext or epoch not in (PROTECTED_EPOCH, *_EARLY_EPOCHS):
+            return self._drop(Noise.UNKNOWN_EPOCH)
+        size = self._early_bytes + len(record[-1])
         if len(self._early) >= _MAXIMUM_EARLY_RECORDS or size > _MAXIMUM_EARLY_BYTES:
             return self._drop(Noise.EARLY_RECORD_LIMIT)
         self._early.append(record)

@@ -1,4 +1,4 @@
-"""The anti-replay window of one epoch (RFC 6347 section 4.1.2.6)."""
+"""The anti-replay window of one epoch (RFC 6347 section 4.1.2.6, RFC 9147 section 4.5.1)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ class ReplayWindow:
     def __init__(self) -> None:
         self._highest = -1
         self._bitmap = 0
+
+    @property
+    def expected(self) -> int:
+        """One more than the highest number that was accepted."""
+        return self._highest + 1
 
     def admits(self, sequence_number: int) -> bool:
         """Whether the number is new and not too old."""
