@@ -120,7 +120,7 @@ def test_chacha_by_hand() -> None:
 
 
 @EVERY_SUITE
-@given(payload=st.binary(max_size=200))
+@given(payload=st.binary(min_size=1, max_size=200))
 def test_protection_round_trip(suite: CipherSuite, payload: bytes) -> None:
     writer, reader, _ = pair(suite)
     epoch = epoch_of(suite)
@@ -349,10 +349,30 @@ def test_padding_is_taken_off() -> None:
 
 def test_an_inner_content_type_that_is_unknown_is_dropped() -> None:
     writer, reader, counters = pair(TLS_AES_128)
-    for content_type in (0, 99):
-        _, record = writer.write(3, content_type, b"")
-        assert list(reader.read(record)) == []
-    assert counters["unknown_content_type"] == 2
+    _, record = writer.write(3, 99, b"")
+    assert list(reader.read(record)) == []
+    assert counters["unknown_content_type"] == 1
+
+
+@EVERY_SUITE
+def test_what_may_not_be_empty_is_unexpected(suite: CipherSuite) -> None:
+    for content_type in (HANDSHAKE, ContentType.ALERT, ContentType.APPLICATION_DATA):
+        writer, reader, _ = pair(suite)
+        _, record = writer.write(epoch_of(suite), content_type, b"")
+        if content_type == ContentType.APPLICATION_DATA:
+            assert len(list(reader.read(record))) == 1
+            continue
+        with pytest.raises(ProtocolFault) as caught:
+            list(reader.read(record))
+        assert caught.value.alert is AlertDescription.UNEXPECTED_MESSAGE
+
+
+def test_padding_alone_is_unexpected() -> None:
+    writer, reader, _ = pair(TLS_AES_128)
+    _, record = writer.write(3, 0, b"")
+    with pytest.raises(ProtocolFault) as caught:
+        list(reader.read(record))
+    assert caught.value.alert is AlertDescription.UNEXPECTED_MESSAGE
 
 
 def test_short_headers_are_opened() -> None:

@@ -29,8 +29,9 @@ class Acknowledgements:
 
     def note(self, number: RecordNumber, now: float) -> None:
         """Notes a record all of whose fragments were processed or kept."""
-        if len(self._numbers) < _MAXIMUM_RECORD_NUMBERS:
-            self._numbers.append(number)
+        self._numbers.append(number)
+        # Those that were not yet acknowledged matter more (RFC 9147 section 7).
+        del self._numbers[:-_MAXIMUM_RECORD_NUMBERS]
         if self.deadline is None:
             self.deadline = now + self._delay
         self._is_due = True

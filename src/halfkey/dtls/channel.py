@@ -114,8 +114,13 @@ class Channel:
         return True
 
     def acknowledge(self, record_numbers: Iterable[RecordNumber]) -> None:
-        """Says that these records' content was processed, or is kept until it can be."""
-        self.send_record(ContentType.ACK, Ack(tuple(record_numbers)).encode())
+        """Says that these records' content was processed, or is kept until it can be.
+
+        Where a datagram has no room for all, of the latest (RFC 9147 section 7).
+        """
+        room = self._configuration.pmtu - self.writer.overhead(self.writer.epoch)
+        latest = tuple(record_numbers)[-Ack.capacity(room) :]
+        self.send_record(ContentType.ACK, Ack(latest).encode())
 
     # --- sending
 

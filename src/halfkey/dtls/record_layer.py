@@ -30,6 +30,7 @@ from halfkey.dtls.replay import ReplayWindow
 _MAXIMUM_EARLY_RECORDS = 8
 _MAXIMUM_EARLY_BYTES = 16 * 1024
 _KNOWN_CONTENT_TYPES = frozenset(ContentType)
+_NEVER_EMPTY = frozenset({ContentType.HANDSHAKE, ContentType.ALERT})
 _EARLY_EPOCHS = (HANDSHAKE_EPOCH, APPLICATION_EPOCH)
 """Of DTLS 1.3, while a handshake lasts: two bits tell them apart."""
 
@@ -225,6 +226,9 @@ class RecordReader:
             return self._drop(Noise.REPLAYED)
         one.window.accept(opened.sequence_number)
         self._forget_before(epoch - 1)
+        if not opened.content_type or (not opened.payload and opened.content_type in _NEVER_EMPTY):
+            # RFC 8446 sections 5.1 and 5.4; 0 stands for a record of padding alone.
+            raise ProtocolFault(AlertDescription.UNEXPECTED_MESSAGE, "empty record")
         if opened.content_type not in _KNOWN_CONTENT_TYPES:
             return self._drop(Noise.UNKNOWN_CONTENT_TYPE)
         if len(opened.payload) > MAXIMUM_PLAINTEXT:

@@ -11,12 +11,19 @@ from dataclasses import dataclass
 from halfkey.codec import Reader, Writer
 from halfkey.dtls.record import RecordNumber
 
+_PREFIX_LENGTH, _NUMBER_LENGTH = 2, 16
+
 
 @dataclass(frozen=True, slots=True)
 class Ack:
     """Names records whose content was received and processed."""
 
     record_numbers: tuple[RecordNumber, ...]
+
+    @staticmethod
+    def capacity(room: int) -> int:
+        """How many record numbers fit into so many bytes."""
+        return (room - _PREFIX_LENGTH) // _NUMBER_LENGTH
 
     def encode(self) -> bytes:
         """The record's payload."""
