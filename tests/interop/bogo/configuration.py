@@ -15,7 +15,7 @@ from pathlib import Path
 PATH = Path(__file__).with_name("config.json")
 _PATTERN = re.compile(r"[A-Za-z0-9_*-]+")
 _ERROR = re.compile(r":[A-Z0-9_]+:")
-_KEYS = {"DisabledTests", "ErrorMap"}
+_KEYS = {"DisabledTests", "ErrorMap", "MaxACKBuffer"}
 MAXIMUM_REASON = 100
 """Reasons are one line."""
 
@@ -62,7 +62,7 @@ def load(path: Path = PATH) -> Configuration:
     except (OSError, ValueError) as error:
         raise ConfigurationFault(f"{path.name}: {error}") from error
     if not isinstance(content, dict) or set(content) != _KEYS:
-        raise ConfigurationFault(f"{path.name}: its keys must be {' and '.join(sorted(_KEYS))}")
+        raise ConfigurationFault(f"{path.name}: its keys must be {', '.join(sorted(_KEYS))}")
     exclusions, errors = content["DisabledTests"], content["ErrorMap"]
     for pattern, reason in exclusions.items():
         _check_exclusion(pattern, reason)

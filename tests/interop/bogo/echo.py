@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections import deque
 
 from halfkey.dtls import Configuration, Connection, CookieSecrets, Fingerprint
+from halfkey.dtls.record import PLAINTEXT_EPOCH
 from halfkey.dtls.record_layer import OpenedRecord
 from halfkey.dtls.registries import ContentType
+
+_HANDSHAKE_EPOCH = 2
+"""Of DTLS 1.3 (RFC 9147 section 6.1); 1.2 has none of that number."""
 
 
 class AnyCertificate(Fingerprint):
@@ -57,7 +61,7 @@ class DataConnection(Connection):
     def _receive_record(self, record: OpenedRecord, now: float) -> None:
         if (
             record.content_type == ContentType.APPLICATION_DATA
-            and record.is_protected
+            and record.number.epoch not in (PLAINTEXT_EPOCH, _HANDSHAKE_EPOCH)
             and self.is_connected
         ):
             self.received.append(record.payload)

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from halfkey.dtls.registries import NamedGroup
+from halfkey.dtls.registries import DTLS_1_2, DTLS_1_3, NamedGroup, ProtocolVersion
 from halfkey.profiles import SRTPProtectionProfile
 
-DTLS_1_2 = 0xFEFD
-DTLS_1_3 = 0xFEFC
 _PROFILES = {
     "SRTP_AEAD_AES_128_GCM": SRTPProtectionProfile.AEAD_AES_128_GCM,
     "SRTP_AEAD_AES_256_GCM": SRTPProtectionProfile.AEAD_AES_256_GCM,
@@ -68,8 +66,10 @@ class Settings:
     verify_fail: bool = False
     curves: list[NamedGroup] = field(default_factory=list)
     srtp_profiles: list[SRTPProtectionProfile] = field(default_factory=list)
-    min_version: int = DTLS_1_2
-    max_version: int = DTLS_1_3
+    min_version: int = int(DTLS_1_2)
+    max_version: int = int(DTLS_1_3)
+    key_update: bool = False
+    key_update_before_read: bool = False
     mtu: int = 0
     initial_timeout_duration_ms: int = 0
     shim_writes_first: bool = False
@@ -85,9 +85,12 @@ class Settings:
     expect_no_hrr: bool = False
     expect_peer_cert_file: str = ""
 
-    def allows(self, version: int) -> bool:
-        """Whether a version may be spoken; versions of DTLS count down."""
-        return self.max_version <= version <= self.min_version
+    @property
+    def versions(self) -> tuple[ProtocolVersion, ...]:
+        """The versions that may be spoken; those of DTLS count down."""
+        hybrid_only = bool(self.curves) and all(group.is_hybrid for group in self.curves)
+        spoken = (DTLS_1_3,) if hybrid_only else (DTLS_1_3, DTLS_1_2)
+        return tuple(one for one in spoken if self.max_version <= one <= self.min_version)
 
 
 def _group(value: str) -> NamedGroup:

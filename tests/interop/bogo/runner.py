@@ -19,11 +19,13 @@ HERE = Path(__file__).parent
 _RUNNER = Path("ssl") / "test" / "runner"
 _CHANGES = (
     # Our tests' profile, once all tests are there.
-    ("\n\tcheckTests()\n", "\n\tadaptTests()\n\tcheckTests()\n", 1),
+    ("runner.go", "\n\tcheckTests()\n", "\n\tadaptTests()\n\tcheckTests()\n", 1),
     # A test that makes the runner panic fails alone.
-    ("err = runTest(", "err = runGuardedTest(", 3),
+    ("runner.go", "err = runTest(", "err = runGuardedTest(", 3),
+    # Messages may have a record each, though one record could hold several.
+    ("dtls.go", "handshakeBytesNeeded && epoch.epoch > 0", "handshakeBytesNeeded && false", 1),
 )
-"""In the runner's runner.go: what is replaced by what, and how often it is there."""
+"""In files of the runner: what is replaced by what, and how often it is there."""
 
 _WORKERS = 8
 _IDLE_TIMEOUT = "10s"
@@ -86,20 +88,19 @@ def build(checkout: Checkout, workspace: Path) -> Build:
 
 
 def _replacements(checkout: Checkout, workspace: Path) -> dict[str, str]:
-    source = (checkout.runner / "runner.go").read_text()
-    for old, new, times in _CHANGES:
-        if source.count(old) != times:
+    sources = {name: (checkout.runner / name).read_text() for name, *_ in _CHANGES}
+    for name, old, new, times in _CHANGES:
+        if sources[name].count(old) != times:
             raise RunnerError(
                 f"this BoringSSL has another runner than we know ({old.strip()}); take the commit "
                 "that docs/bogo.md names"
             )
-        source = source.replace(old, new)
-    changed = workspace / "runner.go"
-    changed.write_text(source)
-    return {
-        str(checkout.runner / "runner.go"): str(changed),
-        str(checkout.runner / "halfkey_adapt.go"): str(HERE / "adapt.go"),
-    }
+        sources[name] = sources[name].replace(old, new)
+    replacements = {checkout.runner / "halfkey_adapt.go": HERE / "adapt.go"}
+    for name, source in sources.items():
+        replacements[checkout.runner / name] = workspace / name
+        (workspace / name).write_text(source)
+    return {str(original): str(ours) for original, ours in replacements.items()}
 
 
 def _go(directory: Path, *arguments: str) -> None:

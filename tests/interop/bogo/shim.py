@@ -8,6 +8,7 @@ error says why. 89: the test asks for what Halfkey doesn't do.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,11 +28,17 @@ from halfkey.dtls import (
     gate,
 )
 from halfkey.dtls.messages.alert import Alert
-from halfkey.dtls.registries import AlertLevel, ContentType
+from halfkey.dtls.registries import (
+    DTLS_1_3,
+    AlertLevel,
+    ContentType,
+    HandshakeType,
+    NamedGroup,
+)
 from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.profiles import SRTPProtectionProfile
 from tests.interop.bogo.echo import AnyCertificate, DataConnection, NoCookies
-from tests.interop.bogo.flags import DTLS_1_2, Settings, UnimplementedError, parse
+from tests.interop.bogo.flags import Settings, UnimplementedError, parse
 from tests.interop.bogo.wire import (
     NO_TIMEOUT,
     AdvanceClock,
@@ -44,6 +51,12 @@ from tests.interop.bogo.wire import (
 
 FAILED, UNIMPLEMENTED = 1, 89
 _DECOMPRESSION_FAILURE = 30
+_TYPE, _MESSAGE_SEQ = 13, 18
+"""In a datagram in plain text: the first message's type, and the last byte of its number."""
+_HELLO_RETRY_REQUEST = hashlib.sha256(b"HelloRetryRequest").digest()
+"""The random that makes it one (RFC 8446 section 4.1.3)."""
+_GROUPS = (NamedGroup.X25519, NamedGroup.SECP256R1)
+"""Without the hybrid one, for which we have no first key share, unless a test asks for it."""
 _START = 1_000.0
 _NEVER = 1e9
 _UNBOUNDED = 1 << 16
@@ -61,16 +74,12 @@ def configuration_for(settings: Settings) -> Configuration:
     Raises:
         UnimplementedError: the test wants what it can't be told.
     """
-    if not settings.allows(DTLS_1_2):
-        raise UnimplementedError("DTLS 1.2 only")
-    if settings.expect_hrr:
-        raise UnimplementedError("HelloRetryRequest")
+    if not settings.versions:
+        raise UnimplementedError("no version of ours")
     wrong = Fingerprint("sha-256", bytes(32))
     optional: dict[str, object] = {}
     if settings.mtu:
         optional["pmtu"] = settings.mtu
-    if settings.curves:
-        optional["groups"] = tuple(settings.curves)
     if settings.no_cookie:
         optional["cookie_secrets"] = NoCookies()
     if settings.initial_timeout_duration_ms:
@@ -78,6 +87,8 @@ def configuration_for(settings: Settings) -> Configuration:
     try:
         return Configuration(
             role=Role.SERVER if settings.server else Role.CLIENT,
+            versions=settings.versions,
+            groups=tuple(settings.curves) or _GROUPS,
             certificate=Certificate.from_pem(
                 Path(settings.cert_file).read_bytes(), Path(settings.key_file).read_bytes()
             ),
@@ -101,7 +112,8 @@ class Shim:
         self._now = _START
         self._configuration = configuration_for(settings)
         self._connection = DataConnection(self._configuration, b"runner")
-        self._closed_by_peer = False
+        self._was_retried = False
+        self._refusal: int | None = None
 
     def run(self) -> None:
         """Talks until the runner is through.
@@ -143,15 +155,32 @@ class Shim:
             elif isinstance(event, ConnectionTerminated):
                 self._terminated(event)
         while connection.received:
+            if self._settings.key_update:
+                connection.update_keys(self._now)
             connection.send(bytes(byte ^ 0xFF for byte in connection.received.popleft()))
+            self._before_read()
         self._send()
+
+    def _before_read(self) -> None:
+        if self._settings.key_update_before_read:
+            self._connection.update_keys(self._now)
 
     def _send(self) -> None:
         try:
             for datagram in self._connection.datagrams_to_send():
+                self._note(datagram)
                 self._wire.send(datagram)
         except OSError:
             pass  # the runner has gone; what it sent before that is still there to be read
+
+    def _note(self, datagram: bytes) -> None:
+        """Notes what the engine tells nobody: a HelloRetryRequest, or its answer, and a refusal."""
+        if datagram[0] == ContentType.ALERT:
+            self._refusal = datagram[-1]
+        if datagram[0] != ContentType.HANDSHAKE:
+            return
+        repeats = datagram[_TYPE] == HandshakeType.CLIENT_HELLO and datagram[_MESSAGE_SEQ] > 0
+        self._was_retried |= repeats or _HELLO_RETRY_REQUEST in datagram
 
     def _complete(self, event: HandshakeCompleted) -> None:
         settings, connection = self._settings, self._connection
@@ -169,11 +198,18 @@ class Shim:
             connection.send(b"hello")
         if settings.shim_shuts_down:
             connection.close(self._now)
+        else:
+            self._before_read()
 
     def _check_expectations(self, event: HandshakeCompleted) -> None:
         settings = self._settings
-        if settings.expect_version not in (0, DTLS_1_2):
+        if settings.expect_version not in (0, event.version):
             raise FailedError("the other version was expected")
+        was_retried = self._was_retried and event.version is DTLS_1_3
+        if settings.expect_hrr and not was_retried:
+            raise FailedError("HelloRetryRequest was expected")
+        if settings.expect_no_hrr and was_retried:
+            raise FailedError("no HelloRetryRequest was expected")
         if settings.expect_peer_cert_file:
             pem = Path(settings.expect_peer_cert_file).read_bytes()
             expected = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
@@ -189,18 +225,23 @@ class Shim:
             raise FailedError(f"a timeout of {expected} ns was expected, not {armed}")
 
     def _terminated(self, event: ConnectionTerminated) -> None:
-        if event.alert is AlertDescription.CLOSE_NOTIFY and event.by_peer:
-            self._closed_by_peer = True
-        elif event.reason != "closed":
+        closed_by_peer = event.alert is AlertDescription.CLOSE_NOTIFY and event.by_peer
+        if event.reason != "closed" and not closed_by_peer:
             alert = event.alert.name if event.alert is not None else "no alert"
             raise FailedError(f"{event.explanation}: {alert}")
 
     def _finish(self) -> None:
         """The runner has hung up: that is an end only to what had a beginning."""
         if not self._connection.is_connected and not self._connection.is_terminated:
-            hint = self._connection._hint
-            said = f", saying {hint.name}" if hint is not None else ""
-            raise FailedError(f"the runner hung up during the handshake{said}")
+            raise FailedError(f"the runner hung up during the handshake{self._alerts()}")
+
+    def _alerts(self) -> str:
+        """What was said of it in plain text: a server refuses like that, and forgets, at first."""
+        hint = self._connection._hint
+        said = f", saying {hint.name}" if hint is not None else ""
+        if self._refusal is not None:
+            said += f", refused: {AlertDescription(self._refusal).name}"
+        return said
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -28,7 +28,8 @@ ERRORS = {":DECODE_ERROR:": ["malformed"]}
 
 def write(tmp_path: Path, exclusions: object, errors: object = ERRORS) -> Path:
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({"DisabledTests": exclusions, "ErrorMap": errors}))
+    content = {"DisabledTests": exclusions, "ErrorMap": errors, "MaxACKBuffer": 64}
+    path.write_text(json.dumps(content))
     return path
 
 
@@ -80,7 +81,7 @@ def test_an_error_needs_words_of_ours(tmp_path: Path, errors: object) -> None:
         "{",
         "[]",
         '{"DisabledTests": {}}',
-        '{"DisabledTests": {"A": "x", "A": "y"}, "ErrorMap": {}}',
+        '{"DisabledTests": {"A": "x", "A": "y"}, "ErrorMap": {}, "MaxACKBuffer": 64}',
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
