@@ -88,7 +88,8 @@ def build(checkout: Checkout, workspace: Path) -> Build:
 
 
 def _replacements(checkout: Checkout, workspace: Path) -> dict[str, str]:
-    sources = {name: (checkout.runner / name).read_text() for name, *_ in _CHANGES}
+    paths = {name: checkout.runner / name for name, *_ in _CHANGES}
+    sources = {name: path.read_text() if path.is_file() else "" for name, path in paths.items()}
     for name, old, new, times in _CHANGES:
         if sources[name].count(old) != times:
             raise RunnerError(
