@@ -1,4 +1,7 @@
-"""Telling apart what shares one UDP 5-tuple (RFC 7983 section 7, RFC 5761 section 4)."""
+"""Telling apart what shares one UDP 5-tuple (RFC 7983 section 7, RFC 5761 section 4).
+
+RFC 9147 section 4.1 keeps the records of DTLS 1.3 within DTLS's range.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from enum import Enum
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _RECORD_HEADER_LENGTH = 13
+_UNIFIED_HEADER = b"\x20"
+"""The least first byte of one; the greatest is the last that is DTLS's (RFC 7983)."""
 
 
 class PacketKind(Enum):
@@ -43,5 +48,9 @@ def may_be_client_hello(datagram: bytes) -> bool:
 
 
 def is_protected_dtls(datagram: bytes) -> bool:
-    """Whether DTLS begins with a record that keys protect: of another epoch than 0."""
-    return datagram[3:5] != bytes(2)
+    """Whether DTLS begins with a record that keys protect.
+
+    That is one with the unified header of DTLS 1.3 (RFC 9147 section 4.1), or, in 1.2, one of
+    another epoch than 0.
+    """
+    return datagram[:1] >= _UNIFIED_HEADER or datagram[3:5] != bytes(2)

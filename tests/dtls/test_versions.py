@@ -35,6 +35,7 @@ from tests.dtls.helpers import (
     Delivery,
     Network,
     client_configuration,
+    connected,
     deliver,
     handshake_record,
     is_unified,
@@ -336,3 +337,12 @@ def test_a_connection_of_one_version_ignores_records_of_the_other() -> None:
             assert side.connection.is_connected
             assert side.connection.datagrams_to_send() == []
             assert side.connection.next_event() is None
+
+
+def test_both_are_offered_by_default_and_1_3_comes_of_it() -> None:
+    # The defaults of Configuration, not those of the tests.
+    versions = dataclasses.fields(type(client_configuration()))
+    default = next(field.default for field in versions if field.name == "versions")
+    assert isinstance(default, tuple)
+    assert set(default) == set(BOTH)
+    assert connected().client.completed.version is DTLS_1_3

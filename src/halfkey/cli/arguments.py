@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from halfkey.dtls.registries import ProtocolVersion
 from halfkey.errors import ConfigurationError
 from halfkey.hosts import is_host
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
@@ -58,6 +59,22 @@ def profile(text: str) -> SRTPProtectionProfile:
     if text not in PROFILES:
         raise ConfigurationError(f"--profile {text}: give 128 or 256")
     return PROFILES[text]
+
+
+DTLS_VERSIONS = {version.title.removeprefix("DTLS "): version for version in ProtocolVersion}
+
+
+def dtls_versions(text: str | None) -> tuple[ProtocolVersion, ...]:
+    """Reads which version of DTLS is required; with none, any.
+
+    Raises:
+        ConfigurationError: there is no such version.
+    """
+    if text is None:
+        return tuple(ProtocolVersion)
+    if text not in DTLS_VERSIONS:
+        raise ConfigurationError(f"--dtls {text}: give {' or '.join(DTLS_VERSIONS)}")
+    return (DTLS_VERSIONS[text],)
 
 
 def within(option: str, value: float, least: float, most: float) -> None:

@@ -24,6 +24,9 @@ def demo(
         Path | None, typer.Option(help="A media file to send instead of the test picture.")
     ] = None,
     profile: Annotated[str, typer.Option(help="128 or 256: the Double profile to offer.")] = "128",
+    dtls: Annotated[
+        str | None, typer.Option(help="1.2 or 1.3: require it; else the latest, which is 1.3.")
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for report.json, what-they-saw.png and logs.")
     ] = Path("halfkey-demo"),
@@ -37,7 +40,7 @@ def demo(
     own. Midway one participant leaves and goes on listening; at the end the Media Distributor's
     memory is searched for keys.
     """
-    options = DemoOptions.check(participants, duration, media, profile, out, json)
+    options = DemoOptions.check(participants, duration, media, profile, out, json, dtls)
     from halfkey.cli.demo.command import run  # loads the services: only when it is to run
 
     raise typer.Exit(run(options))

@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 
-from halfkey.cli.arguments import Certificate, Key, Supervised, address, both, within
+from halfkey.cli.arguments import (
+    Certificate,
+    Key,
+    Supervised,
+    address,
+    both,
+    dtls_versions,
+    within,
+)
 from halfkey.cli.configured import CheckConfig, Config, as_written
 from halfkey.cli.operating import (
     DrainSeconds,
@@ -56,6 +64,9 @@ def key_distributor(
     ekt_ttl: Annotated[int, typer.Option(help="Life of an EKT key in seconds.")] = 3600,
     rekey_interval: Annotated[
         float | None, typer.Option(help="Seconds between rekeys; none leaves it to the life.")
+    ] = None,
+    dtls: Annotated[
+        str | None, typer.Option(help="1.2 or 1.3: require it; else the latest that both speak.")
     ] = None,
     state: Annotated[
         Path | None, typer.Option(help="Folder for invites and admissions; else they end with it.")
@@ -103,7 +114,9 @@ def key_distributor(
             tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
             dial=tuple(address(target, "--dial") for target in dial or ()),
             admission=address(admission_listen, "--admission-listen"),
-            policy=Policy(ttl=ekt_ttl, rekey_interval=rekey_interval),
+            policy=Policy(
+                ttl=ekt_ttl, rekey_interval=rekey_interval, dtls_versions=dtls_versions(dtls)
+            ),
             state=state,
             vouching=vouching,
             identities=identities,

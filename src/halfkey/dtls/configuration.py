@@ -144,7 +144,7 @@ class Configuration:
     peer_external_id_hash: bytes | None = None
     select: Select | None = None
     foresee: Foresee | None = None
-    versions: tuple[ProtocolVersion, ...] = (DTLS_1_2,)
+    versions: tuple[ProtocolVersion, ...] = (DTLS_1_3, DTLS_1_2)
     cookie_secrets: CookieSecrets | None = None
     pmtu: int = 1200
     cipher_suites: tuple[CipherSuite, ...] = tuple(CipherSuite)

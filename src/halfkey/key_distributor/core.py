@@ -430,6 +430,7 @@ class KeyDistributor:
         association.deadline = None
         self._tunnels.send_media_keys(association, media_keys(association.id, event))
         self.statistics.associations += 1
+        self.statistics.handshakes[f"{event.version.title} {event.group.name}"] += 1
         self._events.append(
             Associated(conference.name, participant.id, association.id, event.srtp_profile)
         )

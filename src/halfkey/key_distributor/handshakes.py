@@ -13,11 +13,13 @@ from uuid import UUID
 
 from halfkey import dtls
 from halfkey.dtls.faults import Counters
+from halfkey.ekt.messages import EKTCipher
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.policy import Policy, Suite, choose_suite
 from halfkey.key_distributor.registry import Registry
 from halfkey.key_distributor.tunnels import Tunnels
+from halfkey.profiles import SRTPProtectionProfile
 from halfkey.tunnel import MediaKeys
 
 Bar = Callable[[Participant], str | None]
@@ -87,6 +89,8 @@ class Handshakes:
         self._configuration = dtls.Configuration(
             role=dtls.Role.SERVER,
             select=self._select,
+            foresee=self._foresee,
+            versions=policy.dtls_versions,
             cookie_secrets=dtls.CookieSecrets(random=random),
             handshake_timeout=policy.handshake_age,
             random=random,
@@ -105,6 +109,18 @@ class Handshakes:
         self._receiving = association
         association.connection.receive_datagram(datagram, now)
         self._receiving = None
+
+    def _foresee(
+        self, client_hello: dtls.ClientHelloSummary
+    ) -> tuple[tuple[SRTPProtectionProfile, ...], tuple[EKTCipher, ...]] | None:
+        """What `_select` would choose; looks, and changes nothing."""
+        association = self._receiving
+        session_id = client_hello.external_session_id
+        participant = self._registry.by_external_session_id(session_id or b"")
+        if participant is None or association is None:
+            return None
+        suite = self._choose(association, participant.conference, client_hello)
+        return None if isinstance(suite, str) else ((suite.profile,), (suite.cipher,))
 
     def _select(
         self, client_hello: dtls.ClientHelloSummary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from halfkey.dtls import ProtocolVersion
 from halfkey.ekt.messages import EKTCipher
 from halfkey.errors import ConfigurationError
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
@@ -23,6 +24,7 @@ class Policy:
     Attributes:
         profiles: double profiles, the most wanted first; a conference keeps the one that its first
             participant got.
+        dtls_versions: what is spoken with Endpoints; the latest that both speak is taken.
         ttl: the life of an EKTKey in seconds (RFC 8870 section 5.2.2: 24 bits).
         rekey_interval: seconds between rekeys on the timer; None leaves it to the ttl.
         handshake_age: seconds that an association may take to complete its handshake.
@@ -39,6 +41,7 @@ class Policy:
     """
 
     profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128, DOUBLE_256)
+    dtls_versions: tuple[ProtocolVersion, ...] = tuple(ProtocolVersion)
     ttl: int = 3600
     rekey_interval: float | None = None
     handshake_age: float = 30.0

@@ -15,6 +15,7 @@ class Statistics:
 
     Attributes:
         associations: handshakes completed with both proofs right.
+        handshakes: the same by version of DTLS and group of the key exchange.
         ekt_keys_issued: EKTKey messages given to Endpoints.
         ekt_keys_acknowledged: of those, how many were acknowledged.
         rekeys: parameter sets that replaced another one.
@@ -25,6 +26,7 @@ class Statistics:
     """
 
     associations: int = 0
+    handshakes: Counter[str] = field(default_factory=Counter)
     ekt_keys_issued: int = 0
     ekt_keys_acknowledged: int = 0
     rekeys: int = 0
@@ -37,6 +39,7 @@ class Statistics:
         """The counters as JSON-able values, with figures of the moment added."""
         return {
             "associations": self.associations,
+            "handshakes": dict(self.handshakes),
             "ekt_keys_issued": self.ekt_keys_issued,
             "ekt_keys_acknowledged": self.ekt_keys_acknowledged,
             "rekeys": self.rekeys,

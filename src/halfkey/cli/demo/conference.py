@@ -92,7 +92,7 @@ class Conference:
         self._participants = {name: Participant(name) for name in options.names}
         self._secrets = Secrets()
         self._servers = Servers(
-            children, credentials, options.out / LOGS, self._key_event, options.names
+            children, credentials, options.out / LOGS, self._key_event, options.names, options.dtls
         )
         self._facts = Facts(options.duration, options.names[-1], options.kinds)
         self._left_at = 0.0
@@ -289,6 +289,7 @@ class Conference:
         self._facts.dropped = media["dropped"]
         keys = await self._servers.key_statistics()
         self._facts.associations = keys["associations"]
+        self._facts.handshakes = keys["handshakes"]
         self._facts.ekt_keys_issued = keys["ekt_keys_issued"]
         self._facts.rekeys = keys["rekeys"]
         self._captured = await self._servers.captured_payloads()

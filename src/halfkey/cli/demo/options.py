@@ -43,6 +43,8 @@ class DemoOptions:
         out: the folder for the report, the picture and the logs.
         json: whether stdout carries the report document and nothing else.
         kinds: what everybody sends: ``"audio"``, ``"video"`` or both.
+        dtls: the version of DTLS that is required, as the Key Distributor's option has it; None for
+            the latest.
     """
 
     participants: int
@@ -52,6 +54,7 @@ class DemoOptions:
     out: Path
     json: bool
     kinds: frozenset[str] = frozenset({"audio", "video"})
+    dtls: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,6 +75,7 @@ class DemoOptions:
         profile: str,
         out: Path,
         json: bool,
+        dtls: str | None = None,
     ) -> DemoOptions:
         """Checks what a person typed.
 
@@ -89,13 +93,14 @@ class DemoOptions:
                 f"{MAXIMUM_DURATION:g}"
             )
         chosen = arguments.profile(profile)
+        arguments.dtls_versions(dtls)
         from halfkey.endpoint.media import probe  # loads the codecs: only when it is to run
 
         _make(out)
         if media is None:
-            return cls(participants, duration, media, chosen, out, json)
+            return cls(participants, duration, media, chosen, out, json, dtls=dtls)
         kinds, _ = probe(media)
-        return cls(participants, duration, media, chosen, out, json, frozenset(kinds))
+        return cls(participants, duration, media, chosen, out, json, frozenset(kinds), dtls)
 
 
 def _make(out: Path) -> None:

@@ -98,6 +98,7 @@ class Facts:
     forwarded_packets: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     associations: int = 0
+    handshakes: dict[str, int] = field(default_factory=dict)
     ekt_keys_issued: int = 0
     rekeys: int = 0
 
@@ -273,6 +274,7 @@ def document(facts: Facts) -> dict[str, Any]:
         },
         "key_distributor": {
             "associations": facts.associations,
+            "handshakes": facts.handshakes,
             "ekt_keys_issued": facts.ekt_keys_issued,
             "rekeys": facts.rekeys,
         },

@@ -41,6 +41,7 @@ class Servers:
         credentials: a folder for certificates and keys, for nobody else to read.
         logs: a folder for each one's stderr.
         on_key_event: called with the Key Distributor's events.
+        dtls: the version of DTLS that the Key Distributor requires; None for the latest.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Servers:
         logs: Path,
         on_key_event: Callable[[Message], None],
         names: Iterable[str] = (),
+        dtls: str | None = None,
     ) -> None:
         self._children = children
         self._credentials = credentials
         self._logs = logs
         self._on_key_event = on_key_event
+        self._required = () if dtls is None else ("--dtls", dtls)
         self._invited = {name: InviteSecret.make(CONFERENCE) for name in names}
         self._certificates: dict[str, tuple[Path, Path]] = {}
         self._urls: dict[str, str] = {}
@@ -137,6 +140,7 @@ class Servers:
             [
                 *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK),
                 *("--state", str(self._state)),
+                *self._required,
                 *("--vouching-certificate", str(chain), "--vouching-key", str(key)),
                 *self._own("kd"),
                 *self._trust("--trust-media-distributors", "md"),

@@ -1,6 +1,6 @@
-//! One DTLS 1.2 handshake of dimpl over UDP on the loopback interface.
+//! One DTLS handshake of dimpl over UDP on the loopback interface.
 //!
-//! `peer client|server PORT CERTIFICATE KEY PROFILE`: a server ignores PORT, and prints the one it
+//! `peer client|server PORT CERTIFICATE KEY PROFILE 1.2|1.3`: a server ignores PORT, and prints the one it
 //! listens on. Then comes one line on what the handshake led to, and the end of the standard input
 //! ends the process. dimpl offers every profile it knows, so PROFILE is ignored too: we choose.
 
@@ -18,8 +18,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [role, port, certificate, key, _profile] = arguments.as_slice() else {
-        return Err("usage: peer client|server PORT CERTIFICATE KEY PROFILE".into());
+    let [role, port, certificate, key, _profile, version] = arguments.as_slice() else {
+        return Err("usage: peer client|server PORT CERTIFICATE KEY PROFILE VERSION".into());
     };
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let certificate = DtlsCertificate {
@@ -27,7 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         private_key: fs::read(key)?,
     };
     let config = Arc::new(Config::builder().build()?);
-    let mut dtls = Dtls::new_12(config, certificate, Instant::now());
+    let mut dtls = match version.as_str() {
+        "1.3" => Dtls::new_13(config, certificate, Instant::now()),
+        _ => Dtls::new_12(config, certificate, Instant::now()),
+    };
     let is_client = role == "client";
     dtls.set_active(is_client);
     if is_client {
