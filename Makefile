@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench bench-eviction bench-load check fmt interop bogo fuzz wycheproof coverage clean help
+.PHONY: demo test bench bench-eviction bench-restarts bench-load check fmt interop bogo fuzz wycheproof coverage clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -24,6 +24,9 @@ bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 par
 
 bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (4 min)
 	$(BIN)/python -m benchmarks.load
+
+bench-restarts: .venv/ready ## what a killed server interrupts, each killed 5 times (3 min)
+	$(BIN)/python -m benchmarks.restarts
 
 interop: .venv/ready ## foreign DTLS stacks as judges of ours; rewrites docs/interop.md
 	$(BIN)/python -m tests.interop.dtls.table
