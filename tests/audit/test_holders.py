@@ -119,12 +119,25 @@ def test_no_key_is_in_use_beyond_its_life() -> None:
     assert named(unknown, TTL * 24) == [(7, "", "alice", "")]
 
 
-@pytest.mark.parametrize(
-    ("reason", "goes_on"), [("disconnected", False), ("tunnel_lost", True), ("replaced", True)]
-)
-def test_an_association_that_ends_by_accident_ends_no_use(reason: str, goes_on: bool) -> None:
+@pytest.mark.parametrize("reason", ["disconnected", "tunnel_lost", "replaced"])
+def test_an_association_that_ends_ends_no_use(reason: str) -> None:
     story = [*joins(0, 7, "alice"), (50, Disassociated("c", "alice", "uuid", reason))]
-    assert bool(named(story, 100)) is goes_on
+    assert named(story, 100)
+
+
+def test_whom_a_media_distributor_calls_disconnected_may_send_on() -> None:
+    """Alice never hears that she was cut off, and is forwarded to Carol, who was put out since."""
+    rekeyed = [(51, Rekey("c", 2, "disconnected")), (51, sent(2, "bob", "carol"))]
+    story = [
+        *(told for name in ("alice", "bob", "carol") for told in joins(0, 1, name)),
+        (50, Disassociated("c", "alice", "a1", "disconnected")),
+        *rekeyed,
+        *((52, acknowledged(2, name)) for name in ("bob", "carol")),
+        *evicted(60, 3, "carol", "bob"),
+    ]
+    holders = {spi: who for spi, who, *_ in named(story, 100)}
+    assert "carol" in holders[1]
+    assert holders[3] == "bob"
 
 
 def test_a_restart_makes_other_keys_even_with_the_same_spi() -> None:
@@ -206,15 +219,25 @@ def test_times_come_back() -> None:
     assert unix_time(timestamp(BEGIN + 0.25)) == BEGIN + 0.25
 
 
-@pytest.mark.parametrize(("reason", "goes_on"), [("absent", True), ("left", False)])
-def test_an_admission_that_ends_for_want_of_an_association_ends_no_use(
-    reason: str, goes_on: bool
+@pytest.mark.parametrize(
+    ("reason", "by", "goes_on"),
+    [
+        ("absent", None, True),
+        ("replaced", None, True),
+        ("left", "focus", True),
+        ("left", None, False),
+        ("evicted", "operator", False),
+        ("revoked", "operator", False),
+    ],
+)
+def test_an_admission_ends_use_by_the_endpoints_goodbye_or_an_operators_decision(
+    reason: str, by: str | None, goes_on: bool
 ) -> None:
-    """Its Endpoint may send on; nor does somebody stop that who gets the same id."""
+    """Else its Endpoint may send on; nor does somebody stop that who gets the same id."""
     story = [
         *joins(0, 1, "alice"),
         (50, Disassociated("c", "alice", "a1", "tunnel_lost")),
-        (350, Removed("c", "alice", reason)),
+        (350, Removed("c", "alice", reason, by)),
         *joins(400, 2, "alice"),
     ]
     assert (1 in [spi for spi, *_ in named(story, 500)]) is goes_on

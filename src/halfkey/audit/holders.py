@@ -5,9 +5,10 @@ of the packets. So two questions are answered: which keys were in use at the mom
 ever given one of them.
 
 A participant uses a key for sending from the moment it was sent the key. It stops `OVERLAP` seconds
-after it acknowledged a newer one, left, or was removed, and at the latest when the key's life is
-over. A key is in use while any participant uses it. An association that ended by accident ends no
-use: media goes on without it, also when the admission has ended meanwhile for want of another.
+after it acknowledged a newer one, said goodbye itself, or was put out by an operator, and at the
+latest when the key's life is over. A key is in use while any participant uses it. No other word
+ends a use: whom a Media Distributor calls disconnected, or a Focus gone, may know nothing of it and
+send on. Nor does an accident: media goes on without an association.
 
 A holder never stops being one: nobody can be made to forget a key.
 """
@@ -21,7 +22,6 @@ from dataclasses import dataclass, field
 from halfkey.audit.chain import Line
 from halfkey.audit.records import (
     Admitted,
-    Disassociated,
     EKTKeyAcknowledged,
     EKTKeySent,
     Record,
@@ -37,10 +37,8 @@ OVERLAP = 1.0
 LONGEST_LIFE = 0xFFFFFF
 """Seconds that a key lives at most (RFC 8870 section 5.2.2), for records without a ttl."""
 
-_ABSENT = "absent"
-"""An admission that ended since no association was there: what its Endpoint does is not known."""
-
-_ENDS_USE = frozenset({"left", "evicted", "disconnected"})
+_PUT_OUT = frozenset({"evicted", "revoked"})
+"""By decision of who is trusted: what such a one still sends is not the conference's any more."""
 
 
 @dataclass(eq=False, slots=True)
@@ -126,10 +124,8 @@ class ConferenceKeys:
             self._sent(record, at)
         elif isinstance(record, EKTKeyAcknowledged):
             self._acknowledged(record, at)
-        elif isinstance(record, Disassociated) and record.reason in _ENDS_USE:
-            self._stops(record.participant, at)
         elif isinstance(record, Removed):
-            if record.reason == _ABSENT:
+            if not _ends_use(record):
                 self._keeps_using(record.participant)
             self._removed(record.participant, at)
 
@@ -192,7 +188,7 @@ class ConferenceKeys:
             self._used[participant] = still
 
     def _keeps_using(self, participant: str) -> None:
-        """Lets use go on after the admission's end: nobody has said that it stopped."""
+        """Lets use go on after the admission's end: nobody who knows has said that it stopped."""
         used = self._used.pop(participant, [])
         if used:
             # No id has a line's end in it, so that nobody who gets this id again stops it.
@@ -206,6 +202,12 @@ class ConferenceKeys:
         self._admitted.pop(participant, None)
         if not self._admitted:
             self._current = None
+
+
+def _ends_use(record: Removed) -> bool:
+    """Whether a participant's Endpoint has said goodbye, under its own keys, or was put out."""
+    said_goodbye = record.reason == "left" and record.by is None
+    return said_goodbye or record.reason in _PUT_OUT
 
 
 def conferences(lines: Iterable[tuple[Line, Record | None]]) -> dict[str, ConferenceKeys]:

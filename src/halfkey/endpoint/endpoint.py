@@ -324,6 +324,9 @@ class Endpoint:
                 sender.track.stop()
         participation, self._participation = self._participation, None
         if participation is not None:
+            if not self._options.keep_listening:
+                # First of all: the Key Distributor believes our own goodbye, not the Focus's word.
+                self._transport.end_association()
             await self._client.leave(participation)
 
     async def close(self) -> None:
@@ -361,6 +364,7 @@ class Endpoint:
         """Tries once to get another participation, with a fresh offer; see `Recovery`."""
         old, self._participation = self._participation, None
         if old is not None:
+            self._transport.end_association()  # see `_end_participation`
             with contextlib.suppress(FocusError):
                 await self._client.leave(old)
         self._certificate = Certificate.generate()
