@@ -365,6 +365,8 @@ async def test_who_is_evicted_stays_out_until_readmitted_or_for_good(
         ("p2", "evicted", "operator"),
     ]
     assert [fields["invite"] for event, fields in noted if event == "invite_revoked"] == [invite]
+    order = [event for event, _ in noted if event in ("excluded", "removed", "readmitted")]
+    assert order == ["excluded", "removed", "removed", "readmitted", "excluded", "removed"]
     (readmitted,) = (fields for event, fields in noted if event == "readmitted")
     assert (readmitted["conference"], readmitted["name"], readmitted["by"]) == (
         "board",
@@ -418,10 +420,15 @@ async def test_what_cannot_be_noted_is_not_done(tmp_path: Path, certificates: Ce
     stack = AsyncExitStack()
     administered = await stack.enter_async_context(administering(tmp_path, certificates))
     assert (await administered.ask("POST", "/invites", INVITE))[0] == 201
+    alice = Person()
+    await administered.invited(alice)
+    administered.admit(alice, "p1")
     await asyncio.to_thread(spoil, administered)
+    assert (await administered.ask("DELETE", "/conferences/board/participants/p1"))[0] == 503
+    assert administered.kd.store.exclusions("board", 0.0) == []
     status, answer = await administered.ask("POST", "/invites", other)
     assert (status, "error" in answer) == (503, True)
-    assert len(administered.kd.store.invites()) == 1
+    assert len(administered.kd.store.invites()) == 2
     path = "/conferences/board/policy"
     assert (await administered.ask("PATCH", path, {"waiting_room": True}))[0] == 503
     assert not administered.kd.store.policy("board").waiting_room

@@ -275,6 +275,27 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Excluded:
+    """Somebody has to stay out of a conference; `Removed` follows for each device that is in.
+
+    Attributes:
+        conference: which conference.
+        identity: of the person.
+        name: of the person.
+        reason: why, such as ``"evicted"``.
+        by: who decided it.
+    """
+
+    event: ClassVar[str] = "excluded"
+
+    conference: str
+    identity: str
+    name: str
+    reason: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Readmitted:
     """Somebody who was put out, or turned away, may come in again.
 
@@ -395,6 +416,7 @@ Record = (
     | EKTKeyAcknowledged
     | Rekey
     | Removed
+    | Excluded
     | Readmitted
     | TunnelOpened
     | TunnelClosed

@@ -261,6 +261,9 @@ class AdministrationAPI:
             self._settle()
         else:
             person = found.identity.person
+            self._auditing.note(
+                records.Excluded(conference, person.identity, person.name, EVICTED, OPERATOR)
+            )
             # Its Endpoint may try to come back by itself.
             exclusion = Exclusion(person.identity, person.name, EVICTED)
             self._store.exclude(conference, exclusion, self._clock())
