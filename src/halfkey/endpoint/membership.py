@@ -24,6 +24,8 @@ from halfkey.vouching.authority import Trust
 from halfkey.vouching.people import Own, People
 from halfkey.vouching.standing import Event, Standing
 
+_LONGEST_PAUSE = 5.0
+
 
 class NotVouchedForError(HalfkeyError):
     """The answer has no assertion of the Key Distributor's; the message is one line."""
@@ -42,8 +44,7 @@ class Membership:
         self._tell = tell
         self._trust = Trust(credential.authority)
         self._loop = asyncio.get_running_loop()
-        self._epoch = 0.0
-        self._set_clock()
+        self._epoch = self._offered_epoch = _epoch()
         self._timer = EngineTimer(self._handle_timer)
         self._binding: Binding | None = None
         self._claims: Claims | None = None
@@ -73,10 +74,10 @@ class Membership:
             tls_id: ours.
             ssrcs: that the offer declares.
         """
-        self._set_clock()
+        self._offered_epoch = _epoch()
         credential = self._credential
         self._binding = Binding(credential.conference, fingerprint, tls_id, ssrcs)
-        self._claims = Claims.of(self._binding, credential.role, int(self.now))
+        self._claims = Claims.of(self._binding, credential.role, int(time.time()))
         self._assertion = str(credential.signer.sign(self._claims))
         return self._assertion
 
@@ -92,6 +93,7 @@ class Membership:
         """
         if answer.identity is None or self._binding is None or self._claims is None:
             raise NotVouchedForError("the answer is not signed by the conference's Key Distributor")
+        self._epoch = self._offered_epoch
         binding, transport = self._binding, answer.transport
         expected = ExpectedAnswer(
             binding.conference,
@@ -137,14 +139,6 @@ class Membership:
 
     # Inside
 
-    def _set_clock(self) -> None:
-        """Takes Unix time from the system, which the Key Distributor holds an assertion against.
-
-        From one offer to the next it then goes on whatever is done to the system's clock, and while
-        the machine sleeps, which the event loop's clock does not.
-        """
-        self._epoch = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-
     def _take_assertion(self, people: People, participant: Any) -> None:
         if not isinstance(participant, dict):
             return
@@ -163,4 +157,16 @@ class Membership:
         while (event := self._people.next_event()) is not None:
             self._tell(event)
         due = self._people.next_timer()
-        self._timer.arm(None if due is None else self._loop.time() + due - self.now)
+        # The loop's clock stands still while the machine sleeps: no long wait by it.
+        pause = None if due is None else min(due - self.now, _LONGEST_PAUSE)
+        self._timer.arm(None if pause is None else self._loop.time() + pause)
+
+
+def _epoch() -> float:
+    """When the machine was started, in Unix time as the system has it now.
+
+    From one answer to the next our time goes on from there, whatever is done to the system's clock,
+    and while the machine sleeps, which the event loop's clock does not: else whoever sets the clock
+    back would keep a roster fresh.
+    """
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
