@@ -124,6 +124,24 @@ async def test_waiting_to_be_let_in(tmp_path: Path) -> None:
         assert len(listener.of(Waiting)) == 1
 
 
+async def test_who_was_let_in_comes_back_without_waiting(tmp_path: Path) -> None:
+    async with running_system(tmp_path, believe_focus=False) as system:
+        system.kd.store.set_policy(CONFERENCE, ConferencePolicy(waiting_room=True))
+        link = system.link("P1")
+        guest = system.member(1, link)
+        joining = asyncio.create_task(guest.join())
+        await until(lambda: system.kd.gatekeeper.waiting(CONFERENCE))
+        (key,) = system.kd.gatekeeper.waiting(CONFERENCE)
+        system.kd.gatekeeper.let_in(CONFERENCE, key)
+        await joining
+        await guest.leave()
+        await until(lambda: system.kd.core.conference(CONFERENCE) is None)
+        again = system.member(1, link)
+        listener = Listener(again)
+        await again.join()
+        assert listener.of(Waiting) == []
+
+
 async def test_being_turned_away(tmp_path: Path) -> None:
     async with running_system(tmp_path, believe_focus=False) as system:
         system.kd.store.set_policy(CONFERENCE, ConferencePolicy(waiting_room=True))

@@ -177,7 +177,8 @@ class KeyDistributor:
             self._end(association, reason, now)
         self._timers.arm(participant, None)
         self._registry.remove(participant)
-        self._events.append(Removed(participant.conference.name, participant.id, reason, by))
+        who = None if participant.identity is None else participant.identity.person.identity
+        self._events.append(Removed(participant.conference.name, participant.id, reason, by, who))
 
     def _absent(self, participant: Participant, now: float) -> None:
         """Ends an admission that no association came of, unless none could come.

@@ -40,6 +40,7 @@ class Removed:
             ``"replaced"``, by another device of the same person; ``"absent"``, without an
             association for `Policy.admission_age`.
         by: who said so: `OPERATOR` or `FOCUS`; None for its Endpoint itself, or nobody.
+        identity: whom its assertion named; None where the Focus's word was enough.
     """
 
     name: ClassVar[str] = "removed"
@@ -48,6 +49,7 @@ class Removed:
     participant: str
     reason: str = "left"
     by: str | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from halfkey.key_distributor.bars import EVICTED, REJECTED, Bars
 from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.credentials import VerifiedIdentity
+from halfkey.key_distributor.events import Event, Removed
+from halfkey.key_distributor.passes import Passes
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
 from halfkey.key_distributor.store import Exclusion, Store
 from halfkey.key_distributor.waiting_rooms import Waiting, WaitingRoomFull, WaitingRooms
@@ -27,6 +29,9 @@ HOST = "host"
 
 REJECTED_SECONDS = 3600
 """For how long somebody who was turned away stays out, unless that is lifted."""
+
+_WITHOUT_FAULT = ("left", "replaced", "absent")
+"""Reasons of `Removed` after which somebody may come back without waiting."""
 
 _BARRED = {
     EVICTED: "you were put out of this conference",
@@ -82,6 +87,9 @@ class Gatekeeper:
         vouch: makes our own assertion; None for none.
         believe_focus: whether the Focus's word is enough where there is no assertion.
         clock: Unix time, seconds.
+        admission_age: `Policy.admission_age`; for as long somebody needn't wait who was let in, or
+            whose admission ended. An Endpoint comes back by its admission or with another
+            certificate, and its person can't tell the two apart.
     """
 
     def __init__(
@@ -93,6 +101,7 @@ class Gatekeeper:
         *,
         believe_focus: bool,
         clock: Callable[[], float],
+        admission_age: float,
     ) -> None:
         self._core = core
         self._store = store
@@ -102,6 +111,7 @@ class Gatekeeper:
         self._clock = clock
         self._bars = Bars(store, clock)
         self._rooms = WaitingRooms(clock)
+        self._passes = Passes(clock, admission_age)
 
     def admit(self, request: AdmissionRequest, now: float) -> Admission:
         """Admits a participant; the same again gives the same answer.
@@ -142,8 +152,16 @@ class Gatekeeper:
         return self._rooms.waiting(conference)
 
     def let_in(self, conference: str, key: str) -> bool:
-        """Lets somebody in who waits, once it asks again; False if nobody of that id waits."""
-        return self._rooms.let_in(conference, key)
+        """Lets somebody in who waits, when it asks again; False if nobody of that id waits.
+
+        It holds for the person: an attempt that fails doesn't use it up.
+        """
+        found = self._rooms.waiting(conference).get(key)
+        if found is None:
+            return False
+        self._passes.give(conference, found.person.identity)
+        self._rooms.forget(conference, found.person.identity)
+        return True
 
     def reject(self, conference: str, key: str) -> bool:
         """Turns somebody away, for `REJECTED_SECONDS`; False if nobody of that id waits."""
@@ -154,12 +172,22 @@ class Gatekeeper:
         until = int(now) + REJECTED_SECONDS
         exclusion = Exclusion(person.identity, person.name, REJECTED, until)
         self._store.exclude(conference, exclusion, now)
-        self._rooms.forget(conference, person.identity)
+        self.forget_waiting(conference, person.identity)
         return True
 
     def forget_waiting(self, conference: str, identity: str) -> None:
-        """Has somebody wait no longer who can't be let in any more."""
+        """Has somebody wait no longer who can't be let in any more, and was let in no longer."""
         self._rooms.forget(conference, identity)
+        self._passes.take(conference, identity)
+
+    def on_event(self, event: Event) -> None:
+        """Notes an event: from when on somebody is out who may come back."""
+        if not isinstance(event, Removed) or event.identity is None:
+            return
+        if event.reason not in _WITHOUT_FAULT:
+            self.forget_waiting(event.conference, event.identity)
+        elif self._store.policy(event.conference).waiting_room:
+            self._passes.give(event.conference, event.identity)
 
     # Inside
 
@@ -236,14 +264,14 @@ class Gatekeeper:
             self._core.remove(conference, device.id, now, "replaced")
 
     def _hold(self, conference: str, person: Person) -> None:
-        """Lets pass whoever needn't wait, or has waited.
+        """Lets pass whoever needn't wait: who is in, or was, or was let in.
 
         Raises:
             MustWait: not yet.
             AdmissionRefused: the room is full.
         """
         is_open = not self._store.policy(conference).waiting_room or person.role == HOST
-        if is_open or self._rooms.is_let_in(conference, person.identity):
+        if is_open or self._is_known(conference, person.identity):
             self._rooms.forget(conference, person.identity)
             return
         try:
@@ -253,6 +281,10 @@ class Gatekeeper:
                 "the waiting room is full; try again later", reason="waiting_room_full"
             ) from None
         raise MustWait(person, is_new)
+
+    def _is_known(self, conference: str, identity: str) -> bool:
+        has_pass = self._passes.has(conference, identity)
+        return has_pass or bool(self._core.devices(conference, identity))
 
 
 def _is_by(identity: VerifiedIdentity | None, assertion: str) -> bool:

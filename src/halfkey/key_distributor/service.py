@@ -161,6 +161,7 @@ class RunningKeyDistributor:
             None if self._statements is None else self._statements.answer,
             believe_focus=options.believe_focus,
             clock=time.time,
+            admission_age=options.policy.admission_age,
         )
         auditing = self.auditing
         self.admission = AdmissionAPI(
@@ -188,6 +189,7 @@ class RunningKeyDistributor:
         if self.auditing is not None:
             self.auditing.on_event(event)
         self._persistence.on_event(event)
+        self.gatekeeper.on_event(event)
         if self._statements is not None:
             self._statements.on_event(event, self.driver.now)
         if self.administration is not None:

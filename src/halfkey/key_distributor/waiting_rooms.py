@@ -33,13 +33,11 @@ class Waiting:
         person: who, verified.
         since: when it came, Unix time in seconds.
         asked_at: when it asked last.
-        is_let_in: whether an operator has let it in.
     """
 
     person: Person
     since: float
     asked_at: float
-    is_let_in: bool = False
 
 
 class WaitingRooms:
@@ -55,8 +53,7 @@ class WaitingRooms:
 
     def waiting(self, conference: str) -> dict[str, Waiting]:
         """Who waits to be let into a conference, by the id to answer with."""
-        room = self._room(conference)
-        return {key: one for key, one in room.items() if not one.is_let_in}
+        return dict(self._room(conference))
 
     def ask(self, conference: str, person: Person) -> bool:
         """Notes that somebody asks; whether it is new there.
@@ -74,20 +71,8 @@ class WaitingRooms:
         self._rooms.setdefault(conference, room)[key] = Waiting(person, now, now)
         return True
 
-    def let_in(self, conference: str, key: str) -> bool:
-        """Lets somebody in who waits; False if nobody of that id does."""
-        found = self.waiting(conference).get(key)
-        if found is not None:
-            found.is_let_in = True
-        return found is not None
-
-    def is_let_in(self, conference: str, identity: str) -> bool:
-        """Whether somebody who waited was let in."""
-        found = self._room(conference).get(_key(identity))
-        return found is not None and found.is_let_in
-
     def forget(self, conference: str, identity: str) -> None:
-        """Somebody waits no longer; being let in was good for once."""
+        """Somebody waits no longer."""
         room = self._room(conference)
         room.pop(_key(identity), None)
         if not room:
