@@ -58,14 +58,14 @@ def _open_pyopenssl(
     return PyOpenSSLPeer(certificate, profile, server=role is Role.SERVER)
 
 
-def _program(build: Callable[[], Path], spoken: str = "1.2") -> Open:
+def _program(build: Callable[[], Path], *spoken: str) -> Open:
     """Opens a program of ours around a foreign stack: see `pion/main.go`, `dimpl/src/main.rs`."""
 
     def open_program(certificate: Certificate, role: Role, profile: SRTPProtectionProfile) -> Peer:
         program = build()
 
         def command(port: int, der: Path, key: Path) -> Sequence[str | Path]:
-            return (program, role.value, str(port), der, key, str(int(profile)), spoken)
+            return (program, role.value, str(port), der, key, str(int(profile)), *spoken)
 
         return ProcessPeer(command, certificate, role, read_port_line, read_report_line)
 
@@ -118,7 +118,7 @@ JUDGES = (
         "dimpl",
         _pinned("dimpl/Cargo.lock", r'name = "dimpl"\nversion = "(.+)"'),
         SINGLE,
-        _program(building.dimpl),
+        _program(building.dimpl, "1.2"),
         note="exports the SRTP keys only",
     ),
 )
