@@ -78,6 +78,7 @@ async def test_a_passport_lets_in_whom_its_certificate_is_for(tmp_path: Path, co
     write_pem(tmp_path, "alice", alice)
     (tmp_path / "identities.toml").write_text(
         '[passport]\nroots = "roots.pem"\ndomain = "meet.example"\nroles = ["participant"]\n'
+        'conferences = ["*"]\n'
         f'[passport.certificates]\n"{URL}" = "alice.pem"\n'
     )
     record = [command, "--overwrite", "--out", str(tmp_path / "o.mkv")]
@@ -105,7 +106,7 @@ async def test_a_login_lets_in_who_logged_in(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "provider.crt"))
         (tmp_path / "identities.toml").write_text(
             f'[[oidc]]\nissuer = "{provider.issuer}"\naudience = "{CLIENT}"\n'
-            'roles = ["participant"]\n'
+            'roles = ["participant"]\nconferences = ["*"]\n'
         )
 
         def login_file(client: str) -> str:

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from halfkey.errors import CodecError, ConfigurationError
-from halfkey.identity.claims import CLOCK_SKEW, MAXIMUM_AGE, AssertionRefused, Person, Reason
+from halfkey.identity.claims import (
+    ANY_CONFERENCE,
+    CLOCK_SKEW,
+    MAXIMUM_AGE,
+    AssertionRefused,
+    Person,
+    Reason,
+)
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.invite import InviteSecret
 from halfkey.identity.keyset import KeySet
@@ -33,7 +40,13 @@ from tests.identity.helpers import (
 )
 
 NAME = "https://login.example:8443/tenant"
-ISSUER = Issuer(NAME, "halfkey", frozenset({"participant"}), frozenset({"RS256", "ES256"}))
+ISSUER = Issuer(
+    NAME,
+    "halfkey",
+    frozenset({"participant"}),
+    frozenset({"board"}),
+    frozenset({"RS256", "ES256"}),
+)
 RSA, EC = RSAKey.generate_key(2048), ECKey.generate_key("P-256")
 LOGIN = LoginKey()
 
@@ -243,6 +256,9 @@ def test_the_proof_is_for_one_offer_and_a_short_time() -> None:
 def test_configuration_decides() -> None:
     with refuses("role"):
         verify(GOOD, issuer=dataclasses.replace(ISSUER, roles=frozenset({"chair"})))
+    with refuses("conference"):
+        verify(GOOD, issuer=dataclasses.replace(ISSUER, conferences=frozenset({"weekly"})))
+    verify(GOOD, issuer=dataclasses.replace(ISSUER, conferences=frozenset({ANY_CONFERENCE})))
     with refuses("algorithm"):
         verify(GOOD, issuer=dataclasses.replace(ISSUER, algorithms=frozenset({"ES256"})))
     with refuses("issuer"):

@@ -20,7 +20,14 @@ from halfkey.identity.certificates import (
     TN_AUTHORIZATION_LIST,
     SigningCertificates,
 )
-from halfkey.identity.claims import CLOCK_SKEW, MAXIMUM_AGE, AssertionRefused, Claims, Reason
+from halfkey.identity.claims import (
+    ANY_CONFERENCE,
+    CLOCK_SKEW,
+    MAXIMUM_AGE,
+    AssertionRefused,
+    Claims,
+    Reason,
+)
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.jose import canonical
 from halfkey.identity.passport import PassportSigner, PassportVerifier
@@ -62,11 +69,14 @@ HEADER, PAYLOAD = parts(GOOD.assertion)
 
 
 def verifier(
-    *chain: Holder, roots: Sequence[Holder] = (ROOT,), providers: Sequence[str] = ()
+    *chain: Holder,
+    roots: Sequence[Holder] = (ROOT,),
+    providers: Sequence[str] = (),
+    conferences: Sequence[str] = ("board",),
 ) -> PassportVerifier:
     supplied = {URL: [holder.certificate for holder in chain]}
     authorities = SigningCertificates([root.certificate for root in roots], providers)
-    return PassportVerifier(authorities, supplied.get, "conf.example", ["participant"])
+    return PassportVerifier(authorities, supplied.get, "conf.example", ["participant"], conferences)
 
 
 USUAL = verifier(ADA, BETWEEN)
@@ -155,6 +165,12 @@ def test_it_is_for_conferences_of_this_domain() -> None:
     signer = dataclasses.replace(SIGNER, domain="elsewhere.example")
     with refuses("audience"):
         verify(signer.sign(CLAIMS))
+
+
+def test_a_conference_is_one_of_those_configured() -> None:
+    with refuses("conference"):
+        verifier(ADA, BETWEEN, conferences=["weekly"]).verify(GOOD, BINDING, NOW)
+    verifier(ADA, BETWEEN, conferences=[ANY_CONFERENCE]).verify(GOOD, BINDING, NOW)
 
 
 def test_a_role_is_one_of_those_configured() -> None:

@@ -34,6 +34,7 @@ from tests.key_distributor.helpers import Certificates, Running
 
 KEY = RSAKey.generate_key(2048)
 TODAY = datetime.datetime.now(datetime.UTC) - DAY
+OIDC = '[[oidc]]\naudience = "a"\nroles = ["r"]\nconferences = ["*"]\n'
 CHAIN_URL = "https://cr.example/alice.pem"
 
 
@@ -115,7 +116,8 @@ async def test_who_logs_in_with_a_provider_is_admitted(
     certificates: Certificates, tmp_path: Path, issuer: str
 ) -> None:
     path = tmp_path / "identities.toml"
-    path.write_text(f'[[oidc]]\nissuer = "{issuer}"\naudience = "halfkey"\nroles = ["participant"]')
+    told = f'[[oidc]]\nissuer = "{issuer}"\naudience = "halfkey"\nroles = ["participant"]\n'
+    path.write_text(told + 'conferences = ["board"]')
     async with believing(certificates, path) as running:
         bound = claims()
         assert (await admit(running, request(bound, oidc(issuer, bound))))[0] == 201
@@ -141,6 +143,7 @@ async def test_who_has_a_telephone_number_is_admitted(
     path = tmp_path / "identities.toml"
     path.write_text(
         '[passport]\nroots = "roots.pem"\ndomain = "meet.example"\nroles = ["participant"]\n'
+        'conferences = ["board"]\n'
         f'[passport.certificates]\n"{CHAIN_URL}" = "alice.pem"\n'
     )
     signer = PassportSigner(alice.jose, CHAIN_URL, "sip:alice@example.org", "meet.example")
@@ -158,9 +161,11 @@ async def test_who_has_a_telephone_number_is_admitted(
     [
         ("oidc = 5", "oidc: write tables"),
         ("[[oidc]]\n", "[oidc] issuer: write a string"),
-        ('[[oidc]]\nissuer = "ftp://x"\naudience = "a"\nroles = ["r"]', "https://"),
+        (f'{OIDC}issuer = "ftp://x"', "https://"),
+        ('[[oidc]]\nissuer = "https://x"\naudience = "a"\nroles = ["r"]', "conferences: write"),
+        (f'{OIDC.replace("*", "a b")}issuer = "https://x"', "conferences: write"),
         ('[[oidc]]\nissuer = "https://x"\naudience = "a"\nroles = "r"', "write an array"),
-        ('[[oidc]]\nissuer = "https://x"\naudience = "a"\nroles = ["r"]\nkey = 1', "no such"),
+        (f'{OIDC}issuer = "https://x"\nkey = 1', "no such"),
         ("passport = 5", "write a table"),
         ('[passport]\nroots = "gone.pem"', "[passport] roots: can't read"),
         ('[passport]\nroots = "identities.toml"', "no certificate in identities.toml"),

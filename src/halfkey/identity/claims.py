@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -223,3 +224,20 @@ def check_time(issued_at: int, now: float) -> None:
         raise AssertionRefused("expired")
     if now < issued_at - CLOCK_SKEW:
         raise AssertionRefused("future")
+
+
+ANY_CONFERENCE = "*"
+
+
+def check_conference(conference: str, admitted: Collection[str]) -> None:
+    """Holds a conference against those that an authority's people may join.
+
+    Args:
+        conference: that an assertion is for.
+        admitted: names; `ANY_CONFERENCE` for whichever there is.
+
+    Raises:
+        AssertionRefused: it isn't among them.
+    """
+    if conference not in admitted and ANY_CONFERENCE not in admitted:
+        raise AssertionRefused("conference")

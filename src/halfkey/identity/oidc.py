@@ -20,7 +20,15 @@ from urllib.parse import urlsplit
 from joserfc.jwk import OKPKey
 
 from halfkey.errors import ConfigurationError
-from halfkey.identity.claims import CLOCK_SKEW, AssertionRefused, Binding, Claims, Person, check
+from halfkey.identity.claims import (
+    CLOCK_SKEW,
+    AssertionRefused,
+    Binding,
+    Claims,
+    Person,
+    check,
+    check_conference,
+)
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.jose import UnverifiedToken, thumbprint
 from halfkey.identity.keyset import ALGORITHMS, KeySet
@@ -53,6 +61,7 @@ class Issuer:
         issuer: its identifier, https; http only on loopback.
         audience: the client id under which participants log in, for this purpose only.
         roles: that its people may claim.
+        conferences: that its people may join; `ANY_CONFERENCE` for whichever there is.
         algorithms: with which it may sign; of ``RS256``, ``ES256``, ``Ed25519``, ``EdDSA``.
 
     Raises:
@@ -62,6 +71,7 @@ class Issuer:
     issuer: str
     audience: str
     roles: frozenset[str]
+    conferences: frozenset[str]
     algorithms: frozenset[str] = frozenset({"RS256", "ES256"})
 
     def __post_init__(self) -> None:
@@ -69,9 +79,10 @@ class Issuer:
             raise ConfigurationError(
                 f"issuer {self.issuer!r}: write an address 'https://...' without '?' and '#'"
             )
-        if not self.audience or not self.roles:
+        if not self.audience or not self.roles or not self.conferences:
             raise ConfigurationError(
-                f"issuer {self.issuer!r}: give a client id as audience, and at least one role"
+                f"issuer {self.issuer!r}: give a client id as audience, and at least one role and "
+                "one conference"
             )
         if not self.algorithms or not self.algorithms <= ALGORITHMS:
             raise ConfigurationError(
@@ -173,6 +184,7 @@ class OIDCVerifier:
         payload = token.verified(self._key(token, issuer, now), issuer.algorithms)
         _check_id_token(payload, issuer, now)
         _check_key(payload, proof.key_thumbprint)
+        check_conference(claims.conference, issuer.conferences)
         if claims.role not in issuer.roles:
             raise AssertionRefused("role")
         subject = _subject(payload)

@@ -22,7 +22,14 @@ from halfkey.identity.certificates import (
     canonical_identity,
     certificate_key,
 )
-from halfkey.identity.claims import AssertionRefused, Binding, Claims, Person, check
+from halfkey.identity.claims import (
+    AssertionRefused,
+    Binding,
+    Claims,
+    Person,
+    check,
+    check_conference,
+)
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.jose import thumbprint
 from halfkey.identity.proof import FORMS, Proof, sign_proof
@@ -91,6 +98,7 @@ class PassportVerifier:
         certificates: gives the chain of an ``x5u`` address.
         domain: of this Key Distributor's conferences; see `PassportSigner`.
         roles: that such a participant may claim.
+        conferences: that such a participant may join; `ANY_CONFERENCE` for whichever there is.
     """
 
     protocol = "passport"
@@ -101,11 +109,13 @@ class PassportVerifier:
         certificates: Certificates,
         domain: str,
         roles: Collection[str],
+        conferences: Collection[str],
     ) -> None:
         self._authorities = authorities
         self._certificates = certificates
         self._domain = domain
         self._roles = frozenset(roles)
+        self._conferences = frozenset(conferences)
 
     def verify(
         self, assertion: IdentityAssertion, expected: Binding, now: float
@@ -123,6 +133,7 @@ class PassportVerifier:
         if members["dest"] != _destination(claims.conference, self._domain):
             raise AssertionRefused("audience")
         check(claims, expected, now)
+        check_conference(claims.conference, self._conferences)
         if claims.role not in self._roles:
             raise AssertionRefused("role")
         name = identity.partition(":")[2]

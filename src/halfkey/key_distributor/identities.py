@@ -3,12 +3,14 @@
 [[oidc]]
 issuer = "https://login.example.org"
 audience = "halfkey"                       # the client id
+conferences = ["board"]                    # what its people may join; ["*"] for every one
 roles = ["participant"]                    # what its people may be
 algorithms = ["RS256"]                     # optional
 
 [passport]
 roots = "sti-roots.pem"
 domain = "meet.example.org"                # ours, as participants call it
+conferences = ["*"]
 roles = ["participant"]
 service_providers = ["1234"]               # optional: believed for any telephone number
 [passport.certificates]                    # what x5u addresses stand for; nothing is fetched
@@ -25,8 +27,10 @@ from typing import Any
 
 from cryptography import x509
 
+from halfkey.conference_name import is_conference_name
 from halfkey.errors import ConfigurationError
 from halfkey.identity.certificates import SigningCertificates
+from halfkey.identity.claims import ANY_CONFERENCE
 from halfkey.identity.oidc import Issuer
 from halfkey.identity.passport import PassportVerifier
 
@@ -127,10 +131,11 @@ class _Table:
 
 def _issuer(table: _Table) -> Issuer:
     values = table.text("issuer"), table.text("audience"), frozenset(table.texts("roles"))
+    conferences = _conferences(table)
     algorithms = frozenset(table.texts("algorithms", ["RS256", "ES256"]))
     table.finish()
     try:
-        return Issuer(*values, algorithms)
+        return Issuer(*values, conferences, algorithms)
     except ConfigurationError as fault:
         raise table.fault("", str(fault)) from None
 
@@ -138,6 +143,7 @@ def _issuer(table: _Table) -> Issuer:
 def _passports(table: _Table) -> PassportVerifier:
     roots = _certificates(table, "roots", table.text("roots"))
     domain, roles = table.text("domain"), table.texts("roles")
+    conferences = _conferences(table)
     service_providers = table.texts("service_providers", [])
     chains: dict[str, Sequence[x509.Certificate]] = {}
     certificates = table.table("certificates")
@@ -145,7 +151,19 @@ def _passports(table: _Table) -> PassportVerifier:
         chains[url] = _certificates(table, url, name)
     table.finish()
     authorities = SigningCertificates(roots, service_providers)
-    return PassportVerifier(authorities, chains.get, domain, roles)
+    return PassportVerifier(authorities, chains.get, domain, roles, conferences)
+
+
+def _conferences(table: _Table) -> frozenset[str]:
+    """What an authority's people may join: never every conference unasked."""
+    names = table.texts("conferences", [])
+    wrong = [one for one in names if one != ANY_CONFERENCE and not is_conference_name(one)]
+    if not names or wrong:
+        raise table.fault(
+            "conferences",
+            'write which its people may join, such as ["board"], or ["*"] for every one',
+        )
+    return frozenset(names)
 
 
 def _certificates(table: _Table, key: str, name: str) -> list[x509.Certificate]:

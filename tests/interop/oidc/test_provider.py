@@ -31,6 +31,7 @@ def configured(provider: RunningProvider, algorithm: str) -> Issuer:
         issuer=provider.issuer,
         audience=f"halfkey-{algorithm}",
         roles=frozenset({"participant"}),
+        conferences=frozenset({BINDING.conference}),
         algorithms=frozenset({algorithm}),
     )
 
