@@ -47,6 +47,8 @@ def assert_refused_by(side: str, network: Network, alert: AlertDescription) -> N
         assert not network.side(name).connection.is_connected
     # The one that refused never announced the peer as authenticated.
     assert network.side(side).of(HandshakeCompleted) == []
+    if side == "server":  # whose word comes last: a client that isn't let in has no keys
+        assert network.client.of(HandshakeCompleted) == []
 
 
 def assert_refused_at_the_gate(network: Network, alert: AlertDescription) -> None:

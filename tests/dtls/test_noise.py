@@ -215,7 +215,7 @@ def test_a_server_that_only_sends_cookies() -> None:
     assert network.client.terminated.alert is A.HANDSHAKE_FAILURE
 
 
-LAST = (State.EXPECT_FINISHED, State.CONNECTED)
+LAST = (State.EXPECT_FINISHED, State.EXPECT_ACK)
 """What a client is in when it has just sent its last flight, in 1.2 and in 1.3."""
 
 

@@ -177,8 +177,7 @@ class Association:
         self._outcome.exporter.wipe()
         self._deliveries.wipe()
         if self._traffic is not None:
-            self._traffic.sending.wipe()
-            self._traffic.receiving.wipe()
+            self._traffic.wipe()
 
     def _handlers(
         self,

@@ -111,6 +111,7 @@ class ClientHandshake13(Handshake13):
         finished = self._verify_finished(body)
         secrets = present(self._secrets).application(self._hash_of_all())
         self._queue_proofs(present(self._configuration.certificate))
+        self._channel.acknowledgements.take_all()  # the server's flight is answered by ours
         self._send_flight(now)
         self._complete(finished, secrets)
 

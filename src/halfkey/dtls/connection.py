@@ -307,7 +307,7 @@ class Connection:
         """Notes a record of the flight that a handshake awaits, for an ACK if the rest is lost."""
         if self._channel.version is not DTLS_1_3 or not record.is_protected:
             return
-        if self._handshake is not None:
+        if self._handshake is not None and self._state is not State.EXPECT_ACK:
             self._channel.acknowledgements.note(record.number, now)
             # Its next flight shows that the peer has our latest (RFC 9147 section 7.2).
             self._channel.flight_answered()
@@ -374,11 +374,17 @@ class Connection:
             raise ProtocolFault(AlertDescription.ILLEGAL_PARAMETER, "ACK of a later epoch")
         is_known = is_1_3 and self._channel.receive_ack(ack, now)
         if association is None:
-            return None if is_known else self._counters.count(Noise.UNEXPECTED_ACK)
+            return self._receive_ack_in_handshake(is_known=is_known)
         if not is_known:
             self._events.extend(association.receive_ack(ack))
         association.keep_within_limits(now)
         return None
+
+    def _receive_ack_in_handshake(self, *, is_known: bool) -> None:
+        if not is_known:
+            self._counters.count(Noise.UNEXPECTED_ACK)
+        elif self._state is State.EXPECT_ACK and isinstance(self._handshake, Handshake):
+            self._complete(self._handshake)
 
     def _process(self, now: float) -> None:
         """Handles every message that is whole and in order, and what that opens."""
@@ -405,7 +411,7 @@ class Connection:
         return True
 
     def _process_handshake_message(self, handshake: Stage, now: float) -> bool:
-        if handshake.is_held:
+        if handshake.is_held or handshake.outcome is not None:
             return False
         reassembler = self._channel.reassembler
         # The peer itself sent a message under another key than is due: receive() refuses it.
@@ -414,14 +420,18 @@ class Connection:
             return False
         following = self._handshake = handshake.receive(message, now)
         self._state = following.state
-        if isinstance(following, Handshake) and self._state is State.CONNECTED:
+        if isinstance(following, Handshake) and following.outcome is not None:
             self._complete(following)
         return True
 
     # --- how a handshake ends
 
     def _complete(self, handshake: Handshake) -> None:
-        self._handshake = None
+        """Goes on to what lives after a handshake, once the peer is known to have ended it too."""
+        if self._channel.awaits_answer:
+            self._state = State.EXPECT_ACK
+            return
+        self._handshake, self._state = None, State.CONNECTED
         self._channel.acknowledgements.take_all()
         self._handshake_deadline = self._hint = None
         self._channel.reader.refuse_plaintext()

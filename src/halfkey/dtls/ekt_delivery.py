@@ -63,8 +63,6 @@ class Deliveries:
         """
         if not self._queue or self._outstanding is not None:
             return
-        if isinstance(self._queue[0], KeyUpdate) and self._channel.awaits_answer:
-            return  # a client's last flight comes before it
         message_seq = self._channel.take_message_seq()
         if message_seq > _MAXIMUM_MESSAGE_SEQ:
             raise ProtocolFault(AlertDescription.INTERNAL_ERROR, "message_seq used up")

@@ -68,6 +68,9 @@ class Handshake13(Handshake):
         """See `Stage`."""
         if self._secrets is not None:
             self._secrets.wipe()
+        if self.outcome is not None and self.outcome.traffic is not None:
+            self.outcome.exporter.wipe()
+            self.outcome.traffic.wipe()
 
     @abstractmethod
     def _traffic(self, secrets: ApplicationSecrets) -> Traffic:

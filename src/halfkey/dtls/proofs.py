@@ -95,6 +95,11 @@ class Traffic:
     sending: TrafficSecret = field(repr=False)
     receiving: TrafficSecret = field(repr=False)
 
+    def wipe(self) -> None:
+        """Forgets both."""
+        self.sending.wipe()
+        self.receiving.wipe()
+
 
 def judge_certificate(
     certificates: Sequence[bytes],

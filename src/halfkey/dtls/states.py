@@ -32,6 +32,9 @@ DTLS 1.3 (RFC 9147 section 5.7), in {} under the handshake's keys, in [] under t
     [ACK]                       -------->
     [KeyUpdate]                 <------->    [KeyUpdate], each with an ACK
 
+A client of 1.3 that has checked the server's Finished is in EXPECT_ACK, which no table has, since
+an ACK is no message: only with the ACK of its last flight does it know that it was let in.
+
 ChangeCipherSpec is no message and changes no state: a record's epoch says which key it is under,
 and the epochs below say which key a message must come under.
 """
@@ -66,6 +69,7 @@ class State(Enum):
     EXPECT_CLIENT_KEY_EXCHANGE = "EXPECT_CLIENT_KEY_EXCHANGE"
     EXPECT_CERTIFICATE_VERIFY = "EXPECT_CERTIFICATE_VERIFY"
     EXPECT_FINISHED = "EXPECT_FINISHED"
+    EXPECT_ACK = "EXPECT_ACK"
     CONNECTED = "CONNECTED"
     TERMINATED = "TERMINATED"
 
