@@ -166,4 +166,5 @@ async def test_events_are_followed_as_server_sent_events(running: Running) -> No
         **data,
         "reason": "left",
         "by": "focus",
+        "identity": None,
     }
