@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from halfkey.dtls import Certificate, Configuration, ConnectionTerminated, HandshakeCompleted, Role
-from halfkey.dtls.registries import HandshakeType
+from halfkey.dtls.registries import DTLS_1_2, HandshakeType
 from halfkey.profiles import SRTPProtectionProfile
 from tests.interop.bogo.echo import AnyCertificate, DataConnection
 from tests.interop.bogo.shim import FAILED, UNIMPLEMENTED, main
@@ -213,9 +213,10 @@ def test_the_shim_shuts_down(start: Start) -> None:
 
 
 def test_a_server_can_be_had_without_cookies(start: Start) -> None:
+    of_1_2 = ("-max-version", str(DTLS_1_2))
     for flags, answer in (
-        (("-server",), HandshakeType.HELLO_VERIFY_REQUEST),
-        (("-server", "-no-cookie"), HandshakeType.SERVER_HELLO),
+        (("-server", *of_1_2), HandshakeType.HELLO_VERIFY_REQUEST),
+        (("-server", "-no-cookie", *of_1_2), HandshakeType.SERVER_HELLO),
     ):
         runner = start(*flags)
         runner.peer.start(0.0)
