@@ -88,6 +88,11 @@ def refusals(endpoint: Endpoint) -> dict[str, int]:
     return {str(reason): count for reason, count in people_of(endpoint).refusals.items()}
 
 
+def refused_as_false(endpoint: Endpoint) -> dict[str, int]:
+    """What was refused, but for an honest roster of before we came, which may be on its way."""
+    return {why: many for why, many in refusals(endpoint).items() if why != "before_admission"}
+
+
 async def ghosts_reason(endpoint: Endpoint) -> str | None:
     """Waits until an Endpoint has read of the ghost; why that is unverified."""
     await until(lambda: any(one.name == "Ghost" for one in endpoint.statistics().streams))
@@ -204,11 +209,6 @@ def with_a_ghost(text: str) -> str:
     return f"{header}.{base64.urlsafe_b64encode(written).decode().rstrip('=')}.{signature}"
 
 
-def refused_as_false(endpoint: Endpoint) -> dict[str, int]:
-    """What was refused, but for an honest roster of before we came, which may be on its way."""
-    return {why: many for why, many in refusals(endpoint).items() if why != "before_admission"}
-
-
 @attacks(
     forged=Row(
         "Adds a ghost to the signed roster",
@@ -261,8 +261,8 @@ async def test_a_roster_of_before_a_restart(field: Arena, happened: Happened) ->
     await until(lambda: people_of(alice).reason is not None)
     reason = people_of(alice).reason
     field.focus.inject(vouched(old))
-    await until(lambda: refusals(alice))
-    (refusal,) = refusals(alice)
+    await until(lambda: refused_as_false(alice))
+    (refusal,) = refused_as_false(alice)
     assert verified(alice) == set()
     happened(f"the Endpoint refuses it ({refusal}), and shows everybody as unverified ({reason})")
 
@@ -276,8 +276,8 @@ async def test_mixed_conferences(field: Arena, happened: Happened) -> None:
     await until(lambda: len(field.focus.statements) > count)
     field.focus.inject(vouched(field.focus.statements[-1][0]))
     for endpoint in both:
-        await until(partial(refusals, endpoint))
-        assert refusals(endpoint) == {"conference": 1}
+        await until(partial(refused_as_false, endpoint))
+        assert refused_as_false(endpoint) == {"conference": 1}
         assert verified(endpoint) == {"P0", "P1"}
     happened("every Endpoint refuses it (conference)")
 
@@ -423,7 +423,7 @@ async def test_a_flood_of_events(field: Arena, happened: Happened) -> None:
     for number in range(count):
         field.focus.inject(ghost(number, assertion="A" * 40))
         field.focus.inject(vouched("nothing.of.that"))
-    await until(lambda: refusals(alice).get("malformed", 0) == count)
+    await until(lambda: refused_as_false(alice).get("malformed", 0) == count)
     assert len(alice.statistics().streams) <= SOURCE_LIMIT
     assert people_of(alice)._proofs.held <= MAXIMUM_ENTRIES
     told = [event.reason for event in listener.of(StatementRefused)]
