@@ -345,8 +345,9 @@ class Connection:
             return self._counters.count(Noise.MALFORMED_ALERT)
         description = next((one for one in AlertDescription if one == alert.description), None)
         if not record.is_protected:
-            # Anybody can send it, so it ends nothing; it may explain later what did.
-            self._hint = description
+            # Anybody can send it, so it ends nothing; it may explain later what did. The first one
+            # counts: what we repeat after it is refused for its cookie, in DTLS 1.3.
+            self._hint = self._hint or description
             return self._counters.count(Noise.PLAINTEXT_ALERT)
         if not alert.is_closure(self._channel.version):
             return self._counters.count(Noise.WARNING_ALERT)
