@@ -289,7 +289,13 @@ class Endpoint:
             raise UsageError("there is no path before the answer")
         kinds = {sender_ssrc(sender): kind for kind, sender in self._senders}
         async with asyncio.timeout(self._options.join_timeout):
-            await self._transport.connect(self._answer.transport, kinds, self._id_hashes)
+            await self._transport.connect(
+                self._answer.transport,
+                kinds,
+                self._id_hashes,
+                # Ends before our own patience does, so that its reason is what is told.
+                handshake_timeout=self._options.join_timeout * 2 / 3,
+            )
 
     async def _start_senders(self) -> None:
         if self._answer is None:

@@ -116,7 +116,9 @@ class LightEndpoint:
         try:
             async with asyncio.timeout(_JOIN_TIMEOUT):
                 kinds = {} if self.ssrc is None else {self.ssrc: _AUDIO}
-                await self._transport.connect(answer.transport, kinds, hashes)
+                await self._transport.connect(
+                    answer.transport, kinds, hashes, handshake_timeout=_JOIN_TIMEOUT
+                )
                 await self._keyed
         except TimeoutError:
             raise HalfkeyError(f"{self._link.name}: no keys in {_JOIN_TIMEOUT:g} s") from None

@@ -126,6 +126,8 @@ class Transport:
         remote: TransportDescription,
         sources: dict[int, Kind],
         id_hashes: tuple[bytes, bytes] | None = None,
+        *,
+        handshake_timeout: float,
     ) -> None:
         """Finds a path and begins the handshake; its end comes as an event.
 
@@ -134,6 +136,7 @@ class Transport:
             sources: SSRC and kind of what will be sent.
             id_hashes: our external_id_hash, and the Key Distributor's (RFC 8844 section 3.2); None
                 where no identity was asserted.
+            handshake_timeout: seconds that the handshake may last.
 
         Raises:
             ICEFailedError: the Media Distributor doesn't answer.
@@ -150,6 +153,7 @@ class Transport:
             peer_external_session_id=remote.tls_id.encode(),
             external_id_hash=b"" if id_hashes is None else id_hashes[0],
             peer_external_id_hash=None if id_hashes is None else id_hashes[1],
+            handshake_timeout=handshake_timeout,
         )
         addresses = [(candidate.address, candidate.port) for candidate in remote.candidates]
         await self.ice.connect_to(remote.ice_ufrag, remote.ice_pwd, addresses)
