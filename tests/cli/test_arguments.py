@@ -35,6 +35,16 @@ def test_the_control_a_right_command_line_works() -> None:
     assert run.stdout.strip()
 
 
+def test_the_version_is_an_option_too() -> None:
+    assert halfkey("--version").stdout == halfkey("version").stdout
+
+
+@pytest.mark.parametrize("words", [(), ("audit",)])
+def test_nothing_more_shows_the_help(words: tuple[str, ...]) -> None:
+    run, asked = halfkey(*words), halfkey(*words, "--help")
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", asked.stdout)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

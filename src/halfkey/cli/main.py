@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -53,6 +54,24 @@ def version() -> None:
     typer.echo(__version__)
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _halfkey(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """What comes before a subcommand."""
+
+
 def main() -> None:
     """Runs the command line; a wrong argument or file is one line on stderr and status 2."""
     command = "halfkey"
@@ -61,6 +80,8 @@ def main() -> None:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else command
+        if context is not None and error.format_message() == context.get_help():
+            _fail(context.get_help(), EXIT_USAGE)  # called with nothing: the whole help, as it is
         message = " ".join(error.format_message().split())
         _fail(f"{command}: {message} (see '{command} --help')", EXIT_USAGE)
     except ConfigurationError as error:

@@ -127,7 +127,7 @@ class Transport:
         sources: dict[int, Kind],
         id_hashes: tuple[bytes, bytes] | None = None,
         *,
-        handshake_timeout: float,
+        handshake_timeout: float = 20.0,
     ) -> None:
         """Finds a path and begins the handshake; its end comes as an event.
 
