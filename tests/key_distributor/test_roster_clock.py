@@ -80,7 +80,7 @@ def test_an_endpoint_takes_rosters_of_a_run_whose_clock_was_set_back(
     forgetful = roster(authority, "instance-of-run-two", UNIX - 120, Store(None))
     with pytest.raises(VouchRefused) as caught:
         received.receive(forgetful, UNIX + 5)
-    assert caught.value.reason == "before_admission"
+    assert caught.value.reason == "instance"
     store = Store(tmp_path / "kd.sqlite")
     assert received.receive(roster(authority, "instance-of-run-three", UNIX - 120, store), UNIX + 5)
     store.close()

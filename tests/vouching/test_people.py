@@ -15,6 +15,7 @@ from halfkey.identity.invite import InviteSecret
 from halfkey.vouching.authority import Trust
 from halfkey.vouching.code import conference_code
 from halfkey.vouching.people import SPI_GRACE, Own, People
+from halfkey.vouching.refusal import Refusal
 from halfkey.vouching.roster import ROSTER_INTERVAL
 from halfkey.vouching.standing import (
     KeyDistributorRestarted,
@@ -274,14 +275,30 @@ def test_not_even_when_its_spi_comes_back() -> None:
     assert world.people.person("p002") is None
 
 
-def test_what_is_older_than_our_admission_is_refused() -> None:
+def test_an_honest_statement_of_before_our_admission_is_passed_over() -> None:
     world = World()
     old = world.key_distributor.statement(world.now - 1)
     world.people.ekt_key(7, world.now)
     world.people.receive_roster(old, world.now)
     assert world.people.reason == "no_statement"
-    assert world.people.refusals == {"before_admission": 1}
     assert world.people.people() == ()
+    assert world.people.refusals == {}
+    assert world.events() == []
+    world.tell()
+    assert world.people.reason is None
+
+
+@pytest.mark.parametrize(
+    ("instance", "reason"), [("instance-number-1", "version"), ("instance-number-0", "instance")]
+)
+def test_it_is_a_replay_once_a_newer_one_was_taken(instance: str, reason: Refusal) -> None:
+    world = World()
+    before = world.key_distributor.restart(instance, 7).statement(world.now - 1)
+    world.verified()
+    world.people.receive_roster(before, world.now)
+    assert world.people.refusals == {reason: 1}
+    assert world.events() == [StatementRefused(reason)]
+    assert world.people.reason is None
 
 
 def test_conferences_are_not_mixed() -> None:

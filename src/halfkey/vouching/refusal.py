@@ -9,7 +9,6 @@ from halfkey.errors import HalfkeyError
 Refusal = Literal[
     "algorithm",
     "authority",
-    "before_admission",
     "certificate",
     "conference",
     "expired",
@@ -29,7 +28,6 @@ Refusal = Literal[
 _EXPLANATIONS: dict[Refusal, str] = {
     "algorithm": "its signature algorithm is not ES256",
     "authority": "it is not under the certificate authority of the link",
-    "before_admission": "it is older than our own admission",
     "certificate": "its certificate may not vouch",
     "conference": "it is for another conference",
     "expired": "it is too old, or its certificate is not valid now",

@@ -9,6 +9,10 @@ too little by as long as that was under way, and any later statement that came f
 better. So a Focus that delays a statement makes it old, unless it has delayed everything by as
 much since the offer; and when our clock stood still in a machine that slept, the next statement
 shows that too.
+
+Before the first that counts, an honest Focus may still have one of before our admission: the Key
+Distributor signs the next a moment after it answers us. That is passed over in silence. Once one
+was taken, whatever is older than it is refused.
 """
 
 from __future__ import annotations
@@ -60,7 +64,8 @@ class Statements:
         """Takes a statement.
 
         Returns:
-            It, if it is the newest now; None if it is the newest once more.
+            It, if it is the newest now; None if it is the newest once more, or is of before our
+            admission and none was taken yet.
 
         Raises:
             VouchRefused: it doesn't hold, or is for another conference, or was followed by a newer.
@@ -69,19 +74,19 @@ class Statements:
         if text == self._newest_text:
             return None
         statement = RosterVouch.verify(text, self._trust, now)
-        self._check(statement)
+        if statement.conference != self._conference:
+            raise VouchRefused("conference")
         newest = self._newest
+        if newest is None and statement.issued_at < self._admitted_at:
+            return None
+        self._check_order(statement)
         if newest is not None and newest.instance != statement.instance:
             self._over.append(newest.instance)
         self._newest, self._newest_text = statement, text
         self._ahead = max(self._ahead, statement.issued_at - now)
         return statement
 
-    def _check(self, statement: RosterVouch) -> None:
-        if statement.conference != self._conference:
-            raise VouchRefused("conference")
-        if statement.issued_at < self._admitted_at:
-            raise VouchRefused("before_admission")
+    def _check_order(self, statement: RosterVouch) -> None:
         newest = self._newest
         if newest is None:
             return
