@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from halfkey.endpoint import Endpoint, JoinFailedError
+from halfkey.endpoint.client import FocusClient, Participation
 from halfkey.endpoint.events import Waiting
 from halfkey.identity.invite import InviteSecret
 from halfkey.key_distributor.policy import ConferencePolicy
@@ -122,6 +123,37 @@ async def test_waiting_to_be_let_in(tmp_path: Path) -> None:
         await joining
         await until(lambda: verified(host) == {"P0", "P1"})
         assert len(listener.of(Waiting)) == 1
+
+
+async def test_whose_answer_is_lost_on_its_way_comes_in_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Focus has taken it in and it doesn't know: its SSRCs are taken, by itself."""
+    async with running_system(tmp_path, believe_focus=False) as system:
+        system.kd.store.set_policy(CONFERENCE, ConferencePolicy(waiting_room=True))
+        guest = system.member(1)
+        before, lost = guest.ssrcs, []
+        answered = FocusClient.join
+
+        async def join(client: FocusClient, offer: str) -> Participation:
+            participation = await answered(client, offer)
+            if not lost:
+                lost.append(participation)
+                raise TimeoutError
+            return participation
+
+        monkeypatch.setattr(FocusClient, "join", join)
+        joining = asyncio.create_task(guest.join())
+        await until(lambda: system.kd.gatekeeper.waiting(CONFERENCE))
+        (key,) = system.kd.gatekeeper.waiting(CONFERENCE)
+        system.kd.gatekeeper.let_in(CONFERENCE, key)
+        await joining
+        assert len(lost) == 1
+        assert not set(guest.ssrcs) & set(before)
+        await until(lambda: [one.is_verified for one in people_of(guest).people()] == [True])
+        host = system.member(0, system.link("P0", role="host"))
+        await host.join()
+        await until(lambda: everyone_has([(0, host), (1, guest)], 5))
 
 
 async def test_who_was_let_in_comes_back_without_waiting(tmp_path: Path) -> None:

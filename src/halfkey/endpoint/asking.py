@@ -1,12 +1,13 @@
 """Asking the Focus to be taken in, for as long as we have to wait.
 
-Each time with a fresh offer: an identity assertion is good once, and for a minute.
+Each time with a fresh offer: an identity assertion is good once, and for a minute. An offer whose
+answer was lost on its way may have taken us in: then our own SSRCs are taken, and we choose others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from halfkey.backoff import Backoff
@@ -16,6 +17,9 @@ from halfkey.errors import HalfkeyError
 from halfkey.sdp import Offer
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
+
+CONFLICTS_BORNE = 3
+"""Offers in a row whose SSRCs are taken, until that is no chance any more."""
 
 
 class NotLetInError(HalfkeyError):
@@ -43,44 +47,60 @@ class Asking:
         self._patience = patience
         self._waiting_timeout = waiting_timeout
         self._tell = tell
+        self._is_waiting = False
 
-    async def ask(self, make_offer: Callable[[], Offer]) -> Participation:
+    async def ask(
+        self, make_offer: Callable[[], Offer], renew: Callable[[], Awaitable[None]]
+    ) -> Participation:
         """Asks until we are taken in; whoever waits bears with a Focus that is away meanwhile.
 
         Args:
             make_offer: makes a fresh one; the participation answers to the last.
+            renew: has later offers be of other SSRCs.
 
         Raises:
             FocusError: we may not come in, or it failed before we had to wait.
-            NotLetInError: nobody let us in.
-            TimeoutError: no answer came.
+            NotLetInError: we were in the waiting room, and nobody let us in.
+            TimeoutError: no answer came; the message says so.
         """
+        self._is_waiting = False
         try:
             async with asyncio.timeout(self._waiting_timeout) as waiting:
-                return await self._ask_on(make_offer)
+                return await self._ask_on(make_offer, renew)
         except TimeoutError:
-            if waiting.expired():
-                raise NotLetInError("nobody let us in") from None
-            raise
+            patience = self._waiting_timeout if waiting.expired() else self._patience
+            if self._is_waiting:
+                raise NotLetInError(f"nobody let us in within {patience:g} s") from None
+            raise TimeoutError(f"no answer of the Focus within {patience:g} s") from None
 
-    async def _ask_on(self, make_offer: Callable[[], Offer]) -> Participation:
+    async def _ask_on(
+        self, make_offer: Callable[[], Offer], renew: Callable[[], Awaitable[None]]
+    ) -> Participation:
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-        is_waiting = False
+        conflicts = 0
         while True:
             try:
                 async with asyncio.timeout(self._patience):
                     return await self._client.join(make_offer().text)
             except MustWaitError as fault:
-                if not is_waiting:
+                if not self._is_waiting:
                     self._tell(Waiting(asyncio.get_running_loop().time()))
-                is_waiting = True
+                self._is_waiting, conflicts = True, 0
                 backoff.reset()
                 pause = fault.retry_after
             except (FocusError, TimeoutError) as fault:
-                if not is_waiting or not _may_pass(fault):
+                if _is_conflict(fault) and conflicts < CONFLICTS_BORNE:
+                    conflicts += 1
+                    await renew()
+                elif not self._is_waiting or not _may_pass(fault):
                     raise
                 pause = backoff.next_pause()
             await asyncio.sleep(pause)
+
+
+def _is_conflict(fault: FocusError | TimeoutError) -> bool:
+    """Whether an SSRC of the offer is taken."""
+    return isinstance(fault, FocusError) and fault.status == HTTPStatus.CONFLICT
 
 
 def _may_pass(fault: FocusError | TimeoutError) -> bool:

@@ -276,7 +276,7 @@ class Endpoint:
         await self._connect()
 
     async def _exchange(self) -> None:
-        self._participation = await self._asking.ask(self._renew_offer)
+        self._participation = await self._asking.ask(self._renew_offer, self._renew_sources)
         if self._offer is None:
             raise UsageError("there is no answer before the offer")
         self._answer = read_answer(self._participation.answer, self._offer)
@@ -373,19 +373,15 @@ class Endpoint:
             self._transport.end_association()  # see `_end_participation`
             with contextlib.suppress(FocusError):
                 await self._client.leave(old)
-        self._certificate = Certificate.generate()
-        self._tls_id = secrets.token_hex(_TLS_ID_BYTES)
         self._keyed = self._loop.create_future()
         self._keyed.add_done_callback(_note)
-        await self._transport.renew(self._certificate, self._tls_id)
+        await self._renew_transport()
         before = self._answer
         try:
             await self._exchange()
         except FocusError as fault:
             if fault.status == HTTPStatus.FORBIDDEN:
                 raise RejoinRefusedError(str(fault)) from fault
-            if fault.status == HTTPStatus.CONFLICT:  # an SSRC of ours is another's now
-                await self._replace_senders()
             raise
         if _differs(before, self._answer):
             await self._replace_senders()
@@ -395,6 +391,19 @@ class Endpoint:
             await self._keyed
         await self._start_senders()
         return self.ssrcs
+
+    async def _renew_transport(self) -> None:
+        self._certificate = Certificate.generate()
+        self._tls_id = secrets.token_hex(_TLS_ID_BYTES)
+        await self._transport.renew(self._certificate, self._tls_id)
+
+    async def _renew_sources(self) -> None:
+        """An SSRC of ours is another's, or that of an offer of ours whose answer was lost.
+
+        In the latter case our tls-id is taken as well.
+        """
+        await self._renew_transport()
+        await self._replace_senders()
 
     async def _replace_senders(self) -> None:
         """Sends the same tracks under other SSRCs, once `_start_senders` is called."""
