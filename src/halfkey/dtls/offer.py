@@ -219,7 +219,9 @@ class Offer(Stage):
             key_exchanges = self._another_key_share(codec.decode_uint16(share))
             extensions[ExtensionType.KEY_SHARE] = _key_share(key_exchanges)
         if cookie is not None:
-            extensions[ExtensionType.COOKIE] = codec.encode_cookie(codec.decode_cookie(cookie))
+            # First, since a server that holds nothing needs it in the message's first fragment.
+            cookie = codec.encode_cookie(codec.decode_cookie(cookie))
+            extensions = {int(ExtensionType.COOKIE): cookie, **extensions}
         self._remember_retry(suite, body)
         self._offered = dataclasses.replace(
             self._offered, extensions=extensions, key_exchanges=key_exchanges, retry_suite=suite
@@ -258,22 +260,23 @@ def _extensions(
     configuration: Configuration, key_exchanges: dict[NamedGroup, KeyExchange]
 ) -> dict[int, bytes]:
     offered: dict[int, bytes] = {}
+    latest = min(configuration.versions)
+    if latest is DTLS_1_3:
+        offered[ExtensionType.SUPPORTED_VERSIONS] = codec.encode_offered_versions(
+            sorted(configuration.versions)
+        )
     if DTLS_1_2 in configuration.versions:
         offered[ExtensionType.EXTENDED_MASTER_SECRET] = b""
         offered[ExtensionType.EC_POINT_FORMATS] = codec.encode_uint8_list(
             [codec.UNCOMPRESSED_POINT_FORMAT]
         )
-    latest = min(configuration.versions)
     offered[ExtensionType.SUPPORTED_GROUPS] = codec.encode_uint16_list(
         configuration.groups_of(latest)
     )
     offered[ExtensionType.SIGNATURE_ALGORITHMS] = codec.encode_uint16_list(SUPPORTED_SCHEMES)
     offered.update(negotiation.offer(configuration))
     if latest is DTLS_1_3:
-        offered[ExtensionType.SUPPORTED_VERSIONS] = codec.encode_offered_versions(
-            sorted(configuration.versions)
-        )
-        offered[ExtensionType.KEY_SHARE] = _key_share(key_exchanges)
+        offered[ExtensionType.KEY_SHARE] = _key_share(key_exchanges)  # last: it may be long
     return offered
 
 

@@ -158,9 +158,12 @@ def _read_content(content: bytes) -> tuple[Settled, bytes]:
 
 
 def _bound(content: bytes, settled: Settled, hello: ClientHello) -> bytes:
-    """What the MAC covers: the cookie's own content, and all that the client must repeat."""
+    """What the MAC covers: the cookie's own content, and all that the client must repeat.
+
+    Extensions in any order (RFC 8446 section 4.2): wolfSSL has another one with a cookie.
+    """
     left_out = _MAY_CHANGE | ({ExtensionType.KEY_SHARE} if settled.is_group_requested else set())
-    kept = {one: what for one, what in hello.extensions.items() if one not in left_out}
+    kept = {one: what for one, what in sorted(hello.extensions.items()) if one not in left_out}
     repeated = dataclasses.replace(hello, extensions=kept).encode()
     return Writer().write(_PURPOSE).vector(1, content).write(repeated).getvalue()
 
