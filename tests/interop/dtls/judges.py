@@ -1,4 +1,4 @@
-"""The foreign stacks that judge DTLS 1.2, and how each is opened."""
+"""The foreign stacks that judge our DTLS, and how each is opened."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from halfkey.dtls import Certificate, Role
+from halfkey.dtls.crypto.key_exchange import AVAILABLE_GROUPS
+from halfkey.dtls.registries import DTLS_1_3
 from halfkey.profiles import SRTPProtectionProfile
 from tests.interop.dtls import building, gnutls, openssl_command
 from tests.interop.dtls.openssl_peer import PROFILE_NAMES, OpenSSLPeer
@@ -59,7 +61,7 @@ def _open_pyopenssl(
 
 
 def _program(build: Callable[[], Path], *spoken: str) -> Open:
-    """Opens a program of ours around a foreign stack: see `pion/main.go`, `dimpl/src/main.rs`."""
+    """Opens a program of ours around a foreign stack: see `pion/`, `dimpl/` and `wolfssl/`."""
 
     def open_program(certificate: Certificate, role: Role, profile: SRTPProtectionProfile) -> Peer:
         program = build()
@@ -120,5 +122,20 @@ JUDGES = (
         SINGLE,
         _program(building.dimpl, "1.2"),
         note="exports the SRTP keys only",
+    ),
+    Judge(
+        "dimpl",
+        _pinned("dimpl/Cargo.lock", r'name = "dimpl"\nversion = "(.+)"'),
+        SINGLE,
+        _program(building.dimpl, "1.3"),
+        dtls=DTLS_1_3,
+    ),
+    Judge(
+        "wolfSSL",
+        building.wolfssl_version,
+        EVERY,
+        _program(building.wolfssl, str(int(AVAILABLE_GROUPS[0]))),
+        dtls=DTLS_1_3,
+        note="the C library; profiles by code point, as it names those of single GCM only",
     ),
 )

@@ -15,6 +15,7 @@ from halfkey.dtls import (
     HandshakeCompleted,
     Role,
 )
+from halfkey.dtls.registries import DTLS_1_2, ProtocolVersion
 from halfkey.profiles import SRTPProtectionProfile
 
 SRTP_LABEL = b"EXTRACTOR-dtls_srtp"
@@ -77,6 +78,7 @@ class Judge:
         version: of it; found out when it is there.
         profiles: the protection profiles that it can negotiate.
         open: opens an association.
+        dtls: the version of DTLS that it speaks here.
         package: the distribution's package that has it; None: it comes from a registry.
         note: what a reader of the table should know.
     """
@@ -85,8 +87,14 @@ class Judge:
     version: Callable[[], str]
     profiles: tuple[SRTPProtectionProfile, ...]
     open: Open
+    dtls: ProtocolVersion = DTLS_1_2
     package: str | None = None
     note: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name with the version of DTLS, which tells it from the same stack with another."""
+        return f"{self.name}-{self.dtls.title.removeprefix('DTLS ')}"
 
 
 @dataclass(frozen=True)
@@ -181,8 +189,13 @@ def _exchange(connection: Connection, peer: Peer) -> Verdict:
     return Verdict(completed, None, report)
 
 
-def check_agreement(verdict: Verdict, profile: SRTPProtectionProfile) -> None:
-    """Both sides got there, with the profile, and with the same keys.
+def check_agreement(
+    judge: Judge, verdict: Verdict, profile: SRTPProtectionProfile
+) -> HandshakeCompleted:
+    """Both sides got there, with the judge's version and the profile, and with the same keys.
+
+    Returns:
+        What our side came to.
 
     Raises:
         AssertionError: they didn't; its text says which of it.
@@ -191,6 +204,7 @@ def check_agreement(verdict: Verdict, profile: SRTPProtectionProfile) -> None:
     assert verdict.terminated is None, verdict.terminated.explanation
     assert completed is not None, "our engine did not complete the handshake"
     assert report is not None, "the peer did not complete the handshake"
+    assert completed.version is judge.dtls, "another version of DTLS was chosen"
     assert completed.srtp_profile is profile, "we have another profile"
     assert report.profile == profile, "the peer has another profile"
     material = completed.keying_material
@@ -202,6 +216,7 @@ def check_agreement(verdict: Verdict, profile: SRTPProtectionProfile) -> None:
     ), "the SRTP keys differ"
     if report.exported is not None:
         assert report.exported == verdict.exported, "the exporters differ"
+    return completed
 
 
 def srtp_length(profile: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from tests.interop.dtls.peer import Judge, check_agreement, shake_hands
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "interop.md"
 PASSED = "passed"
-HEADER = ("peer", "version", "DTLS", "our role", "profile", "result")
+HEADER = ("peer", "version", "DTLS", "our role", "profile", "key exchange", "result")
 TITLE = "# Foreign stacks as judges of our DTLS"
 PREFACE = """\
 Made by `make interop`; don't edit it. Each row is one handshake between `halfkey.dtls` and an
@@ -34,10 +35,12 @@ No other implementation of ekt_key is known, so nobody foreign judges that."""
 
 
 NO_JUDGES = {
-    "mbedTLS": (
+    "mbedTLS is not among them": (
         "its use_srtp has no AEAD profile and takes no other code point, so it can't complete a "
         "handshake with us, who insist on one"
     ),
+    "DTLS 1.3 of OpenSSL, GnuTLS and pion/dtls": "none of these releases has it",
+    "NSS is not among them": "the one that Debian ships speaks a draft of DTLS 1.3",
 }
 """Stacks that were looked at and can't judge, with the reason."""
 
@@ -52,6 +55,7 @@ class Row:
         dtls: the version of DTLS.
         role: ours.
         profile: the protection profile's name.
+        group: the group of the key exchange; "-" where there was none.
         result: `PASSED`, or what went wrong, in one line.
     """
 
@@ -60,10 +64,11 @@ class Row:
     dtls: str
     role: str
     profile: str
+    group: str
     result: str
 
     def cells(self) -> tuple[str, ...]:
-        return (self.peer, self.version, self.dtls, self.role, self.profile, self.result)
+        return tuple(str(value) for value in dataclasses.astuple(self))
 
 
 def combinations(judge: Judge) -> Iterator[tuple[Role, SRTPProtectionProfile]]:
@@ -75,18 +80,18 @@ def combinations(judge: Judge) -> Iterator[tuple[Role, SRTPProtectionProfile]]:
 
 def run(judge: Judge) -> list[Row]:
     """One row for each combination; all with the reason where the judge is absent."""
-    rows = []
+    rows, dtls = [], judge.dtls.title.removeprefix("DTLS ")
     for role, profile in combinations(judge):
-        version = "-"
+        version = group = "-"
         try:
             version = judge.version()
-            check_agreement(shake_hands(judge, role, profile), profile)
-            result = PASSED
+            verdict = shake_hands(judge, role, profile)
+            group, result = check_agreement(judge, verdict, profile).group.name, PASSED
         except AbsentError as error:
             result = f"absent: {error}"
         except Exception as error:
             result = f"failed: {_one_line(error)}"
-        rows.append(Row(judge.name, version, "1.2", role.value, profile.name, result))
+        rows.append(Row(judge.name, version, dtls, role.value, profile.name, group, result))
     return rows
 
 
@@ -103,7 +108,7 @@ def render(rows: list[Row]) -> str:
     cells = [HEADER, tuple("-" * len(name) for name in HEADER), *(row.cells() for row in rows)]
     notes = [f"- {judge.name}: {judge.note}." for judge in JUDGES if judge.note]
     lines = [TITLE, "", PREFACE, "", *(f"| {' | '.join(one)} |" for one in cells)]
-    others = [f"- {name} is not among them: {reason}." for name, reason in NO_JUDGES.items()]
+    others = [f"- {name}: {reason}." for name, reason in NO_JUDGES.items()]
     return "\n".join([*lines, "", f"{count(rows)}.", "", *notes, *others, ""])
 
 
@@ -122,7 +127,7 @@ def main() -> int:
             print("  ".join((f"{row.peer:10}", f"{row.version:8}", *row.cells()[2:])), flush=True)
             rows.append(row)
     for name, reason in NO_JUDGES.items():
-        print(f"{name:10}  can't judge: {reason}")
+        print(f"{name}: {reason}")
     DOCUMENT.write_text(render(rows))
     print(f"{count(rows)}; written to docs/{DOCUMENT.name}")
     return int(any(row.result.startswith("failed") for row in rows))

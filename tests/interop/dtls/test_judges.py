@@ -1,4 +1,4 @@
-"""DTLS 1.2 against every foreign stack, in both roles: the same profile, certificates and keys."""
+"""Our DTLS against every foreign stack, in both roles: the same profile, certificates and keys."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.interop.dtls.judges import JUDGES
 from tests.interop.dtls.peer import Judge, Verdict, check_agreement, shake_hands
 
 BOTH_ROLES = pytest.mark.parametrize("role", list(Role), ids=lambda role: f"as_{role.value}")
-EVERY_JUDGE = pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
+EVERY_JUDGE = pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.title)
 EVERY_PROFILE = pytest.mark.parametrize(
     ("judge", "profile"),
     [
-        pytest.param(judge, profile, id=f"{judge.name}-{profile.name}")
+        pytest.param(judge, profile, id=f"{judge.title}-{profile.name}")
         for judge in JUDGES
         for profile in judge.profiles
     ],
@@ -43,14 +43,14 @@ def judged(
 def test_both_sides_agree_on_profile_certificates_and_keys(
     judge: Judge, role: Role, profile: SRTPProtectionProfile
 ) -> None:
-    check_agreement(judged(judge, role, profile), profile)
+    check_agreement(judge, judged(judge, role, profile), profile)
 
 
 @BOTH_ROLES
 @EVERY_JUDGE
 def test_our_fragments_are_put_together(judge: Judge, role: Role) -> None:
     profile = judge.profiles[0]
-    check_agreement(judged(judge, role, profile, pmtu=MINIMUM_PMTU), profile)
+    check_agreement(judge, judged(judge, role, profile, pmtu=MINIMUM_PMTU), profile)
 
 
 @BOTH_ROLES
@@ -68,4 +68,4 @@ def test_the_keys_of_two_handshakes_are_told_apart(judge: Judge) -> None:
     one, other = (judged(judge, Role.CLIENT, judge.profiles[0]) for _ in range(2))
     mixed = Verdict(one.completed, None, other.report, one.exported)
     with pytest.raises(AssertionError, match="the SRTP keys differ"):
-        check_agreement(mixed, judge.profiles[0])
+        check_agreement(judge, mixed, judge.profiles[0])
