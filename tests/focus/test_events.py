@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -176,6 +177,26 @@ async def test_whom_the_key_distributor_takes_out_has_left(stage: Stage) -> None
         await stage.kd.tell("removed", gone | {"reason": "left", "by": None})
         assert await anext(events) == ServerSentEvent("left", {"id": identifier})
         await stage.md.until(lambda: "md removed" in stage.log)
+
+
+async def test_whom_it_takes_out_while_joining_never_comes_in(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        stage.md.hold.clear()
+        joining = asyncio.create_task(stage.join(OFFER))
+        await stage.md.until(lambda: "md PUT" in stage.log)
+        gone = {"conference": "plenary", "participant": public_id(stage), "reason": "replaced"}
+        await stage.kd.tell("removed", gone | {"by": None})
+        await stage.kd.tell("roster", {"conference": "plenary", "statement": "A.B.C"})
+        await anext(events)  # behind it, so that it is known to have been read
+        stage.md.hold.set()
+        response = await joining
+        assert response.status == 403
+        assert "put out" in json.loads(await response.read())["detail"]
+        assert stage.kd.participants == stage.md.participants == set()
+        await stage.join(offer("b", 3333, 4444).text)
+        joined = await anext(events)
+        assert (joined.name, joined.data["name"]) == ("joined", "b")
 
 
 async def test_who_must_wait_is_told_so_and_leaves_nothing_behind(stage: Stage) -> None:

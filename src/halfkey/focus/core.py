@@ -86,6 +86,7 @@ class Participant:
         answer_version: of the last answer, from 1 on.
         etag: names its ICE session (RFC 9725 section 4.3.1); changes when ICE restarts.
         updating: whether an update of it is under way.
+        put_out: whether the Key Distributor put it out while it was joining, which must then fail.
     """
 
     conference: str
@@ -97,6 +98,7 @@ class Participant:
     answer_version: int = 1
     etag: str = ""
     updating: bool = False
+    put_out: bool = False
     token_digest: bytes = field(default=b"", repr=False)
 
     @property

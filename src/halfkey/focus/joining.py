@@ -70,6 +70,8 @@ class Joining:
         owed: list[Client] = []
         try:
             answer = await self._agree(participant, owed)
+            if participant.put_out:
+                raise Problem(HTTPStatus.FORBIDDEN, "not admitted: you were put out meanwhile")
         except BaseException as fault:
             # Whatever happened, and be it that we shut down: who may know it must forget it.
             await self.removals.remove(participant, tuple(owed))

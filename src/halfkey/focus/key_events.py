@@ -5,7 +5,7 @@ from __future__ import annotations
 from halfkey.event_stream import ServerSentEvent
 from halfkey.focus.broadcast import Broadcast
 from halfkey.focus.clients import KeyDistributorClient
-from halfkey.focus.core import Conferences
+from halfkey.focus.core import Conferences, ParticipantState
 from halfkey.focus.following import follow
 from halfkey.focus.removal import Removals
 
@@ -45,6 +45,13 @@ class KeyEvents:
         elif event.name == "removed" and event.data.get("by") != _OURS:
             identifier = event.data.get("participant")
             if isinstance(identifier, str):
-                participant = self._conferences.by_id(conference, identifier)
-                if participant is not None and participant.answer is not None:
-                    self._removals.schedule(participant)
+                self._take_out(conference, identifier)
+
+    def _take_out(self, conference: str, identifier: str) -> None:
+        participant = self._conferences.by_id(conference, identifier)
+        if participant is None:
+            return
+        if participant.state is ParticipantState.JOINING:
+            participant.put_out = True  # whoever has it join undoes that
+        else:
+            self._removals.schedule(participant)
