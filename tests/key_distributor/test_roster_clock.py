@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from halfkey import dtls
+from halfkey.dtls import Fingerprint
 from halfkey.key_distributor.roster_clock import RosterClock
 from halfkey.key_distributor.statements import Statements
 from halfkey.key_distributor.store import Store
+from halfkey.vouching.answer import AnswerVouch, DTLSIdentity, ExpectedAnswer
 from halfkey.vouching.authority import Authority, Trust
 from halfkey.vouching.refusal import VouchRefused
+from halfkey.vouching.statements import STALE_AFTER
 from halfkey.vouching.statements import Statements as Received
-from tests.key_distributor.test_statements import Vouching, authority
+from tests.key_distributor.test_statements import Vouching, authority, identity
 
 __all__ = ["authority"]  # the fixture
 
@@ -50,18 +54,25 @@ def test_a_run_is_later_than_the_run_before(set_back: float) -> None:
     assert first < again.issue(500.0) <= max(first + 1, 10_000 - set_back)
 
 
-def roster(authority: Authority, instance: str, unix: float, store: Store) -> str:
-    """What a run states whose clock stands."""
-    published: list[str] = []
-    vouching = Vouching(authority)
-    statements = Statements(
+def stating(
+    vouching: Vouching, published: list[str], instance: str, unix: float, store: Store
+) -> Statements:
+    """Those of a run whose clock stands."""
+    return Statements(
         vouching.world.core,
-        authority,
+        vouching.authority,
         instance,
         lambda: unix,
         lambda conference, text: published.append(text),
         RosterClock(lambda: unix, store.roster_time(), store.note_roster_time),
     )
+
+
+def roster(authority: Authority, instance: str, unix: float, store: Store) -> str:
+    """What such a run states."""
+    published: list[str] = []
+    vouching = Vouching(authority)
+    statements = stating(vouching, published, instance, unix, store)
     vouching.join("alice")
     for event in vouching.world.events:
         statements.on_event(event, vouching.world.now)
@@ -83,4 +94,39 @@ def test_an_endpoint_takes_rosters_of_a_run_whose_clock_was_set_back(
     assert caught.value.reason == "instance"
     store = Store(tmp_path / "kd.sqlite")
     assert received.receive(roster(authority, "instance-of-run-three", UNIX - 120, store), UNIX + 5)
+    store.close()
+
+
+def test_a_newcomer_holds_rosters_to_their_age_after_a_clock_was_set_back(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """The answer tells the time by which rosters go on, and is believed by that of the system."""
+    store = Store(tmp_path / "kd.sqlite")
+    store.note_roster_time(int(UNIX) + HOUR)
+    vouching, published = Vouching(authority), list[str]()
+    statements = stating(vouching, published, "instance-of-run-two", UNIX, store)
+    certificate, who, tls_id = dtls.Certificate.generate("bob"), identity("bob"), "t" * 24
+    now = vouching.world.now
+    admission = vouching.world.core.admit(
+        "c", "bob", certificate.fingerprint(), tls_id, who, statements.answer, now=now
+    )
+    assert admission.assertion is not None
+    expected = ExpectedAnswer(
+        "c",
+        DTLSIdentity(certificate.fingerprint(), tls_id),
+        who.nonce,
+        DTLSIdentity(Fingerprint.parse(admission.fingerprint), admission.tls_id),
+    )
+    trust = Trust(authority.ca_sha256)
+    answer = AnswerVouch.verify(admission.assertion, trust, expected, UNIX)
+    vouching.join("alice")
+    for event in vouching.world.events:
+        statements.on_event(event, now)
+    statements.handle_timer(now)
+    received = Received(trust, "c", answer.admitted_at, UNIX)
+    delayed = received.receive(published[-1], UNIX + 20)
+    assert delayed is not None
+    assert received.stale_at is not None
+    assert received.stale_at <= UNIX + STALE_AFTER + 1  # times of issue are in whole seconds
+    assert [entry.joined_at for entry in delayed.entries] == [delayed.issued_at]
     store.close()

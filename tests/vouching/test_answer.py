@@ -49,6 +49,10 @@ def test_an_answer_says_what_was_signed_and_fits_external_id_hash() -> None:
     value = vouch().sign(authority())
     assert verify(value) == vouch()
     assert len(external_id_hash(value)) == 32
+    assert verify(value).admitted_at == vouch().issued_at
+    ahead = replace(vouch(), roster_time=vouch().issued_at + 3600)
+    assert verify(ahead.sign(authority())) == ahead
+    assert ahead.admitted_at == ahead.roster_time
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,8 @@ def test_nothing_else_passes_for_an_answer() -> None:
         lambda payload: payload | {"iat": 1.0},
         lambda payload: payload | {"iat": True},
         lambda payload: payload | {"iat": -1},
+        lambda payload: payload | {"roster-time": -1},
+        lambda payload: payload | {"roster-time": True},
         lambda payload: payload | {"name": ""},
         lambda payload: payload | {"name": "a\u202eb"},
         lambda payload: payload | {"name": "a\x1b[2J"},

@@ -103,7 +103,7 @@ class Membership:
         )
         vouch = AnswerVouch.verify(answer.identity, self._trust, expected, self.now)
         own = Own(vouch.participant, binding, self._assertion)
-        self._people = People(self._trust, own, vouch.issued_at, self.now)
+        self._people = People(self._trust, own, vouch.admitted_at, self.now)
         if self._spi is not None:
             self._people.ekt_key(self._spi, self.now)
         self._settle()

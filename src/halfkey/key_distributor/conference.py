@@ -43,6 +43,7 @@ class Participant:
         own_assertion: the a=identity value that the Key Distributor answered with; None for none.
         association: the association that is current, once the handshake is complete.
         media_distributor: through which it came last, by its certificate's hash; None before.
+        admitted_at: when, monotonic seconds; 0 for who was admitted before a restart.
     """
 
     conference: Conference
@@ -54,6 +55,7 @@ class Participant:
     own_assertion: str | None = field(default=None, repr=False)
     association: Association | None = None
     media_distributor: bytes | None = None
+    admitted_at: float = 0.0
 
     @property
     def external_id_hash(self) -> bytes | None:

@@ -139,6 +139,7 @@ class KeyDistributor:
             conference, participant, fingerprint, tls_id, identity
         )
         if is_new:
+            admitted.admitted_at = now
             if vouch is not None:
                 # Before it is admitted: nobody is whom we can't vouch for.
                 admitted.own_assertion = vouch(admitted, self._fingerprint)

@@ -32,12 +32,12 @@ class RosterClock:
         self._at: float | None = None
 
     def issue(self, now: float) -> int:
-        """The time of issue of a roster that is signed now, in Unix seconds.
+        """The time of issue of a roster that is signed now, or would be, in Unix seconds.
 
         Args:
             now: monotonic seconds; what has passed of them counts where the clock was set back.
         """
-        passed = 0.0 if self._at is None else now - self._at
+        passed = 0.0 if self._at is None else max(0.0, now - self._at)
         self._last, self._at = max(self._clock(), self._last + passed), now
         second = int(self._last)
         if self._kept is None or second > self._kept:

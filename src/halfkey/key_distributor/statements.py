@@ -43,7 +43,8 @@ class Statements:
         instance: of this run, 16 to 128 characters of base64url.
         clock: Unix time, seconds.
         publish: takes a conference's name and a roster's statement.
-        roster_clock: says when a roster is issued; by default by `clock`.
+        roster_clock: dates rosters, joining, and in answers what rosters are held against; by
+            default by `clock`.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Statements:
             endpoint=DTLSIdentity(participant.fingerprint, participant.tls_id),
             nonce=participant.identity.nonce,
             issued_at=int(self._clock()),
+            roster_time=self._roster_clock.issue(participant.admitted_at),
         )
         return vouch.sign(self._authority)
 
@@ -95,7 +97,7 @@ class Statements:
             now: monotonic seconds.
         """
         if isinstance(event, Associated):
-            self._joined_at[event.conference, event.participant] = int(self._clock())
+            self._joined_at[event.conference, event.participant] = self._roster_clock.issue(now)
             self._mark(event.conference, now)
         elif isinstance(event, Disassociated):
             self._joined_at.pop((event.conference, event.participant), None)
@@ -128,7 +130,7 @@ class Statements:
 
     def _state(self, name: str, roster: _Roster, now: float) -> None:
         conference = self._core.conference(name)
-        entries = [] if conference is None else self._entries(conference)
+        entries = [] if conference is None else self._entries(conference, now)
         if conference is None or not conference.participants:
             del self._rosters[name]  # nobody is there who could be told
             return
@@ -147,12 +149,14 @@ class Statements:
         roster.due_at = now + ROSTER_INTERVAL
         self._publish(name, vouch.sign(self._authority))
 
-    def _entries(self, conference: Conference) -> list[RosterEntry]:
+    def _entries(self, conference: Conference, now: float) -> list[RosterEntry]:
         entries = []
         for one in conference.associated():
             if one.identity is not None:
                 binding = Binding(conference.name, one.fingerprint, one.tls_id, one.identity.ssrcs)
-                joined_at = self._joined_at.get((conference.name, one.id), int(self._clock()))
+                joined_at = self._joined_at.get((conference.name, one.id))
+                if joined_at is None:
+                    joined_at = self._roster_clock.issue(now)
                 person, assertion = one.identity.person, one.identity.assertion
                 entries.append(RosterEntry.of(one.id, person, binding, assertion, joined_at))
         return entries

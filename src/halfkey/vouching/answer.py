@@ -80,6 +80,8 @@ class AnswerVouch:
         endpoint: the participant's.
         nonce: of the participant's assertion, so that the answer is to that one.
         issued_at: Unix time, seconds.
+        roster_time: what a roster would have been dated then; None for `issued_at`. Rosters go on
+            where they were when the Key Distributor's clock is set back, and so may be ahead of it.
 
     Raises:
         CodecError: a value is out of bounds.
@@ -93,6 +95,7 @@ class AnswerVouch:
     endpoint: DTLSIdentity
     nonce: str
     issued_at: int
+    roster_time: int | None = None
 
     def __post_init__(self) -> None:
         check_name("a conference", self.conference)
@@ -101,6 +104,12 @@ class AnswerVouch:
         check_name("a role", self.role)
         check_token("a nonce", self.nonce)
         check_range("the time of issue", self.issued_at, MAXIMUM_TIME)
+        check_range("the time of rosters", self.admitted_at, MAXIMUM_TIME)
+
+    @property
+    def admitted_at(self) -> int:
+        """By the clock of rosters, Unix time in seconds: none that counts is older."""
+        return self.issued_at if self.roster_time is None else self.roster_time
 
     def sign(self, authority: Authority) -> str:
         """Gives the value of a=identity."""
@@ -113,6 +122,7 @@ class AnswerVouch:
             "name": self.name,
             "participant": self.participant,
             "role": self.role,
+            "roster-time": self.roster_time,
         }
         return str(IdentityAssertion(DOMAIN, PROTOCOL, authority.sign(TYPE, payload)))
 
@@ -179,6 +189,7 @@ def _read(payload: object) -> AnswerVouch:
         "name",
         "participant",
         "role",
+        "roster-time",
     )
     return AnswerVouch(
         conference=fields.text("conference"),
@@ -189,6 +200,7 @@ def _read(payload: object) -> AnswerVouch:
         endpoint=_read_end(fields.object("endpoint", "fingerprint", "tls-id")),
         nonce=fields.text("jti"),
         issued_at=fields.integer("iat"),
+        roster_time=fields.optional_integer("roster-time"),
     )
 
 

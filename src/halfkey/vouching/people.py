@@ -65,7 +65,7 @@ class People:
     Args:
         trust: from the link.
         own: ourselves.
-        admitted_at: `issued_at` of the Key Distributor's answer, which was verified.
+        admitted_at: that of the Key Distributor's answer, which was verified.
         now: when that answer came.
 
     Raises:

@@ -35,7 +35,7 @@ class Statements:
     Args:
         trust: from the link.
         conference: its name.
-        admitted_at: when the Key Distributor issued its answer to us, by its clock.
+        admitted_at: when the Key Distributor answered us, by its clock of rosters.
         now: when that came, by ours; Unix time in seconds that never steps back.
     """
 
