@@ -187,8 +187,19 @@ def test_handshakes_under_way_are_bounded_over_all_media_distributors() -> None:
     assert len(world.join(world.media_distributor(b"another"), "alice").spis) == 1
 
 
-def test_one_participant_makes_us_sign_a_few_times_only() -> None:
-    world = World(Policy(handshakes_per_participant=3))
+@pytest.mark.parametrize(
+    "scarce",
+    [
+        {"handshakes_unrationed": 3},
+        {"half_open_per_media_distributor": 6},
+        {"half_open": 6},
+    ],
+    ids=lambda scarce: next(iter(scarce)),
+)
+def test_one_participant_makes_us_sign_a_few_times_only_where_that_is_scarce(
+    scarce: dict[str, int],
+) -> None:
+    world = World(Policy(handshakes_per_participant=3, **scarce))
     md, other = world.media_distributor(), world.media_distributor(b"other")
     world.lost = last_flight_lost
     alice = world.join(md, "alice")
@@ -201,6 +212,31 @@ def test_one_participant_makes_us_sign_a_few_times_only() -> None:
     assert len(world.join(other, "bob").spis) == 1
     world.advance(31)
     assert len(reconnect(world, alice).spis) == 1
+
+
+def test_nobody_uses_up_the_handshakes_of_another() -> None:
+    """All in a conference know its tls-id, and any of them can begin handshakes as it."""
+    world = World(Policy())
+    md = world.media_distributor()
+    alice = world.join(md, "alice")
+    world.lost = last_flight_lost
+    for _ in range(10 * Policy().handshakes_per_participant):
+        reconnect(world, alice)
+    world.lost = lambda endpoint, direction, datagram: False
+    keys = len(alice.spis)
+    assert len(reconnect(world, alice).spis) > keys
+    assert world.core.snapshot()["refused"] == {}
+
+
+def test_attempts_are_not_counted_against_anybody_until_they_are_many() -> None:
+    attempts = Attempts(2, 10.0, 5)
+    assert all(attempts.admit(b"alice", 0.0) for _ in range(4))
+    assert not attempts.admit(b"alice", 1.0, is_scarce=True)
+    assert attempts.admit(b"bob", 1.0)
+    assert not attempts.admit(b"alice", 2.0)
+    assert attempts.admit(b"bob", 2.0)
+    assert not attempts.admit(b"bob", 2.0)
+    assert attempts.admit(b"alice", 10.0)  # her four are forgotten
 
 
 def test_attempts_are_forgotten_with_their_period() -> None:

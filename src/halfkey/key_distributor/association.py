@@ -150,6 +150,14 @@ class AssociationTable:
             and self._handshakes < self._policy.half_open
         )
 
+    def is_scarce(self, association: Association) -> bool:
+        """Whether half of the handshakes are under way that may be."""
+        mine = self._of(association.media_distributor)
+        return (
+            2 * mine.handshakes >= self._policy.half_open_per_media_distributor
+            or 2 * self._handshakes >= self._policy.half_open
+        )
+
     def change(self, association: Association, state: AssociationState) -> None:
         """Moves an association on, and keeps it; to ENDED, it is forgotten but for its id."""
         mine = self._of(association.media_distributor)

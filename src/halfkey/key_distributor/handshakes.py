@@ -31,24 +31,35 @@ class Attempts:
     Args:
         limit: how many may, in one period.
         period: in seconds; it begins with a participant's first handshake.
+        unrationed: how many may in all, before anybody is held to the limit.
     """
 
-    def __init__(self, limit: int, period: float) -> None:
+    def __init__(self, limit: int, period: float, unrationed: int = 0) -> None:
         self._limit = limit
         self._period = period
+        self._unrationed = unrationed
         self._begun: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+        self._all = 0
 
     def __len__(self) -> int:
         return len(self._begun)
 
-    def admit(self, participant: bytes, now: float) -> bool:
-        """Counts one more; False if that would be too many."""
+    def admit(self, participant: bytes, now: float, *, is_scarce: bool = False) -> bool:
+        """Counts one more; False if that would be too many.
+
+        Args:
+            participant: whose it claims to be.
+            now: monotonic seconds.
+            is_scarce: whether the limit holds however few have begun in all.
+        """
         while self._begun and next(iter(self._begun.values()))[0] <= now - self._period:
-            self._begun.popitem(last=False)
+            _, (_, forgotten) = self._begun.popitem(last=False)
+            self._all -= forgotten
         since, count = self._begun.get(participant, (now, 0))
-        if count >= self._limit:
+        if count >= self._limit and (is_scarce or self._all >= self._unrationed):
             return False
         self._begun[participant] = since, count + 1
+        self._all += 1
         return True
 
 
@@ -96,7 +107,9 @@ class Handshakes:
             random=random,
         )
         self._receiving: Association | None = None
-        self._attempts = Attempts(policy.handshakes_per_participant, policy.handshake_age)
+        self._attempts = Attempts(
+            policy.handshakes_per_participant, policy.handshake_age, policy.handshakes_unrationed
+        )
 
     def connection(self, association: Association) -> dtls.Connection:
         """Our end of an association that begins."""
@@ -150,7 +163,8 @@ class Handshakes:
             association.refusal = suite
             return dtls.AlertDescription.HANDSHAKE_FAILURE
         # Last, so that only what costs a signature is counted.
-        if not self._attempts.admit(participant.own_tls_id.encode(), association.began_at):
+        who, is_scarce = participant.own_tls_id.encode(), self._table.is_scarce(association)
+        if not self._attempts.admit(who, association.began_at, is_scarce=is_scarce):
             association.refusal = "too_many_attempts"
             return dtls.AlertDescription.INTERNAL_ERROR
         association.participant, association.suite = participant, suite

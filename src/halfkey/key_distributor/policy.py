@@ -34,8 +34,12 @@ class Policy:
             much again where at the end no tunnel is there by which it could.
         half_open_per_media_distributor: handshakes under way at once by one Media Distributor.
         half_open: handshakes under way at once in all.
-        handshakes_per_participant: that may begin for one participant within `handshake_age`; each
-            costs us a signature and a key exchange before anybody has proved anything.
+        handshakes_per_participant: that may begin for one participant within `handshake_age` while
+            they are scarce; each costs us a signature and a key exchange before anybody has proved
+            anything.
+        handshakes_unrationed: that may begin in all within `handshake_age` until they are scarce.
+            They also are while half of those are under way that may be. Before, nobody is held to
+            a share: all in a conference know each other's tls-ids, and could use up another's.
         participants: admitted participants per conference.
         conferences: conferences at once.
     """
@@ -50,6 +54,7 @@ class Policy:
     half_open_per_media_distributor: int = 512
     half_open: int = 2048
     handshakes_per_participant: int = 8
+    handshakes_unrationed: int = 1024
     participants: int = 1000
     conferences: int = 10_000
 
