@@ -10,14 +10,15 @@
 //! recvmmsg nor UDP_SEGMENT.
 
 mod address;
+mod control;
 mod option;
 mod receive;
 mod send;
 mod steer;
 
-pub use option::enable_gro;
 #[cfg(feature = "testing")]
 pub use option::refuse_segmentation;
+pub use option::{enable_arrival_notes, enable_gro};
 pub use receive::{ReceiveBuffer, Received};
 pub use send::{MAX_SEGMENTED_LENGTH, MAX_SEGMENTS, Message, Sender};
 pub use steer::steer_by_ssrc;

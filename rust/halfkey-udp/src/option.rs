@@ -13,6 +13,17 @@ pub fn enable_gro(socket: impl AsFd) -> io::Result<()> {
     switch_on(socket, libc::SOL_UDP, libc::UDP_GRO)
 }
 
+/// Has the kernel say of each message when it came, by the system's clock, and of how many datagrams
+/// the socket had no room for.
+///
+/// # Errors
+/// It doesn't know how to.
+pub fn enable_arrival_notes(socket: impl AsFd) -> io::Result<()> {
+    let socket = socket.as_fd();
+    switch_on(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)?;
+    switch_on(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL)
+}
+
 /// Makes the kernel refuse segmented messages over IPv4, with EINVAL: datagrams without checksums
 /// can't be segmented.
 ///

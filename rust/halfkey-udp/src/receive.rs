@@ -1,21 +1,18 @@
-//! recvmmsg, with UDP_GRO.
+//! recvmmsg, with UDP_GRO, the kernel's time stamps and its count of what found no room.
 
 use core::mem;
 use core::net::SocketAddr;
 use core::ops::Range;
 use core::ptr;
+use core::time::Duration;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use crate::address::RawAddress;
+use crate::control::{Control, Notes};
 
 /// The room for one message: a datagram of any length, or what UDP_GRO makes of many.
 const SLOT: usize = 1 << 16;
-
-/// The control messages of one message: aligned as a `cmsghdr`, with room for one `int`.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; 32]);
 
 /// What one message is: datagrams of one sender's, side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +23,10 @@ pub struct Received {
     pub range: Range<usize>,
     /// The length of each of them; the last may be shorter.
     pub segment: usize,
+    /// When the first of them came, since 1970 by the system's clock, if the kernel says so.
+    pub arrived: Option<Duration>,
+    /// How many the socket had no room for before them, modulo 2^32, if the kernel says so.
+    pub overflowed: Option<u32>,
 }
 
 impl Received {
@@ -66,7 +67,7 @@ impl ReceiveBuffer {
         Self {
             data: vec![0; messages * SLOT].into(),
             addresses: vec![RawAddress::empty(); messages].into(),
-            controls: vec![Control([0; 32]); messages].into(),
+            controls: vec![Control::EMPTY; messages].into(),
             vectors: vec![vector; messages].into(),
             headers: vec![header; messages].into(),
         }
@@ -93,8 +94,8 @@ impl ReceiveBuffer {
             header.msg_hdr.msg_namelen = RawAddress::LENGTH;
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = control.0.len();
+            header.msg_hdr.msg_control = control.as_mut_ptr();
+            header.msg_hdr.msg_controllen = Control::LENGTH;
             header.msg_hdr.msg_flags = 0;
         }
         // SAFETY: each header points to an address, a vector, a slot and a control buffer of its
@@ -116,27 +117,13 @@ impl ReceiveBuffer {
     pub fn message(&self, at: usize) -> Option<Received> {
         let header = self.headers.get(at)?;
         let length = (header.msg_len as usize).min(SLOT);
+        let notes = Notes::of(&header.msg_hdr);
         Some(Received {
             from: self.addresses.get(at)?.get()?,
             range: at * SLOT..at * SLOT + length,
-            segment: segment_length(&header.msg_hdr).unwrap_or(length),
+            segment: notes.segment.unwrap_or(length),
+            arrived: notes.arrived,
+            overflowed: notes.overflowed,
         })
     }
-}
-
-/// What UDP_GRO says of a message: the length of the datagrams that it was made of.
-fn segment_length(header: &libc::msghdr) -> Option<usize> {
-    // SAFETY: the kernel has filled the control buffer, which the header points to with its length,
-    // and CMSG_FIRSTHDR stays in it.
-    let control = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() }?;
-    // SAFETY: the function only computes a length.
-    let whole = unsafe { libc::CMSG_LEN(mem::size_of::<libc::c_int>() as libc::c_uint) } as usize;
-    if (control.cmsg_level, control.cmsg_type) != (libc::SOL_UDP, libc::UDP_GRO)
-        || control.cmsg_len < whole
-    {
-        return None;
-    }
-    // SAFETY: the control message is long enough to hold an int behind its head, aligned or not.
-    let length = unsafe { ptr::read_unaligned(libc::CMSG_DATA(control).cast::<libc::c_int>()) };
-    usize::try_from(length).ok().filter(|length| *length > 0)
 }

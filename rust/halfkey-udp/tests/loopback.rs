@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use halfkey_udp::{Message, ReceiveBuffer, Sender, enable_gro};
+use halfkey_udp::{Message, ReceiveBuffer, Sender, enable_arrival_notes, enable_gro};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -127,4 +127,48 @@ fn a_refused_message_ends_the_call_and_is_named_when_it_is_the_first() {
         received.extend(receive(&receiver, &mut buffer).into_iter().map(|one| one.1));
     }
     assert_eq!(received, [b"1", b"3"]);
+}
+
+fn since_1970() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("a clock that was set")
+}
+
+#[test]
+fn arrivals_are_noted_beside_joined_datagrams_and_what_found_no_room_is_counted() {
+    let ((sender, from), (receiver, address)) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+    let mut buffer = ReceiveBuffer::new(1);
+    let mut take = || {
+        receiver.peek(&mut [0; 1]).expect("in time");
+        assert_eq!(buffer.receive(&receiver).expect("is there"), 1);
+        buffer.message(0).expect("from an IP address")
+    };
+    sender.send_to(b"unasked", address).expect("sent");
+    let unasked = take();
+    assert_eq!((unasked.arrived, unasked.overflowed), (None, None));
+
+    enable_gro(&receiver).expect("this kernel has it");
+    enable_arrival_notes(&receiver).expect("this kernel has it");
+    let before = since_1970();
+    let joined = [message(address, &[7; 100], Some(30))];
+    let mut send = Sender::new();
+    send.send(&sender, joined.into_iter()).expect("sent");
+    let received = take();
+    assert_eq!((received.from, received.segment), (from, 30));
+    let arrived = received.arrived.expect("noted");
+    assert!(before <= arrived && arrived <= since_1970());
+    assert_eq!(received.overflowed, None, "nothing was lost yet");
+
+    socket2::SockRef::from(&receiver)
+        .set_recv_buffer_size(1)
+        .expect("the least that the system has");
+    for _ in 0..50 {
+        sender.send_to(&[0; 1000], address).expect("sent");
+    }
+    // What is lost before a datagram is noted with it: so one that comes after all of them.
+    receiver.set_nonblocking(true).expect("possible");
+    while receiver.recv(&mut [0; 1000]).is_ok() {}
+    receiver.set_nonblocking(false).expect("possible");
+    sender.send_to(b"the last", address).expect("sent");
+    assert!(take().overflowed.is_some_and(|lost| lost > 0 && lost < 50));
 }
