@@ -174,6 +174,8 @@ class Switch:
         queue_limit: datagrams that wait for `drain`; strangers get half of them.
         capture_bytes: how many of the payload bytes that came last are kept per SSRC, still
             encrypted end to end.
+        late_after: seconds that media may wait for its turn, by the kernel's time stamps: what
+            waited longer is dropped. None for 0.2.
         workers: how many, from 1 to 64. A source is forwarded by the one to which its SSRC belongs:
             the SSRC modulo their number.
 
@@ -189,6 +191,7 @@ class Switch:
         queue_limit: int = 4096,
         capture_bytes: int = 0,
         workers: int = 1,
+        late_after: float | None = None,
     ) -> Switch: ...
     @property
     def local_address(self) -> tuple[str, int]: ...
@@ -276,7 +279,19 @@ class Switch:
     def statistics(self) -> dict[str, Any]:
         """Counters: received_packets, handed_over_packets (came to another worker first),
         forwarded_packets, sent_rtcp_packets, keyframe_requests; dropped, by reason; sources, by
-        SSRC: received, lost, jitter in timestamp units."""
+        SSRC: received, lost, jitter in timestamp units.
+
+        Distributions, each with `counts`, of (size, how many had no larger one, and a larger one
+        than the entry before), and `sum`: added_latency, of forwarded packets, in seconds;
+        received_at_once, the datagrams of a turn; sent_at_once, the messages of a call; segments,
+        the datagrams of a message.
+        """
+
+    def participants(self) -> list[dict[str, Any]]:
+        """By participant: its number as participant; received_packets, received_bytes,
+        refused_packets (of the received ones), sent_packets, sent_bytes, unsent_packets; streams:
+        ssrc, kind, received_packets, received_bytes, lost, jitter, receivers, sent_packets,
+        sent_bytes. Workers are asked for a few at a time."""
 
     def captured(self) -> dict[int, bytes]:
         """By SSRC, the payload bytes that came last."""

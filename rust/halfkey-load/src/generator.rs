@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use halfkey_media::histogram::Histogram;
 use halfkey_udp::ReceiveBuffer;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::arrivals::Arrivals;
-use crate::histogram::Histogram;
 use crate::participant::{Association, EktParameters, Participant, Stream};
 
 /// Messages that are taken from one socket before the schedule is looked at again.

@@ -11,7 +11,6 @@
 mod arrivals;
 mod floor;
 mod generator;
-mod histogram;
 mod participant;
 mod pattern;
 mod receiver;
@@ -20,7 +19,6 @@ mod sender;
 pub use arrivals::Arrivals;
 pub use floor::{Floor, measure as measure_floor};
 pub use generator::{Generator, Progress, Report};
-pub use histogram::Histogram;
 pub use participant::{Association, EktParameters, Stream};
 pub use pattern::{Burst, Pattern};
 

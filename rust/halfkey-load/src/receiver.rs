@@ -5,12 +5,12 @@ use std::time::Duration;
 use halfkey_media::KeyError;
 use halfkey_media::double::DoubleReceiver;
 use halfkey_media::ekt_field::MESSAGE_TYPE_FULL;
+use halfkey_media::histogram::Histogram;
 use halfkey_media::replay::ReplayWindow;
 use halfkey_media::rtcp::is_rtcp;
 use halfkey_media::rtp::RtpView;
 
 use crate::arrivals::Arrivals;
-use crate::histogram::Histogram;
 use crate::participant::{Association, EktParameters};
 
 /// A stream as it comes to a receiver.

@@ -88,6 +88,7 @@ fn switch() -> Switch {
         workers: 1,
         queue_limit: 16,
         capture_bytes: 0,
+        late_after: Settings::LATE_AFTER,
     })
     .expect("a free port")
 }

@@ -13,6 +13,7 @@ pub mod ekt;
 pub mod ekt_field;
 pub mod error;
 pub mod forwarder;
+pub mod histogram;
 pub mod kdf;
 pub mod ohb;
 pub mod profile;

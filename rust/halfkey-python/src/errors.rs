@@ -1,6 +1,7 @@
 //! The one place where errors become Python exceptions.
 
 use std::io;
+use std::time::Duration;
 
 use halfkey_media::forwarder::ControlError;
 use halfkey_media::{KeyError, Rejection, SealError};
@@ -111,4 +112,9 @@ pub(crate) fn unknown_profile(profile: u16) -> Error {
     Error(PyValueError::new_err(format!(
         "profile {profile:#06x} can't be used here"
     )))
+}
+
+/// A number of seconds from Python.
+pub(crate) fn seconds(number: f64) -> Result<Duration, Error> {
+    Duration::try_from_secs_f64(number).map_err(|_| malformed("that is no number of seconds"))
 }

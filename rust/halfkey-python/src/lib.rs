@@ -3,6 +3,7 @@
 mod double;
 mod ekt;
 mod errors;
+mod figures;
 mod load;
 mod srtp;
 mod switch;

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use halfkey_load::{Association, Burst, EktParameters, Generator, Histogram, Pattern, Progress};
+use halfkey_load::{Association, Burst, EktParameters, Generator, Pattern, Progress};
 use halfkey_load::{Report, Stream, measure_floor};
 use halfkey_media::DoubleProfile;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::errors::{Error, malformed, unknown_profile};
+use crate::errors::{Error, malformed, seconds, unknown_profile};
+use crate::figures::times;
 use crate::switch::{host_and_port, socket_address};
 
 /// A key and a salt.
@@ -127,10 +127,6 @@ fn double_profile(profile: u16) -> Result<DoubleProfile, Error> {
     DoubleProfile::from_code_point(profile).ok_or_else(|| unknown_profile(profile))
 }
 
-fn seconds(number: f64) -> Result<Duration, Error> {
-    Duration::try_from_secs_f64(number).map_err(|_| malformed("that is no number of seconds"))
-}
-
 fn pattern((bursts, period): Bursts) -> Result<Pattern, Error> {
     let bursts = bursts
         .into_iter()
@@ -159,18 +155,5 @@ fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>>
     figures.set_item("loss", report.loss)?;
     figures.set_item("latency", times(py, &report.latency)?)?;
     figures.set_item("lateness", times(py, &report.lateness)?)?;
-    Ok(figures)
-}
-
-/// Microseconds; none where nothing was counted.
-fn times<'py>(py: Python<'py>, histogram: &Histogram) -> PyResult<Bound<'py, PyDict>> {
-    let microseconds = |time: Duration| time.as_secs_f64() * 1e6;
-    let quantile = |share| histogram.quantile(share).map(microseconds);
-    let figures = PyDict::new(py);
-    figures.set_item("p50", quantile(0.5))?;
-    figures.set_item("p99", quantile(0.99))?;
-    figures.set_item("p99.9", quantile(0.999))?;
-    let longest = (histogram.total() > 0).then(|| microseconds(histogram.longest()));
-    figures.set_item("longest", longest)?;
     Ok(figures)
 }

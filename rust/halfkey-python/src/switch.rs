@@ -12,7 +12,8 @@ use halfkey_switch::{Answer, MAX_WORKERS, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::errors::{Error, closed, malformed, unknown_profile};
+use crate::errors::{Error, closed, malformed, seconds, unknown_profile};
+use crate::figures::{add_work, participant};
 
 /// A UDP address with forwarders behind it, each in a thread of its own.
 #[pyclass(module = "halfkey._media")]
@@ -25,13 +26,16 @@ pub(crate) struct Switch {
 #[pymethods]
 impl Switch {
     #[new]
-    #[pyo3(signature = (address, port, queue_limit = 4096, capture_bytes = 0, workers = 1))]
+    #[pyo3(signature = (
+        address, port, queue_limit = 4096, capture_bytes = 0, workers = 1, late_after = None
+    ))]
     fn new(
         address: &str,
         port: u16,
         queue_limit: usize,
         capture_bytes: usize,
         workers: usize,
+        late_after: Option<f64>,
     ) -> Result<Self, Error> {
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(malformed("workers must be from 1 to 64"));
@@ -41,6 +45,7 @@ impl Switch {
             workers,
             queue_limit,
             capture_bytes,
+            late_after: late_after.map_or(Ok(Settings::LATE_AFTER), seconds)?,
         })?;
         Ok(Self {
             local_address: switch.local_address(),
@@ -200,7 +205,16 @@ impl Switch {
         statistics.set_item("dropped", counters.dropped())?;
         statistics.set_item("sources", sources)?;
         statistics.set_item("forwarder_participants", participants)?;
+        let switch = self.switch()?;
+        let work = py.detach(|| switch.figures()).map_err(Error::from)?;
+        add_work(&statistics, &work)?;
         Ok(statistics)
+    }
+
+    fn participants<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let switch = self.switch()?;
+        let figures = py.detach(|| switch.participants()).map_err(Error::from)?;
+        figures.iter().map(|one| participant(py, one)).collect()
     }
 
     fn captured<'py>(&self, py: Python<'py>) -> Result<BTreeMap<u32, Bound<'py, PyBytes>>, Error> {

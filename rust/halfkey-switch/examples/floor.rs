@@ -306,6 +306,7 @@ fn measure_switch(scenario: &Scenario, workers: usize, time: Duration) -> Figure
         workers,
         queue_limit: 16,
         capture_bytes: 0,
+        late_after: Settings::LATE_AFTER,
     })
     .expect("a free port");
     let mut sink = Sink::new(scenario.receivers);
@@ -505,6 +506,7 @@ fn measure_refusals(count: u64) -> [(&'static str, f64); 3] {
         workers: 1,
         queue_limit: 16,
         capture_bytes: 0,
+        late_after: Settings::LATE_AFTER,
     })
     .expect("a free port");
     let (stranger, known) = (socket(), socket());

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 use halfkey_media::forwarder::ParticipantId;
@@ -20,8 +21,8 @@ const PARCELS: usize = 1024;
 /// What a parcel is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// A datagram as it came, and from where.
-    Datagram(SocketAddr),
+    /// A datagram as it came, from where, and when by the kernel's notes.
+    Datagram(SocketAddr, Option<Duration>),
     /// An RTCP compound that was opened, and whose it is.
     Compound(ParticipantId),
 }
@@ -114,14 +115,14 @@ mod tests {
         let from = SocketAddr::from(([192, 0, 2, 1], 1));
         assert!(!inbox.put(Content::Compound(1), &[0; LENGTH + 1]));
         for number in 0..PARCELS {
-            assert!(inbox.put(Content::Datagram(from), &number.to_be_bytes()));
+            assert!(inbox.put(Content::Datagram(from, None), &number.to_be_bytes()));
         }
         assert!(!inbox.put(Content::Compound(1), b"one too many"));
         inbox.look();
         for number in 0..PARCELS {
             let mut parcel = inbox.take().expect("put in");
             assert_eq!(parcel.bytes_mut(), number.to_be_bytes());
-            assert_eq!(parcel.content, Content::Datagram(from));
+            assert_eq!(parcel.content, Content::Datagram(from, None));
         }
         assert!(inbox.is_empty());
     }

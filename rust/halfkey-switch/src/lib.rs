@@ -20,6 +20,7 @@
 
 mod control;
 mod demux;
+mod figures;
 mod inbox;
 mod outbox;
 mod queue;
@@ -31,5 +32,6 @@ mod worker;
 mod tests;
 
 pub use control::Answer;
+pub use figures::Figures;
 pub use queue::Datagram;
 pub use switch::{MAX_WORKERS, Settings, Stopped, Switch};

@@ -20,6 +20,7 @@ use halfkey_media::forwarder::{Output, ParticipantId};
 use halfkey_udp::{MAX_SEGMENTED_LENGTH, MAX_SEGMENTS, Message, Sender};
 use mio::net::UdpSocket;
 
+use crate::figures::{Figures, since_1970};
 use crate::inbox::{Content, Inbox};
 
 /// The bytes that are collected before they are sent: few enough to be in the processor's cache
@@ -38,6 +39,8 @@ struct Run {
     range: Range<usize>,
     /// The length of each of them; the last may be shorter.
     segment: usize,
+    /// When the first came of those that it was made of.
+    arrived: Option<Duration>,
 }
 
 impl Run {
@@ -55,15 +58,26 @@ impl Run {
         self.range.end - self.range.start > self.segment
     }
 
+    /// How many datagrams they are.
+    fn count(&self) -> usize {
+        self.range.len().div_ceil(self.segment.max(1))
+    }
+
     /// Each datagram by itself.
     fn datagrams(&self) -> impl Iterator<Item = Self> + use<> {
-        let Self { to, range, segment } = self.clone();
+        let Self {
+            to,
+            range,
+            segment,
+            arrived,
+        } = self.clone();
         range.clone().step_by(segment.max(1)).map(move |start| {
             let end = (start + segment).min(range.end);
             Self {
                 to,
                 range: start..end,
                 segment,
+                arrived,
             }
         })
     }
@@ -126,6 +140,9 @@ pub(crate) struct Outbox {
     refusing: HashSet<SocketAddr>,
     forget_at: Duration,
     unsent: Unsent,
+    /// See [`Output::arrived`].
+    arrived: Option<Duration>,
+    pub(crate) figures: Figures,
 }
 
 impl Outbox {
@@ -142,6 +159,8 @@ impl Outbox {
             refusing: HashSet::new(),
             forget_at: REMEMBERED,
             unsent: Unsent::default(),
+            arrived: None,
+            figures: Figures::default(),
         }
     }
 
@@ -164,6 +183,7 @@ impl Outbox {
         self.send_all(&runs, Self::refused);
         let again = core::mem::take(&mut self.again);
         self.send_all(&again, Self::refused_again);
+        self.note(&runs);
         // Both keep their room.
         (self.runs, self.again) = (runs, again);
         self.runs.clear();
@@ -171,12 +191,32 @@ impl Outbox {
         self.used = 0;
     }
 
+    /// Notes what was sent: a clock is read for all of it, not for each.
+    fn note(&mut self, runs: &[Run]) {
+        if runs.is_empty() {
+            return;
+        }
+        let now = since_1970();
+        for run in runs {
+            let count = run.count();
+            self.figures.segments.record(count);
+            if let Some(arrived) = run.arrived {
+                let added = now.saturating_sub(arrived);
+                let latency = &mut self.figures.added_latency;
+                latency.record_many(added, u32::try_from(count).unwrap_or(u32::MAX));
+            }
+        }
+    }
+
     /// Sends runs in their order; `refused` is told of those that the system doesn't take.
     fn send_all(&mut self, mut runs: &[Run], refused: fn(&mut Self, &Run, Refusal)) {
         while let Some(first) = runs.first() {
             let messages = runs.iter().map(|run| run.message(&self.arena));
             match self.sender.send(&self.socket, messages) {
-                Ok(sent) => runs = runs.get(sent.max(1)..).unwrap_or_default(),
+                Ok(sent) => {
+                    self.figures.calls.record(sent);
+                    runs = runs.get(sent.max(1)..).unwrap_or_default();
+                }
                 Err(error) => match Refusal::of(&error) {
                     Refusal::Interrupted => {}
                     refusal => {
@@ -206,7 +246,7 @@ impl Outbox {
 
     fn refused_again(&mut self, run: &Run, refusal: Refusal) {
         match refusal {
-            Refusal::NoRoom => self.unsent.full += run.datagrams().count() as u64,
+            Refusal::NoRoom => self.unsent.full += run.count() as u64,
             _ => run.datagrams().for_each(|one| self.send_to(&one)),
         }
     }
@@ -233,6 +273,10 @@ impl Outbox {
 }
 
 impl Output for Outbox {
+    fn arrived(&mut self, at: Option<Duration>) {
+        self.arrived = at;
+    }
+
     fn hand_over(&mut self, worker: usize, from: ParticipantId, compound: &[u8]) {
         self.hand(worker, Content::Compound(from), compound);
     }
@@ -254,6 +298,7 @@ impl Output for Outbox {
                 to,
                 range,
                 segment: length,
+                arrived: self.arrived,
             }),
         }
     }
@@ -302,7 +347,7 @@ mod tests {
 
     /// How many messages were collected, and the most datagrams in one.
     fn shape(outbox: &Outbox) -> (usize, usize) {
-        let counts = outbox.runs.iter().map(|run| run.datagrams().count());
+        let counts = outbox.runs.iter().map(Run::count);
         (outbox.runs.len(), counts.max().unwrap_or(0))
     }
 

@@ -1,6 +1,8 @@
 //! The handle through which other threads use the workers.
 
 use core::fmt;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -10,10 +12,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use halfkey_media::Share;
-use halfkey_media::forwarder::Forwarder;
+use halfkey_media::forwarder::{Forwarder, ParticipantFigures, ParticipantId};
 use mio::net::UdpSocket;
 use mio::{Poll, Waker};
 
+use crate::figures::Figures;
 use crate::inbox::Inbox;
 use crate::queue::{Datagram, Queue};
 use crate::sockets::bind;
@@ -21,6 +24,9 @@ use crate::worker::{Instruction, WAKER, Worker};
 
 /// Instructions that may wait at once, for each worker.
 const INSTRUCTIONS: usize = 4096;
+
+/// Participants whose figures are copied at once.
+const PARTICIPANTS: usize = 64;
 
 /// The most workers: what one compound is about is noted in 64 bits, and each has a copy of what
 /// participants have negotiated.
@@ -37,6 +43,14 @@ pub struct Settings {
     pub queue_limit: usize,
     /// How much of what each SSRC sent last is kept; see [`Forwarder::new`].
     pub capture_bytes: usize,
+    /// How long media may wait for its turn; what waited longer is dropped. So too much of it costs
+    /// packets, the same for every receiver, and not time.
+    pub late_after: Duration,
+}
+
+impl Settings {
+    /// Half of what ITU-T G.114 lets the whole way of a conversation take.
+    pub const LATE_AFTER: Duration = Duration::from_millis(200);
 }
 
 /// The workers have ended.
@@ -90,16 +104,22 @@ impl Switch {
         let shares = Share::all(settings.workers);
         for ((share, poll), socket) in shares.zip(polls).zip(sockets) {
             let forwarder = Forwarder::new(share, settings.capture_bytes);
-            switch.start(forwarder, poll, socket)?;
+            switch.start(forwarder, poll, socket, settings.late_after)?;
         }
         Ok(switch)
     }
 
-    fn start(&mut self, forwarder: Forwarder, poll: Poll, socket: UdpSocket) -> io::Result<()> {
+    fn start(
+        &mut self,
+        forwarder: Forwarder,
+        poll: Poll,
+        socket: UdpSocket,
+        late_after: Duration,
+    ) -> io::Result<()> {
         let (instructions, received) = sync_channel(INSTRUCTIONS);
         let name = format!("halfkey-media-{}", forwarder.share().worker());
-        let (queue, inboxes) = (Arc::clone(&self.queue), Arc::clone(&self.inboxes));
-        let worker = Worker::new(forwarder, poll, socket, received, queue, inboxes)?;
+        let shared = (Arc::clone(&self.queue), Arc::clone(&self.inboxes));
+        let worker = Worker::new(forwarder, poll, socket, received, shared, late_after)?;
         let thread = thread::Builder::new().name(name);
         self.threads.push(thread.spawn(move || worker.run())?);
         self.instructions.push(instructions);
@@ -179,6 +199,46 @@ impl Switch {
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = self.instruct(worker, instruction)?;
         answer.recv().map_err(|_| Stopped)
+    }
+
+    /// What all workers together counted of their work, and how long it took.
+    ///
+    /// # Errors
+    /// The workers have ended.
+    pub fn figures(&self) -> Result<Figures, Stopped> {
+        let mut sum = Figures::default();
+        for (worker, instructions) in self.instructions.iter().enumerate() {
+            let (answer, answered) = sync_channel(1);
+            let asked = instructions.send(Instruction::Figures(answer));
+            asked.map_err(|_| Stopped)?;
+            self.wake(worker)?;
+            sum.add(&answered.recv().map_err(|_| Stopped)?);
+        }
+        Ok(sum)
+    }
+
+    /// What was counted of each participant and its streams, of all workers together. A worker is
+    /// asked for a few at a time, so that media never waits for many.
+    ///
+    /// # Errors
+    /// The workers have ended.
+    pub fn participants(&self) -> Result<Vec<ParticipantFigures>, Stopped> {
+        let mut all: BTreeMap<ParticipantId, ParticipantFigures> = BTreeMap::new();
+        for first in (0..).step_by(PARTICIPANTS) {
+            let look =
+                move |forwarder: &mut Forwarder, _| forwarder.figures(first..first + PARTICIPANTS);
+            let found = self.each(|_| look)?;
+            if found.iter().all(Option::is_none) {
+                break;
+            }
+            for figures in found.into_iter().flatten().flatten() {
+                match all.entry(figures.id) {
+                    Entry::Vacant(entry) => _ = entry.insert(figures),
+                    Entry::Occupied(mut entry) => entry.get_mut().add(figures),
+                }
+            }
+        }
+        Ok(all.into_values().collect())
     }
 
     fn instruct<T: Send + 'static>(

@@ -9,6 +9,7 @@ use halfkey_udp::{Message, Sender};
 
 use crate::{Datagram, Settings, Switch};
 
+mod figures;
 mod workers;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,13 +23,17 @@ fn switch() -> Switch {
 }
 
 fn switch_of(workers: usize) -> Switch {
-    let settings = Settings {
+    Switch::new(&settings(workers)).expect("a free port")
+}
+
+fn settings(workers: usize) -> Settings {
+    Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         workers,
         queue_limit: 16,
         capture_bytes: 0,
-    };
-    Switch::new(&settings).expect("a free port")
+        late_after: Settings::LATE_AFTER,
+    }
 }
 
 fn socket() -> (UdpSocket, SocketAddr) {
@@ -175,6 +180,7 @@ fn a_port_in_use_is_an_error_and_free_again_afterwards() {
         workers: 1,
         queue_limit: 1,
         capture_bytes: 0,
+        late_after: Settings::LATE_AFTER,
     };
     let error = Switch::new(&settings).map(|_| ()).expect_err("in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);

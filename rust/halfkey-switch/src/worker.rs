@@ -2,16 +2,19 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
-use halfkey_media::forwarder::{DropReason, Forwarder, Output};
-use halfkey_udp::{ReceiveBuffer, enable_gro};
+use halfkey_media::Share;
+use halfkey_media::forwarder::{Batch, DropReason, Forwarder, Output, Peer};
+use halfkey_udp::{ReceiveBuffer, Received, enable_arrival_notes, enable_gro};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::demux::{Protocol, classify, media_ssrc};
+use crate::figures::{Figures, since_1970};
 use crate::inbox::{Content, Inbox};
 use crate::outbox::Outbox;
 use crate::queue::Queue;
@@ -41,6 +44,8 @@ pub(crate) enum Instruction {
     Send(SocketAddr, Vec<u8>),
     /// Change the forwarder, or look at it.
     Control(Control),
+    /// Tell what was counted of the work.
+    Figures(SyncSender<Figures>),
     /// Come to an end.
     Stop,
 }
@@ -59,6 +64,10 @@ pub(crate) struct Worker {
     /// Instructions or parcels were left for the next turn.
     has_more: bool,
     stopped: bool,
+    /// How long media may wait for its turn.
+    late_after: Duration,
+    /// What the kernel noted last of messages that there was no room for.
+    overflowed: u32,
 }
 
 impl Worker {
@@ -67,11 +76,13 @@ impl Worker {
         poll: Poll,
         mut socket: UdpSocket,
         instructions: Receiver<Instruction>,
-        queue: Arc<Queue>,
-        inboxes: Arc<[Inbox]>,
+        (queue, inboxes): (Arc<Queue>, Arc<[Inbox]>),
+        late_after: Duration,
     ) -> io::Result<Self> {
         // Without it they come one by one.
         let _ = enable_gro(&socket);
+        // Without them nothing is known to be late.
+        let _ = enable_arrival_notes(&socket);
         poll.registry()
             .register(&mut socket, SOCKET, Interest::READABLE)?;
         Ok(Self {
@@ -86,6 +97,8 @@ impl Worker {
             readable: false,
             has_more: false,
             stopped: false,
+            late_after,
+            overflowed: 0,
         })
     }
 
@@ -145,6 +158,10 @@ impl Worker {
                     routes += self.forwarder.take_work();
                 }
                 Ok(Instruction::Send(to, datagram)) => self.outbox.send_copy(to, &datagram),
+                Ok(Instruction::Figures(answer)) => {
+                    // Nobody waits for the answer if the asking thread is gone.
+                    let _ = answer.send(self.outbox.figures.clone());
+                }
                 Ok(Instruction::Stop) | Err(TryRecvError::Disconnected) => {
                     self.stopped = true;
                     return false;
@@ -163,11 +180,15 @@ impl Worker {
             };
             let (content, bytes) = (parcel.content, parcel.bytes_mut());
             match content {
-                Content::Datagram(from) => {
+                Content::Datagram(_, arrived) if is_late(arrived, self.late_after) => {
+                    self.forwarder.count_drop(DropReason::Late);
+                }
+                Content::Datagram(from, arrived) => {
                     self.forwarder.count_handed_over();
                     let peer = self.forwarder.peer(&from);
                     let whole = 0..bytes.len();
                     let mut batch = self.forwarder.batch(bytes, now);
+                    batch.arrived(arrived);
                     batch.receive(peer, whole, &mut self.outbox);
                     batch.finish(&mut self.outbox);
                 }
@@ -194,36 +215,80 @@ impl Worker {
         let messages: [_; MESSAGES] =
             core::array::from_fn(|at| (at < count).then(|| self.received.message(at)).flatten());
         let share = self.forwarder.share();
-        let mut batch = self.forwarder.batch(self.received.data(), now);
+        let mut turn = Turn {
+            batch: self.forwarder.batch(self.received.data(), now),
+            share,
+            outbox: &mut self.outbox,
+            queue: &self.queue,
+        };
+        let mut datagrams = 0;
         for message in messages.iter().flatten() {
-            let peer = batch.peer(&message.from);
-            for range in message.datagrams() {
-                let datagram = batch.datagram(range.clone());
-                match classify(datagram) {
-                    Ok(Protocol::Media) => {
-                        let owner = media_ssrc(datagram).map(|ssrc| share.owner(ssrc));
-                        match owner.filter(|owner| *owner != share.worker()) {
-                            // Whoever it is from: a stranger's takes no other worker's time.
-                            Some(owner) if peer.is_some() => {
-                                let content = Content::Datagram(message.from);
-                                self.outbox.hand(owner, content, datagram);
-                            }
-                            _ => batch.receive(peer, range, &mut self.outbox),
-                        }
-                    }
-                    // DTLS is for those whose address has passed a connectivity check.
-                    Ok(Protocol::Dtls) if peer.is_none() => {
-                        batch.count_drop(DropReason::UnknownAddress);
-                    }
-                    Ok(_) => {
-                        if !self.queue.push(message.from, datagram, peer.is_some()) {
-                            batch.count_drop(DropReason::QueueFull);
-                        }
-                    }
-                    Err(reason) => batch.count_drop(reason),
+            datagrams += message.datagrams().count();
+            turn.take(message, is_late(message.arrived, self.late_after));
+        }
+        turn.batch.finish(turn.outbox);
+        self.outbox.figures.batches.record(datagrams);
+        self.count_overflow(&messages);
+    }
+
+    /// Counts the messages that the socket had no room for; some are of many datagrams.
+    fn count_overflow(&mut self, messages: &[Option<Received>]) {
+        let noted = messages.iter().flatten().rev();
+        let Some(total) = noted.filter_map(|message| message.overflowed).next() else {
+            return;
+        };
+        let before = core::mem::replace(&mut self.overflowed, total);
+        let lost = u64::from(total.wrapping_sub(before));
+        (self.forwarder).count_drops(DropReason::ReceiveBufferFull, lost);
+    }
+}
+
+/// Whether what came then, by the kernel's notes, has waited for too long.
+fn is_late(arrived: Option<Duration>, late_after: Duration) -> bool {
+    arrived.is_some_and(|arrived| since_1970().saturating_sub(arrived) > late_after)
+}
+
+/// What is done with the messages of one call.
+struct Turn<'a> {
+    batch: Batch<'a>,
+    share: Share,
+    outbox: &'a mut Outbox,
+    queue: &'a Queue,
+}
+
+impl Turn<'_> {
+    fn take(&mut self, message: &Received, is_late: bool) {
+        let peer = self.batch.peer(&message.from);
+        self.batch.arrived(message.arrived);
+        for range in message.datagrams() {
+            let datagram = self.batch.datagram(range.clone());
+            match classify(datagram) {
+                Ok(Protocol::Media) if is_late => self.batch.count_drop(DropReason::Late),
+                Ok(Protocol::Media) => self.take_media(message, peer, range),
+                // DTLS is for those whose address has passed a connectivity check.
+                Ok(Protocol::Dtls) if peer.is_none() => {
+                    self.batch.count_drop(DropReason::UnknownAddress);
                 }
+                Ok(_) => {
+                    if !self.queue.push(message.from, datagram, peer.is_some()) {
+                        self.batch.count_drop(DropReason::QueueFull);
+                    }
+                }
+                Err(reason) => self.batch.count_drop(reason),
             }
         }
-        batch.finish(&mut self.outbox);
+    }
+
+    fn take_media(&mut self, message: &Received, peer: Option<Peer>, range: Range<usize>) {
+        let datagram = self.batch.datagram(range.clone());
+        let owner = media_ssrc(datagram).map(|ssrc| self.share.owner(ssrc));
+        match owner.filter(|owner| *owner != self.share.worker()) {
+            // Whoever it is from: a stranger's takes no other worker's time.
+            Some(owner) if peer.is_some() => {
+                let content = Content::Datagram(message.from, message.arrived);
+                self.outbox.hand(owner, content, datagram);
+            }
+            _ => self.batch.receive(peer, range, self.outbox),
+        }
     }
 }

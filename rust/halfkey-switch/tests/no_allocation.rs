@@ -100,6 +100,7 @@ fn forwarding_allocates_nothing_per_packet() {
         workers: WORKERS,
         queue_limit: 16,
         capture_bytes: 0,
+        late_after: Settings::LATE_AFTER,
     })
     .expect("a free port");
     let (sender, mut seal) = add(&switch, 1);

@@ -13,6 +13,10 @@ use crate::rtcp::is_rtcp;
 /// The packets that wait to be forwarded before what waits is forwarded in any case.
 pub(super) const MAX_WAITING: usize = 256;
 
+/// The packets that they become, likewise: what comes after them needn't wait longer. It is many
+/// enough for a picture to a thousand receivers.
+const MAX_WORK: usize = 16_384;
+
 /// A packet that was opened, and where it lies in the batch's buffer.
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
@@ -20,6 +24,10 @@ pub(super) struct Waiting {
     pub(super) source: (usize, usize),
     pub(super) packet: Range<usize>,
     pub(super) ekt_field: Range<usize>,
+    /// When it came, by the caller's notes.
+    pub(super) arrived: Option<Duration>,
+    /// How many it becomes.
+    pub(super) receivers: usize,
 }
 
 /// The datagrams in one buffer; made by [`Forwarder::batch`] and at an end with [`Self::finish`].
@@ -28,6 +36,9 @@ pub struct Batch<'a> {
     forwarder: &'a mut Forwarder,
     buffer: &'a mut [u8],
     now: Duration,
+    arrived: Option<Duration>,
+    /// The packets that those that wait become.
+    work: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -37,15 +48,27 @@ impl<'a> Batch<'a> {
             forwarder,
             buffer,
             now,
+            arrived: None,
+            work: 0,
         }
+    }
+
+    /// Notes when the datagrams came that are taken next; [`Output::arrived`] is told.
+    pub const fn arrived(&mut self, at: Option<Duration>) {
+        self.arrived = at;
     }
 
     /// Takes the SRTP or SRTCP datagram in `range` of the buffer, from a participant or from nobody
     /// that is known. Media waits; what follows from control packets goes to `output` at once.
     pub fn receive(&mut self, from: Option<Peer>, range: Range<usize>, output: &mut impl Output) {
         self.forwarder.statistics.received_packets += 1;
-        if let Err(reason) = self.take(from, range, output) {
+        let length = range.len();
+        let taken = self.take(from, range, output);
+        if let Err(reason) = taken {
             self.forwarder.statistics.count(reason, 1);
+        }
+        if let Some(Peer(index)) = from {
+            self.forwarder.uplinks[index].count(length, taken.is_ok());
         }
     }
 
@@ -80,17 +103,24 @@ impl<'a> Batch<'a> {
         let Peer(index) = from.ok_or(DropReason::UnknownAddress)?;
         if is_rtcp(self.datagram(range.clone())) {
             // No goodbye overtakes the last packets of its source.
-            self.forwarder.forward(self.buffer, output);
+            self.forward(output);
             let datagram = self.buffer.get_mut(range).unwrap_or_default();
             return (self.forwarder).receive_rtcp(index, datagram, self.now, output);
         }
         let start = range.start;
         let datagram = self.buffer.get_mut(range).unwrap_or_default();
-        let waiting = self.forwarder.open_rtp(index, start, datagram, self.now)?;
+        let mut waiting = self.forwarder.open_rtp(index, start, datagram, self.now)?;
+        waiting.arrived = self.arrived;
+        self.work += waiting.receivers;
         self.forwarder.waiting.push(waiting);
-        if self.forwarder.waiting.len() >= MAX_WAITING {
-            self.forwarder.forward(self.buffer, output);
+        if self.forwarder.waiting.len() >= MAX_WAITING || self.work >= MAX_WORK {
+            self.forward(output);
         }
         Ok(())
+    }
+
+    fn forward(&mut self, output: &mut impl Output) {
+        self.forwarder.forward(self.buffer, output);
+        self.work = 0;
     }
 }

@@ -57,7 +57,7 @@ impl Forwarder {
             for route in source.routes.drain(..) {
                 let downlink = &mut self.downlinks[route.receiver];
                 downlink.slots.retain(|slot| slot.owner != index);
-                downlink.give_back(route.stream);
+                downlink.close(route);
             }
         }
         if let Some(address) = self.downlinks[index].address {
@@ -244,7 +244,8 @@ impl Forwarder {
                 other.route = slot.route;
             }
         }
-        self.downlinks[receiver].give_back(route.stream);
+        source.sent_before.add(&route.sent);
+        self.downlinks[receiver].close(route);
     }
 
     /// Gives the routes to a participant streams under its keys, or none where there are no keys.

@@ -23,6 +23,10 @@ pub enum DropReason {
     UnsupportedRtcp,
     /// A receiver has no keys or no address (any more).
     ReceiverNotReady,
+    /// It waited so long for its turn that nobody needs it any more.
+    Late,
+    /// The socket had no room for it.
+    ReceiveBufferFull,
     /// The queue of datagrams that are not media is full.
     QueueFull,
     /// The worker that has its SSRC was handed more than it could take, or it is too long for that.
@@ -48,6 +52,8 @@ impl DropReason {
             Self::UnknownPayloadType => "unknown_payload_type",
             Self::UnsupportedRtcp => "unsupported_rtcp",
             Self::ReceiverNotReady => "receiver_not_ready",
+            Self::Late => "late",
+            Self::ReceiveBufferFull => "receive_buffer_full",
             Self::QueueFull => "queue_full",
             Self::HandoverFull => "handover_full",
             Self::SocketFull => "socket_full",
@@ -72,6 +78,8 @@ impl DropReason {
             Self::SocketRefused => 8,
             Self::UnknownProtocol => 9,
             Self::HandoverFull => 10,
+            Self::Late => 11,
+            Self::ReceiveBufferFull => 12,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -85,7 +93,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 11] = [
+const OTHERS: [DropReason; 13] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -97,6 +105,8 @@ const OTHERS: [DropReason; 11] = [
     DropReason::SocketRefused,
     DropReason::UnknownProtocol,
     DropReason::HandoverFull,
+    DropReason::Late,
+    DropReason::ReceiveBufferFull,
 ];
 
 const ROWS: usize = Rejection::ALL.len() + SealError::ALL.len() + OTHERS.len();

@@ -30,6 +30,7 @@ impl Forwarder {
         now: Duration,
     ) -> Result<Waiting, DropReason> {
         let uplink = &mut self.uplinks[from];
+        let whole = datagram.len();
         // Cheap checks first: most of what is bogus ends here, without any cryptography.
         let length = datagram.len() - ekt_field_length(datagram)?;
         let ekt_field = start + length..start + datagram.len();
@@ -47,13 +48,17 @@ impl Forwarder {
             .ok_or(DropReason::UnknownPayloadType)?;
         let clock_rate = payload_type.clock_rate;
         let source = uplink.sources.at_mut(position);
-        let reception = &mut source.ok_or(DropReason::UnknownSsrc)?.reception;
-        reception.receive(opened.index, packet.view.timestamp(), clock_rate, now);
+        let source = source.ok_or(DropReason::UnknownSsrc)?;
+        let timestamp = packet.view.timestamp();
+        (source.reception).receive(opened.index, timestamp, clock_rate, now);
+        source.received_bytes += whole as u64;
         self.captures.add(ssrc, packet.inner);
         Ok(Waiting {
             source: (from, position),
             packet: start..start + opened.length(),
             ekt_field,
+            arrived: None,
+            receivers: source.routes.len(),
         })
     }
 
@@ -73,9 +78,11 @@ impl Forwarder {
                 continue;
             };
             for run in run.chunks(MAX_RUN) {
+                output.arrived(run.iter().filter_map(|one| one.arrived).min());
                 forward_run(source, run, buffer, statistics, output);
             }
         }
+        output.arrived(None);
         waiting.clear();
     }
 }
@@ -101,19 +108,26 @@ fn forward_run(
     for route in first.iter_mut().chain(later) {
         for packet in packets.iter().flatten() {
             match relay(packet, route, output) {
-                Ok(()) => statistics.forwarded_packets += 1,
-                Err(reason) => statistics.count(reason, 1),
+                Ok(length) => {
+                    statistics.forwarded_packets += 1;
+                    route.sent.count(length);
+                }
+                Err(reason) => {
+                    statistics.count(reason, 1);
+                    route.unsent += 1;
+                }
             }
         }
     }
 }
 
-/// Makes and sends the datagram for one receiver: the packet sealed again, and its EKT Field.
+/// Makes and sends the datagram for one receiver: the packet sealed again, and its EKT Field. Gives
+/// its length.
 fn relay(
     (packet, ekt_field): &Relayed<'_>,
     route: &mut Route,
     output: &mut impl Output,
-) -> Result<(), DropReason> {
+) -> Result<usize, DropReason> {
     let address = route.address.ok_or(DropReason::ReceiverNotReady)?;
     route.begin(packet.view.sequence_number());
     let sent = route
@@ -129,5 +143,5 @@ fn relay(
     let end = sealed + ekt_field.len();
     room[sealed..end].copy_from_slice(ekt_field);
     output.send(address, end);
-    Ok(())
+    Ok(end)
 }

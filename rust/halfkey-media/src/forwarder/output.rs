@@ -1,6 +1,7 @@
 //! Where datagrams go that the forwarder made.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::ParticipantId;
 
@@ -15,6 +16,12 @@ pub trait Output {
 
     /// Sends the first `length` bytes of the room that was given last.
     fn send(&mut self, to: SocketAddr, length: usize);
+
+    /// What is sent from now on is of datagrams of which the first came at this time; none for what
+    /// is of nobody's datagrams, and where that isn't known.
+    fn arrived(&mut self, at: Option<Duration>) {
+        let _ = at;
+    }
 
     /// Hands an RTCP compound, opened, to another worker: it is about sources of that one's. A
     /// worker without others has none to hand to.

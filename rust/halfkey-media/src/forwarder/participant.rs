@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::ParticipantId;
+use super::figures::Traffic;
 use super::keyframes::Keyframes;
 use super::reception::Reception;
 use super::route::{Route, Slot};
@@ -96,6 +97,9 @@ pub(super) struct Source {
     pub(super) reception: Reception,
     pub(super) keyframes: Keyframes,
     pub(super) cname: Vec<u8>,
+    pub(super) received_bytes: u64,
+    /// What went through routes that are no more.
+    pub(super) sent_before: Traffic,
 }
 
 /// A payload type of a sender.
@@ -138,6 +142,10 @@ pub(super) struct Uplink {
     pub(super) payload_types: Vec<PayloadType>,
     /// When the last authentic packet came.
     pub(super) last_received: Option<Duration>,
+    /// SRTP and SRTCP that came from its address, good or bad.
+    pub(super) received: Traffic,
+    /// Of these, the packets that were dropped on arrival.
+    pub(super) refused: u64,
 }
 
 impl Default for Uplink {
@@ -158,6 +166,8 @@ impl Uplink {
                 reception: Reception::default(),
                 keyframes: Keyframes::default(),
                 cname: Vec::new(),
+                received_bytes: 0,
+                sent_before: Traffic::default(),
             });
         }
         Self {
@@ -167,7 +177,15 @@ impl Uplink {
             extensions: config.extensions.clone(),
             payload_types: PayloadType::all(config),
             last_received: None,
+            received: Traffic::default(),
+            refused: 0,
         }
+    }
+
+    /// Counts a datagram that came from its address.
+    pub(super) const fn count(&mut self, length: usize, was_taken: bool) {
+        self.received.count(length);
+        self.refused += !was_taken as u64;
     }
 
     /// Takes keys into use. The same ones again change nothing: what was received under them would
@@ -200,6 +218,9 @@ pub(super) struct Downlink {
     pub(super) report_due: Duration,
     /// When the forwarder's timer comes round to this participant; later entries mean nothing.
     pub(super) armed: Option<Duration>,
+    /// What went to it through routes that are no more, and how many packets could not be made.
+    pub(super) sent_before: Traffic,
+    pub(super) unsent_before: u64,
 }
 
 impl Downlink {
@@ -231,9 +252,12 @@ impl Downlink {
         self.keys.as_mut()?.lend(ssrc).ok()
     }
 
-    /// Takes a stream back from a route: its indices stay used, whoever has the SSRC next.
-    pub(super) fn give_back(&mut self, stream: Option<Box<SendStream>>) {
-        if let (Some(keys), Some(stream)) = (self.keys.as_mut(), stream) {
+    /// Takes back what a route has that is no more. The stream's indices stay used, whoever has the
+    /// SSRC next.
+    pub(super) fn close(&mut self, route: Route) {
+        self.sent_before.add(&route.sent);
+        self.unsent_before += route.unsent;
+        if let (Some(keys), Some(stream)) = (self.keys.as_mut(), route.stream) {
             keys.give_back(stream);
         }
     }

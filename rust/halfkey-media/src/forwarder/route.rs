@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use super::ControlError;
+use super::figures::Traffic;
 use super::participant::{Downlink, Uplink};
 use crate::rtp::{ChangeableFields, Element};
 use crate::srtp::SendStream;
@@ -48,6 +49,10 @@ pub(super) struct Route {
     is_in_use: bool,
     /// What M becomes, if it is changed.
     pub(super) marker: Option<bool>,
+    /// What went to the receiver.
+    pub(super) sent: Traffic,
+    /// How many packets could not be made for it.
+    pub(super) unsent: u64,
 }
 
 impl Route {
@@ -83,6 +88,8 @@ impl Route {
             sequence_offset: 0,
             is_in_use: false,
             marker: None,
+            sent: Traffic::default(),
+            unsent: 0,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod control;
+mod figures;
 mod helpers;
 mod media;
 mod noise;

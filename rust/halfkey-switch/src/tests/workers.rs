@@ -237,6 +237,7 @@ fn there_is_at_least_one_worker_and_a_bound() {
             workers,
             queue_limit: 1,
             capture_bytes: 0,
+            late_after: Settings::LATE_AFTER,
         };
         let error = Switch::new(&settings)
             .map(|_| ())
@@ -253,6 +254,7 @@ fn an_address_that_workers_share_is_taken_all_the_same() {
         workers: WORKERS,
         queue_limit: 1,
         capture_bytes: 0,
+        late_after: Settings::LATE_AFTER,
     };
     let error = Switch::new(&settings).map(|_| ()).expect_err("in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
