@@ -33,6 +33,9 @@ def report(*arguments: str, out: Path) -> dict[str, Any]:
     assert said["authenticated_samples"] > 0
     assert said["authentication_failures"] == 0
     assert said["duplicated"] == 0
+    added = said["md_added_latency_us"]
+    assert 0 < added["p50"] <= added["p99"] <= added["p99.9"]
+    assert said["md_datagrams_in_a_message"] >= 1
     assert said["latency_us"]["p50"] <= said["latency_us"]["p99"] <= said["latency_us"]["longest"]
     return said
 

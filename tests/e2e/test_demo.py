@@ -151,6 +151,8 @@ def test_the_media_server_was_stolen_in_vain(finished: tuple[Path, dict[str, Any
     assert distributor["control_found"] >= 1
     assert distributor["kek_found_in_endpoint"] is True
     assert distributor["forwarded_packets"] > 1000
+    added = distributor["added_latency_us"]
+    assert 0 < added["p50"] <= added["p99"]
 
 
 def test_the_leaver_was_shut_out_by_the_rekey(finished: tuple[Path, dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from halfkey.configuration import Entry, Setting, read
 from halfkey.errors import ConfigurationError
 
 _PLACES = "halfkey.configuration"
-_NOT_IN_FILES = {"config", "check_config", "help"}
+_NOT_IN_FILES = {"config", "check_config", "stats", "help"}
 
 
 def settings_of(command: Callable[..., Any], hidden: frozenset[str]) -> dict[str, Setting]:

@@ -22,6 +22,7 @@ from halfkey.cli.arguments import (
     within,
 )
 from halfkey.cli.configured import CheckConfig, Config, as_written
+from halfkey.cli.forwarding import Stats
 from halfkey.cli.operating import (
     DrainSeconds,
     LogFormat,
@@ -180,6 +181,7 @@ def media_distributor(
     direct: Annotated[
         bool, typer.Option("--direct", hidden=True, help="Take hop keys by control; load tests.")
     ] = False,
+    stats: Stats = None,
     metrics_listen: MetricsListen = None,
     log_format: LogFormat = "text",
     log_level: LogLevel = "warning",

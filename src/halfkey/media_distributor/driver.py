@@ -91,6 +91,10 @@ class Driver:
             },
         }
 
+    def participants(self) -> list[dict[str, Any]]:
+        """What the packet path counted of each participant, by number, and of its streams."""
+        return self._switch.participants()
+
     def captured(self) -> dict[int, bytes]:
         """By SSRC, the payload bytes that came last; empty unless they are kept."""
         return self._switch.captured()

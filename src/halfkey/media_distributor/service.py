@@ -26,6 +26,9 @@ from halfkey.tls import client_context, server_context
 
 MAXIMUM_WORKERS = 64
 
+LISTED_PARTICIPANTS = 512
+"""The most that an operator is shown one by one: those with the most packets."""
+
 DEFAULT_WORKERS = 8
 """The most that are taken without being asked for: each keeps what all participants negotiated, and
 beyond this it is the network that has to be measured first."""
@@ -205,7 +208,8 @@ def _show(operated: Operated, driver: Driver, application: web.Application) -> N
         return driver.core.statistics()["participants"]
 
     application.middlewares.insert(0, operated.middleware(is_new))
-    operated.watch(Running(partial(_figures, driver), faults, unfinished, last_act))
+    figures, streams = partial(_figures, driver), partial(_streams, driver)
+    operated.watch(Running(figures, faults, unfinished, last_act, streams))
 
 
 def _figures(driver: Driver) -> dict[str, Any]:
@@ -214,3 +218,20 @@ def _figures(driver: Driver) -> dict[str, Any]:
     sources = statistics["sources"].values()
     lost = sum(source["lost"] for source in sources)
     return {**statistics, "sources_now": len(sources), "sources_lost": lost}
+
+
+def _streams(driver: Driver) -> dict[str, Any]:
+    """The busiest participants with their streams, and what all of them share."""
+
+    def packets(participant: dict[str, Any]) -> int:
+        count: int = participant["received_packets"] + participant["sent_packets"]
+        return count
+
+    participants = sorted(driver.participants(), key=packets, reverse=True)
+    statistics = driver.statistics()
+    del statistics["sources"]
+    return {
+        "statistics": statistics,
+        "participants": participants[:LISTED_PARTICIPANTS],
+        "participants_left_out": max(len(participants) - LISTED_PARTICIPANTS, 0),
+    }

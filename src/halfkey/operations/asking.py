@@ -60,11 +60,10 @@ async def ask_all(addresses: Sequence[Address]) -> list[RoleStatus]:
 
 
 async def _ask(session: aiohttp.ClientSession, address: Address) -> RoleStatus:
-    host, port = address
-    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    base = base_url(address)
     try:
-        readiness = json.loads(await _get(session, f"{base}/readyz"))
-        metrics = await _get(session, f"{base}/metrics")
+        readiness = json.loads(await get_text(session, f"{base}/readyz"))
+        metrics = await get_text(session, f"{base}/metrics")
         return _read(address, readiness, metrics)
     except (aiohttp.ClientError, TimeoutError, OSError) as fault:
         return RoleStatus(address, faults=(f"can't be reached: {type(fault).__name__}",))
@@ -72,7 +71,14 @@ async def _ask(session: aiohttp.ClientSession, address: Address) -> RoleStatus:
         return RoleStatus(address, faults=("answers, but not as a role of Halfkey does",))
 
 
-async def _get(session: aiohttp.ClientSession, url: str) -> str:
+def base_url(address: Address) -> str:
+    """Of a role's operator's address."""
+    host, port = address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def get_text(session: aiohttp.ClientSession, url: str) -> str:
+    """The body, whatever the status; raises ValueError if it is too long or no text."""
     async with session.get(url, allow_redirects=False) as response:
         return (await read_body(response, _MAXIMUM_BODY)).decode()
 

@@ -11,6 +11,10 @@ from typing import Literal
 
 COUNTER: Literal["counter"] = "counter"
 GAUGE: Literal["gauge"] = "gauge"
+HISTOGRAM: Literal["histogram"] = "histogram"
+
+_SECONDS = (50e-6, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25)
+_POWERS_OF_TWO = tuple(float(2**power) for power in range(11))
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +22,21 @@ class Family:
     """One metric.
 
     Attributes:
-        kind: a counter only grows while the process lives.
+        kind: a counter only grows while the process lives; a histogram's figures are those of a
+            `halfkey.operations.distribution.Distribution`.
         path: where the statistics have it; steps are parted by dots.
         name: in Prometheus's style, without the role's prefix and a counter's ``_total``.
         help: what it says, one line.
         label: of a figure by reason: how the reasons are called.
+        buckets: of a histogram: the bounds up to which is counted.
     """
 
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     path: str
     name: str
     help: str
     label: str | None = None
+    buckets: tuple[float, ...] = ()
 
 
 KEY_DISTRIBUTOR = (
@@ -62,6 +69,34 @@ MEDIA_DISTRIBUTOR = (
     Family(COUNTER, "sent_rtcp_packets", "rtcp_packets_sent", "RTCP packets of our own."),
     Family(COUNTER, "keyframe_requests", "keyframe_requests", "Key frames asked for."),
     Family(COUNTER, "dropped", "packets_dropped", "Packets and messages dropped.", "reason"),
+    Family(
+        HISTOGRAM,
+        "added_latency",
+        "added_latency_seconds",
+        "From a packet's arrival in the kernel to its leaving, for each forwarded one.",
+        buckets=_SECONDS,
+    ),
+    Family(
+        HISTOGRAM,
+        "received_at_once",
+        "datagrams_received_at_once",
+        "Datagrams that a worker found in one turn.",
+        buckets=_POWERS_OF_TWO,
+    ),
+    Family(
+        HISTOGRAM,
+        "sent_at_once",
+        "messages_sent_at_once",
+        "Messages that the kernel took by one call.",
+        buckets=_POWERS_OF_TWO,
+    ),
+    Family(
+        HISTOGRAM,
+        "segments",
+        "segments_in_a_message",
+        "Datagrams that were one message to the kernel.",
+        buckets=_POWERS_OF_TWO,
+    ),
     Family(GAUGE, "conferences", "conferences", "Conferences with somebody in."),
     Family(GAUGE, "participants", "participants", "Participants allocated."),
     Family(GAUGE, "associations", "associations_active", "DTLS associations carried."),

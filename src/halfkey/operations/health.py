@@ -2,6 +2,7 @@
 
 GET /metrics   for Prometheus
 GET /healthz   200 as long as the process turns its event loop
+GET /streams   what a Media Distributor forwards, stream by stream: JSON; nobody is named
 GET /readyz    200 if the role is of use, else 503; the body says why not
 """
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from halfkey import __version__
+from halfkey.json_api import fault
 from halfkey.operations.metrics import Metrics
 from halfkey.operations.role import Operated
 from halfkey.serving import Address, serving
@@ -39,6 +41,7 @@ class Health:
         application.router.add_get("/metrics", self._exposition)
         application.router.add_get("/healthz", self._alive)
         application.router.add_get("/readyz", self._ready)
+        application.router.add_get("/streams", self._streams)
         return application
 
     async def _exposition(self, _: web.Request) -> web.Response:
@@ -47,6 +50,14 @@ class Health:
 
     async def _alive(self, _: web.Request) -> web.Response:
         return web.json_response({"role": self._role, "version": __version__})
+
+    async def _streams(self, _: web.Request) -> web.Response:
+        streams = self._operated.streams()
+        return (
+            fault(404, "nothing is forwarded here")
+            if streams is None
+            else (web.json_response(streams))
+        )
 
     async def _ready(self, _: web.Request) -> web.Response:
         faults = self._operated.faults()

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from halfkey import __version__
-from halfkey.operations.families import BY_ROLE, COUNTER, GAUGE, Family
+from halfkey.operations.distribution import Distribution
+from halfkey.operations.families import BY_ROLE, COUNTER, GAUGE, HISTOGRAM, Family
 from halfkey.operations.role import Operated
 
 MAXIMUM_LABEL_VALUES = 128
@@ -107,6 +108,8 @@ class _RoleCollector(Collector):
         return metric
 
     def _metric(self, family: Family, value: Any) -> Metric:
+        if family.kind == HISTOGRAM:
+            return self._histogram(family, Distribution.of(value))
         labels = [] if family.label is None else [family.label]
         metric: CounterMetricFamily | GaugeMetricFamily = _KINDS[family.kind](
             self._prefix + family.name, family.help, labels=labels
@@ -117,6 +120,15 @@ class _RoleCollector(Collector):
             for label, figure in _bounded(value).items():
                 metric.add_metric([label], figure)
         return metric
+
+    def _histogram(self, family: Family, found: Distribution) -> Metric:
+        buckets = [(str(at), count) for at, count in found.cumulative(family.buckets)]
+        return HistogramMetricFamily(
+            self._prefix + family.name,
+            family.help,
+            buckets=[*buckets, ("+Inf", found.total)],
+            sum_value=found.sum,
+        )
 
     def _requests(self) -> Metric:
         metric = CounterMetricFamily(

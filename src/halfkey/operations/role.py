@@ -49,12 +49,15 @@ class Running:
         faults: why it is of no use now, each a fixed short text; empty if it is ready.
         unfinished: how much is in progress that a drain waits for.
         last_act: called at the end of a drain, before sockets close.
+        streams: what it forwards, stream by stream, as JSON and without anybody's name; None where
+            a role forwards nothing.
     """
 
     statistics: Callable[[], Mapping[str, Any]]
     faults: Callable[[], Sequence[str]] = tuple
     unfinished: Callable[[], int] = int
     last_act: Callable[[], None] = _nothing
+    streams: Callable[[], Mapping[str, Any]] | None = None
 
 
 class Operated:
@@ -82,6 +85,11 @@ class Operated:
     def statistics(self) -> Mapping[str, Any]:
         """The role's figures; none before it runs."""
         return {} if self._running is None else self._running.statistics()
+
+    def streams(self) -> Mapping[str, Any] | None:
+        """What the role forwards; None before it runs, and where it forwards nothing."""
+        running = self._running
+        return None if running is None or running.streams is None else running.streams()
 
     def faults(self) -> list[str]:
         """Why the role isn't ready; empty if it is."""

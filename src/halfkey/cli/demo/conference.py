@@ -16,6 +16,7 @@ from halfkey.cli.demo.servers import Servers
 from halfkey.cli.demo.table import Flow, LiveView
 from halfkey.cli.demo.theft import Secrets, steal
 from halfkey.cli.linking import VARIABLE
+from halfkey.operations.distribution import Distribution
 from halfkey.profiles import DOUBLE_256
 
 JOIN_TIMEOUT = 60.0
@@ -287,6 +288,7 @@ class Conference:
         media = await self._servers.media_statistics()
         self._facts.forwarded_packets = media["forwarded_packets"]
         self._facts.dropped = media["dropped"]
+        self._facts.added_latency = Distribution.of(media["added_latency"])
         keys = await self._servers.key_statistics()
         self._facts.associations = keys["associations"]
         self._facts.handshakes = keys["handshakes"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from halfkey.operations.distribution import NOTHING, Distribution
+
 AUDIO_FRAMES_PER_SECOND = 10.0
 """What a pair has to decode at least for "heard": a fifth of the 50 that are sent."""
 
@@ -97,6 +99,7 @@ class Facts:
     theft: TheftFacts = field(default_factory=TheftFacts)
     forwarded_packets: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    added_latency: Distribution = NOTHING
     associations: int = 0
     handshakes: dict[str, int] = field(default_factory=dict)
     ekt_keys_issued: int = 0
@@ -196,9 +199,11 @@ def _nothing_failed_end_to_end(facts: Facts) -> Claim:
 
 def _media_went_through_the_distributor(facts: Facts) -> Claim:
     dropped = sum(facts.dropped.values())
+    p50, p99 = (facts.added_latency.quantile(share) for share in (0.5, 0.99))
+    took = "" if p50 is None or p99 is None else f", in {p50 * 1e6:.0f} us ({p99 * 1e6:.0f} us p99)"
     return Claim(
         "The Media Distributor forwarded it all",
-        f"{facts.forwarded_packets} packets forwarded, {dropped} dropped",
+        f"{facts.forwarded_packets} packets forwarded{took}, {dropped} dropped",
         facts.forwarded_packets > 0,
     )
 
@@ -253,6 +258,10 @@ def _the_search_finds_what_is_there(facts: Facts) -> Claim:
     )
 
 
+def _microseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e6, 1)
+
+
 def document(facts: Facts) -> dict[str, Any]:
     """The document that ``--json`` prints and ``report.json`` holds."""
     joins = [endpoint.join_ms for endpoint in facts.endpoints.values()]
@@ -267,6 +276,10 @@ def document(facts: Facts) -> dict[str, Any]:
         "media_distributor": {
             "forwarded_packets": facts.forwarded_packets,
             "dropped": facts.dropped,
+            "added_latency_us": {
+                name: _microseconds(facts.added_latency.quantile(share))
+                for name, share in (("p50", 0.5), ("p99", 0.99))
+            },
             "secrets_searched": facts.theft.secrets_searched,
             "secrets_found": facts.theft.secrets_found,
             "control_found": facts.theft.control_found,

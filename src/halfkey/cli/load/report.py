@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from halfkey.cli.load.options import LoadOptions
 from halfkey.cli.load.process import Usage
+from halfkey.operations.distribution import Distribution
 
 Figures = dict[str, Any]
 
 
-def describe(
-    options: LoadOptions, came: Figures, forwarded: int, dropped: Figures, used: Usage
-) -> Figures:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a Media Distributor counted during a run.
+
+    Attributes:
+        forwarded: packets.
+        dropped: packets and messages, by reason.
+        latency: from a packet's arrival in its kernel to its leaving.
+        segments: datagrams that were one message to the kernel.
+    """
+
+    forwarded: int
+    dropped: dict[str, int]
+    latency: Distribution
+    segments: Distribution
+
+    @classmethod
+    def between(cls, before: Figures, after: Figures) -> Self:
+        """From its statistics at the beginning and at the end."""
+
+        def since(name: str) -> Distribution:
+            return Distribution.of(after[name]).since(Distribution.of(before[name]))
+
+        return cls(
+            after["forwarded_packets"] - before["forwarded_packets"],
+            dict(Counter(after["dropped"]) - Counter(before["dropped"])),
+            since("added_latency"),
+            since("segments"),
+        )
+
+
+def describe(options: LoadOptions, came: Figures, counted: Counted, used: Usage) -> Figures:
     """The report document.
 
     Args:
         options: what was asked for.
         came: what the generator says.
-        forwarded: what the Media Distributor says that it forwarded.
-        dropped: what it says that it dropped, by reason.
+        counted: what the Media Distributor says.
         used: by its process meanwhile.
     """
-    ticks = used.user + used.system
+    ticks, forwarded = used.user + used.system, counted.forwarded
     cost = used.cpu * 1e6 / max(forwarded, 1)
     share = used.user / ticks if ticks else None
     return {
@@ -53,7 +84,12 @@ def describe(
         "md_cpu_share": used.cpu / came["seconds"],
         "md_rss_bytes": used.rss,
         "md_context_switches": used.switches,
-        "md_dropped": dropped,
+        "md_dropped": counted.dropped,
+        "md_added_latency_us": {
+            name: None if (found := counted.latency.quantile(share)) is None else found * 1e6
+            for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
+        },
+        "md_datagrams_in_a_message": counted.segments.mean,
         "authenticated_samples": came["authenticated"],
         "authentication_failures": came["failed"],
     }
@@ -80,6 +116,7 @@ def lines(report: Figures) -> list[tuple[str, str]]:
             f"{_us(latency['p50'])} (p50), {_us(latency['p99'])} (p99), "
             f"{_us(latency['p99.9'])} (p99.9)",
         ),
+        ("of it, in its worker", _worker(report)),
         ("behind the schedule", f"{_us(report['behind_schedule_us']['p99'])} (p99)"),
         ("Media Distributor's CPU", f"{cost:.3f} us a packet{_parts(report)}"),
         (
@@ -146,6 +183,12 @@ def _parts(report: Figures) -> str:
     if report["cpu_us_user"] is None:
         return ""
     return f" ({report['cpu_us_user']:.3f} user, {report['cpu_us_system']:.3f} system)"
+
+
+def _worker(report: Figures) -> str:
+    added, datagrams = report["md_added_latency_us"], report["md_datagrams_in_a_message"]
+    told = f"{_us(added['p50'])} (p50), {_us(added['p99'])} (p99), {_us(added['p99.9'])} (p99.9)"
+    return told if datagrams is None else f"{told}; {datagrams:.1f} datagrams in a message"
 
 
 def _us(time: float | None) -> str:

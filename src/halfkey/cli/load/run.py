@@ -8,7 +8,6 @@ import resource
 import secrets
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from halfkey.cli.children import ChildFailed
 from halfkey.cli.load.distributor import Distributor, Hop, distributor
 from halfkey.cli.load.options import PICTURE, RESULT, LoadOptions
 from halfkey.cli.load.picture import draw
-from halfkey.cli.load.report import Figures, add_floor, describe, lines, rows, title
+from halfkey.cli.load.report import Counted, Figures, add_floor, describe, lines, rows, title
 from halfkey.cli.printing import table
 
 _WARM_UP = 0.5
@@ -122,9 +121,7 @@ async def _load(options: LoadOptions, md: Distributor) -> Figures:
     came = await _run(generator, options, options.duration)
     used = md.usage().since(used)
     after = await md.statistics()
-    forwarded = after["forwarded_packets"] - before["forwarded_packets"]
-    dropped = Counter(after["dropped"]) - Counter(before["dropped"])
-    return describe(options, came, forwarded, dict(dropped), used)
+    return describe(options, came, Counted.between(before, after), used)
 
 
 async def _admit_all(options: LoadOptions, generator: LoadGenerator, md: Distributor) -> None:
