@@ -11,6 +11,7 @@ from halfkey.identity.invite import Invite
 from halfkey.key_distributor.bars import Bars
 from halfkey.key_distributor.credentials import AdmissionRecord, VerifiedIdentity
 from halfkey.key_distributor.events import Disassociated, Rekeyed, Removed
+from halfkey.key_distributor.persistence import Persistence
 from halfkey.key_distributor.policy import Policy
 from halfkey.key_distributor.store import Exclusion, Store
 from halfkey.sdp.identity import external_id_hash
@@ -77,6 +78,29 @@ def test_nobody_is_absent_who_has_no_way_here() -> None:
     alone.media_distributor()
     alone.advance(2 * AGE)
     assert alone.core.find("c", "a") is None
+
+
+def test_nor_after_a_restart_where_another_media_distributor_has_one() -> None:
+    store, before = Store(None), World()
+    persistence = Persistence(before.core, store)
+    md, other = before.media_distributor(b"md"), before.media_distributor(b"other")
+    alice, bob = before.join(md, "alice"), before.join(other, "bob")
+    before.endpoint(md, "carol")  # hasn't come yet, so by whichever
+    before.pump()
+    for event in before.events:
+        persistence.on_event(event)
+    world = World()
+    Persistence(world.core, store).restore(world.now)
+    world.media_distributor(b"other")
+    world.advance(5 * AGE)
+    assert world.core.find("c", "alice") is not None
+    assert {one.participant for one in world.of(Removed) if isinstance(one, Removed)} == {
+        "bob",
+        "carol",
+    }
+    alice.media_distributor = world.media_distributor(b"md")
+    assert reconnect(world, alice).spis
+    assert bob.spis
 
 
 def test_a_close_notify_ends_the_admission() -> None:

@@ -95,6 +95,29 @@ def test_admissions_come_back_in_their_order(store: Store, path: Path) -> None:
     store.close()
 
 
+def test_an_admission_is_noted_again_with_its_media_distributor(store: Store, path: Path) -> None:
+    later = replace(RECORD, participant="p0")
+    store.save_admission(RECORD)
+    store.save_admission(later)
+    known = replace(RECORD, media_distributor=b"\x00md")
+    store.save_admission(known)
+    store = reopened(store, path)
+    assert store.admissions() == [known, later]
+    store.close()
+
+
+def test_admissions_of_before_media_distributors_were_noted(store: Store, path: Path) -> None:
+    store.save_admission(RECORD)
+    store.close()
+    database = sqlite3.connect(path)
+    database.execute("UPDATE admissions SET record = json_remove(record, '$.media_distributor')")
+    database.commit()
+    database.close()
+    store = Store(path)
+    assert store.admissions() == [RECORD]
+    store.close()
+
+
 def test_a_nonce_is_good_once_also_after_a_restart(store: Store, path: Path) -> None:
     assert store.use_nonce("key", "nonce", until=1090, now=1000)
     assert not store.use_nonce("key", "nonce", until=1090, now=1000)

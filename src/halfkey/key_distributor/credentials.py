@@ -37,6 +37,7 @@ class AdmissionRecord:
         own_tls_id: ours towards it.
         identity: who it has shown to be; None where the Focus's word was enough.
         own_assertion: our a=identity value, or None.
+        media_distributor: through which it came last, by its certificate's hash; None before.
     """
 
     conference: str
@@ -46,3 +47,4 @@ class AdmissionRecord:
     own_tls_id: str
     identity: VerifiedIdentity | None
     own_assertion: str | None = field(repr=False)
+    media_distributor: bytes | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.credentials import AdmissionRecord
-from halfkey.key_distributor.events import Admitted, EKTKeyIssued, Event, Removed
-from halfkey.key_distributor.store import Store
+from halfkey.key_distributor.events import Admitted, Associated, EKTKeyIssued, Event, Removed
+from halfkey.key_distributor.store import Store, StoreUnavailable
 
 
 class Persistence:
@@ -23,6 +25,7 @@ class Persistence:
         self._core = core
         self._store = store
         self._spis: dict[str, int] = {}
+        self._ways: dict[tuple[str, str], bytes | None] = {}
 
     def restore(self, now: float) -> int:
         """Puts back who was admitted; gives their number.
@@ -32,25 +35,20 @@ class Persistence:
         """
         records = self._store.admissions()
         for record in records:
+            self._ways[record.conference, record.participant] = record.media_distributor
             self._core.restore(record, self._store.last_spi(record.conference), now)
         return len(records)
 
     def on_event(self, event: Event) -> None:
         """Notes an event."""
         if isinstance(event, Admitted):
-            participant = self._core.find(event.conference, event.participant)
-            if participant is not None:
-                record = AdmissionRecord(
-                    event.conference,
-                    participant.id,
-                    participant.fingerprint,
-                    participant.tls_id,
-                    participant.own_tls_id,
-                    participant.identity,
-                    participant.own_assertion,
-                )
-                self._store.save_admission(record)
+            self._save(event.conference, event.participant)
+        elif isinstance(event, Associated):
+            # Without it a restart takes any way for that of the admission, and nothing worse.
+            with contextlib.suppress(StoreUnavailable):
+                self._note_way(event.conference, event.participant)
         elif isinstance(event, Removed):
+            self._ways.pop((event.conference, event.participant), None)
             self._store.delete_admission(event.conference, event.participant)
             if self._core.conference(event.conference) is None:
                 self._spis.pop(event.conference, None)
@@ -58,3 +56,26 @@ class Persistence:
         elif isinstance(event, EKTKeyIssued) and self._spis.get(event.conference) != event.spi:
             self._spis[event.conference] = event.spi
             self._store.note_spi(event.conference, event.spi)
+
+    def _note_way(self, conference: str, participant: str) -> None:
+        found = self._core.find(conference, participant)
+        known = self._ways.get((conference, participant))
+        if found is not None and found.media_distributor != known:
+            self._save(conference, participant)
+
+    def _save(self, conference: str, participant: str) -> None:
+        found = self._core.find(conference, participant)
+        if found is None:
+            return
+        record = AdmissionRecord(
+            conference,
+            found.id,
+            found.fingerprint,
+            found.tls_id,
+            found.own_tls_id,
+            found.identity,
+            found.own_assertion,
+            found.media_distributor,
+        )
+        self._store.save_admission(record)
+        self._ways[conference, participant] = found.media_distributor

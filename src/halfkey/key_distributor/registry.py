@@ -148,6 +148,7 @@ class Registry:
             record.own_tls_id,
             record.identity,
             record.own_assertion,
+            media_distributor=record.media_distributor,
         )
         self.add(admitted)
         return admitted

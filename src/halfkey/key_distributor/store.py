@@ -243,18 +243,24 @@ class Store:
     # Admissions
 
     def save_admission(self, record: AdmissionRecord) -> None:
-        """Notes an admission."""
-        identity = record.identity
+        """Notes an admission, or what is new of it."""
+        identity, media_distributor = record.identity, record.media_distributor
         content = {
             "fingerprint": str(record.fingerprint),
             "tls_id": record.tls_id,
             "own_tls_id": record.own_tls_id,
             "own_assertion": record.own_assertion,
             "identity": None if identity is None else asdict(identity),
+            "media_distributor": None if media_distributor is None else media_distributor.hex(),
         }
         values = record.conference, record.participant, json.dumps(content)
         with self._changing() as database:
-            database.execute("INSERT OR REPLACE INTO admissions VALUES (?, ?, ?)", values)
+            # Not in place of the row: the order of admission stays.
+            database.execute(
+                "INSERT INTO admissions VALUES (?, ?, ?) ON CONFLICT (conference, participant) "
+                "DO UPDATE SET record = excluded.record",
+                values,
+            )
 
     def delete_admission(self, conference: str, participant: str) -> None:
         """Notes that an admission has ended."""
@@ -400,6 +406,7 @@ class Store:
 
 
 def _admission(conference: str, participant: str, content: dict[str, Any]) -> AdmissionRecord:
+    media_distributor = content.get("media_distributor")  # missing in what is older
     return AdmissionRecord(
         conference,
         participant,
@@ -408,6 +415,7 @@ def _admission(conference: str, participant: str, content: dict[str, Any]) -> Ad
         content["own_tls_id"],
         _identity(content["identity"]),
         content["own_assertion"],
+        None if media_distributor is None else bytes.fromhex(media_distributor),
     )
 
 
