@@ -14,7 +14,8 @@ demo: .venv/ready ## a whole conference on this machine (ARGS="--participants 5 
 
 test: .venv/ready ## every test, Python and Rust
 	cargo test --quiet --workspace
-	$(BIN)/python -m pytest -q
+	# Two at a time: most tests wait for real clocks and sockets, so that this halves the time.
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks/results.md
 	$(BIN)/python -m benchmarks.run

@@ -28,7 +28,7 @@ from halfkey.endpoint.transport import TransportEvent
 from halfkey.event_stream import read_events
 from halfkey.identity.invite import Invite, InviteSecret
 from halfkey.identity.link import Link
-from halfkey.key_distributor.service import STATE_FILE
+from halfkey.key_distributor.places import STATE_FILE
 from halfkey.key_distributor.store import Store
 from halfkey.pki import make_authority, make_certificate, make_vouching_certificate
 from halfkey.tls import client_context

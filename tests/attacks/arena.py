@@ -31,7 +31,7 @@ from halfkey.focus.clients import (
 )
 from halfkey.identity.link import Link
 from halfkey.key_distributor.events import EKTKeyIssued
-from halfkey.key_distributor.service import ADMINISTRATION_SOCKET
+from halfkey.key_distributor.places import ADMINISTRATION_SOCKET
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Offer, build_offer, read_offer
 from halfkey.sdp import Transport as TransportDescription

@@ -379,7 +379,7 @@ async def test_a_way_around_the_waiting_room(field: Arena, happened: Happened) -
 async def test_waiting_for_ever(field: Arena, happened: Happened) -> None:
     field.focus.mischief = Mischief(waits=True)
     link = field.link(0)
-    guest = field.member(0, link, waiting_timeout=0.5)
+    guest = field.member(0, link, waiting_timeout=3)
     listener = Listener(guest)
     with pytest.raises(JoinFailedError):
         await guest.join()

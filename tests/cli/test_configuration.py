@@ -59,13 +59,13 @@ def edit(file: Path, old: str, new: str) -> Path:
 
 
 def settings(role: str) -> dict[str, Setting]:
-    command = typer.main.get_command(app).commands[role]  # type: ignore[attr-defined]
+    command = typer.main.get_group(app).get_command(None, role)
     hidden = frozenset(option.name for option in command.params if option.hidden)
     return settings_of(command.callback, hidden)
 
 
 def defaults(role: str) -> dict[str, object]:
-    command = typer.main.get_command(app).commands[role]  # type: ignore[attr-defined]
+    command = typer.main.get_group(app).get_command(None, role)
     signature = inspect.signature(inspect.unwrap(command.callback))
     return {name: parameter.default for name, parameter in signature.parameters.items()}
 

@@ -26,7 +26,8 @@ WRONG = {str: "5", Path: "5", int: '"x"', float: '"x"', bool: '"x"'}
 
 def commands(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command that does something, with the words that call it."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from commands(command, (*above, name))
         else:

@@ -17,7 +17,7 @@ from halfkey.cli.operator import Operator
 from halfkey.errors import ConfigurationError
 from halfkey.identity.link import Link
 from tests.cli.test_arguments import halfkey
-from tests.cli.upping import free_ports, running
+from tests.cli.upping import first_port, running
 
 NOW = datetime.datetime(2030, 5, 4, 12, tzinfo=datetime.UTC)
 
@@ -25,7 +25,7 @@ NOW = datetime.datetime(2030, 5, 4, 12, tzinfo=datetime.UTC)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("up") / "halfkey"
-    with running(folder, "--port", str(free_ports())):
+    with running(folder, "--port", str(first_port())):
         yield folder
 
 
@@ -72,7 +72,7 @@ def test_a_revoked_link_is_refused_and_another_is_not(folder: Path) -> None:
 
 
 def test_an_expired_link_is_refused(folder: Path) -> None:
-    link = invite(folder, "Late", "--expires", in_seconds(2))
+    link = invite(folder, "Late", "--expires", in_seconds(6))
     time.sleep(max(0.0, expiry_of(folder) - time.time()) + 0.1)
     said = failed(halfkey("join", link, "--duration", "1"), 1)
     assert "expired" in said

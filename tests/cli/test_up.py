@@ -15,7 +15,7 @@ import pytest
 
 from halfkey.cli.up.folder import PORTS
 from tests.cli.test_arguments import halfkey
-from tests.cli.upping import free_ports, running
+from tests.cli.upping import first_port, running
 
 
 def refused(*arguments: str) -> str:
@@ -40,7 +40,7 @@ def is_alive(pid: int) -> bool:
 
 def test_it_survives_deaths_and_restarts_and_leaves_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "halfkey"
-    with running(folder, "--port", str(free_ports())) as up:
+    with running(folder, "--port", str(first_port())) as up:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         made, children = content(folder), up.children()
         assert set(children) == {"kd", "md", "focus"}
@@ -65,13 +65,13 @@ def test_it_survives_deaths_and_restarts_and_leaves_nothing_running(tmp_path: Pa
 
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "halfkey"
-    with running(folder, "--port", str(free_ports())) as up:
+    with running(folder, "--port", str(first_port())) as up:
         assert "another 'halfkey up' runs there" in refused("--directory", str(folder))
         assert up.process.poll() is None
 
 
 def test_a_port_in_use_is_named_before_anything_is_made(tmp_path: Path) -> None:
-    folder, first = tmp_path / "halfkey", free_ports()
+    folder, first = tmp_path / "halfkey", first_port()
     with socket.create_server(("127.0.0.1", first + 2)):
         said = refused("--directory", str(folder), "--port", str(first))
     assert f"127.0.0.1:{first + 2}" in said
@@ -80,7 +80,7 @@ def test_a_port_in_use_is_named_before_anything_is_made(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_named_at_a_later_start(tmp_path: Path) -> None:
-    folder, first = tmp_path / "halfkey", free_ports()
+    folder, first = tmp_path / "halfkey", first_port()
     with running(folder, "--port", str(first)):
         pass
     with socket.create_server(("127.0.0.1", first)):
@@ -89,7 +89,7 @@ def test_a_port_in_use_is_named_at_a_later_start(tmp_path: Path) -> None:
         assert f"127.0.0.1:{first}" in said
         file = folder / "focus.toml"
         assert str(file) in said, "where another port is to be chosen"
-        other = free_ports()
+        other = first_port()
         file.write_text(file.read_text().replace(f":{first}", f":{other}"))
         with running(folder) as up:
             assert f"ready at https://127.0.0.1:{other}" in up.said[-1]
@@ -98,7 +98,7 @@ def test_a_port_in_use_is_named_at_a_later_start(tmp_path: Path) -> None:
 def test_logs_that_cannot_be_written_are_named_and_waited_for(tmp_path: Path) -> None:
     folder = tmp_path / "halfkey"
     logs = folder / "logs"
-    with running(folder, "--port", str(free_ports())) as up:
+    with running(folder, "--port", str(first_port())) as up:
         before = up.children()
         shutil.rmtree(logs)
         logs.write_text("in the way")
@@ -114,7 +114,7 @@ def test_logs_that_cannot_be_written_are_named_and_waited_for(tmp_path: Path) ->
 
 
 def test_told_to_stop_while_it_makes_the_folder_it_leaves_nothing(tmp_path: Path) -> None:
-    arguments = ["up", "--directory", str(tmp_path / "halfkey"), "--port", str(free_ports())]
+    arguments = ["up", "--directory", str(tmp_path / "halfkey"), "--port", str(first_port())]
     program = (
         "import os, signal, sys\n"
         "from halfkey.cli.up import folder\n"
@@ -156,7 +156,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_stays_where_links_lead(tmp_path: Path) -> None:
     folder = tmp_path / "halfkey"
-    with running(folder, "--port", str(free_ports())):
+    with running(folder, "--port", str(first_port())):
         pass
     assert "links say so" in refused("--directory", str(folder), "--port", "9")
     assert "links say so" in refused("--directory", str(folder), "--host", "127.0.0.2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from halfkey.cli.up.folder import PORTS
+from tests.ports import free_ports
 
 PATIENCE = 60
 
@@ -64,17 +64,6 @@ def running(folder: Path, *options: str) -> Iterator[Up]:
                 up.end()
 
 
-def free_ports() -> int:
-    """The first of some ports in a row that were free a moment ago."""
-    for first in range(20_000, 30_000, PORTS):
-        taken: list[socket.socket] = []
-        try:
-            for port in range(first, first + PORTS):
-                taken.append(socket.create_server(("127.0.0.1", port)))
-        except OSError:
-            continue
-        finally:
-            for one in taken:
-                one.close()
-        return first
-    raise AssertionError("no ports are free")
+def first_port() -> int:
+    """The first of as many ports as `halfkey up` takes."""
+    return free_ports(PORTS)[0]

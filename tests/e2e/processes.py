@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,10 +15,11 @@ from halfkey.endpoint import Endpoint, EndpointOptions
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, tone_of
 from halfkey.identity.invite import Invite, InviteSecret
 from halfkey.identity.link import Link
-from halfkey.key_distributor.service import STATE_FILE
+from halfkey.key_distributor.places import STATE_FILE
 from halfkey.key_distributor.store import Store
 from halfkey.pki import make_authority, make_certificate, make_vouching_certificate
 from tests.e2e.system import sha256_of
+from tests.ports import free_ports
 
 CONFERENCE = "plenary"
 SHAPE = VideoShape(160, 90, 15)
@@ -170,21 +170,3 @@ def _invite(folder: Path, state: Path, url: str) -> list[Link]:
         links.append(Link(url, CONFERENCE, secret, authority, focus, name))
     store.close()
     return links
-
-
-def free_ports(count: int) -> list[int]:
-    """So many ports that are free for TCP and UDP at this moment."""
-    held, ports = [], []
-    while len(ports) < count:
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        held += [tcp, udp]
-        tcp.bind(("127.0.0.1", 0))
-        try:
-            udp.bind(tcp.getsockname())
-        except OSError:
-            continue
-        ports.append(tcp.getsockname()[1])
-    for one in held:
-        one.close()
-    return ports

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from halfkey.endpoint.media import tone_of
-from tests.cli.upping import free_ports
+from tests.cli.upping import first_port
 from tests.endpoint.files import write_movie
 from tests.recorder.helpers import decoded, strength
 
@@ -37,7 +37,7 @@ def the_scripts(film: Path) -> tuple[str, str]:
     for to_fill_in in ("/path/to/halfkey/.venv/bin", "--port 7000", "/path/to/film.mp4"):
         assert to_fill_in in document
     document = document.replace("/path/to/halfkey/.venv/bin", str(Path(sys.executable).parent))
-    document = document.replace("--port 7000", f"--port {free_ports()}")
+    document = document.replace("--port 7000", f"--port {first_port()}")
     document = document.replace("/path/to/film.mp4", str(film))
     first, second = document.split("## 2. The second terminal")
     scripts = [

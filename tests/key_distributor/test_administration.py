@@ -24,13 +24,9 @@ from halfkey.errors import ConfigurationError
 from halfkey.identity.claims import AssertionRefused
 from halfkey.identity.invite import InviteSecret
 from halfkey.key_distributor.gatekeeper import MustWait
+from halfkey.key_distributor.places import ADMINISTRATION_SOCKET, AUDIT_FOLDER
 from halfkey.key_distributor.registry import AdmissionRefused
-from halfkey.key_distributor.service import (
-    ADMINISTRATION_SOCKET,
-    AUDIT_FOLDER,
-    RunningKeyDistributor,
-    serve,
-)
+from halfkey.key_distributor.service import RunningKeyDistributor, serve
 from halfkey.key_distributor.store import StoreUnavailable
 from halfkey.pki import make_authority, make_vouching_certificate
 from tests.key_distributor.helpers import Certificates

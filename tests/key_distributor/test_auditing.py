@@ -17,7 +17,8 @@ from halfkey.audit.faults import AuditUnavailable
 from halfkey.audit.log import AuditLog
 from halfkey.dtls import Fingerprint
 from halfkey.key_distributor.auditing import Auditing
-from halfkey.key_distributor.service import AUDIT_FOLDER, STATE_FILE, run
+from halfkey.key_distributor.places import AUDIT_FOLDER, STATE_FILE
+from halfkey.key_distributor.service import run
 from halfkey.key_distributor.store import Store
 from halfkey.tunnel import MediaDistributorTunnel
 from tests.key_distributor.helpers import Certificates

@@ -14,7 +14,8 @@ import pytest
 from halfkey.errors import ConfigurationError
 from halfkey.key_distributor.events import Event
 from halfkey.key_distributor.options import KeyDistributorOptions
-from halfkey.key_distributor.service import DTLS_NAME, serve
+from halfkey.key_distributor.places import DTLS_NAME
+from halfkey.key_distributor.service import serve
 from halfkey.tunnel import MediaDistributorTunnel
 from tests.key_distributor.helpers import Certificates, Running
 from tests.key_distributor.tunnelling import RealEndpoint, admit, carry, dial, until

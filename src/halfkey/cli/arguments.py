@@ -6,14 +6,16 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from halfkey.dtls.registries import ProtocolVersion
 from halfkey.errors import ConfigurationError
 from halfkey.hosts import is_host
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
+
+if TYPE_CHECKING:
+    from halfkey.dtls.registries import ProtocolVersion
 
 Address = tuple[str, int]
 
@@ -61,20 +63,20 @@ def profile(text: str) -> SRTPProtectionProfile:
     return PROFILES[text]
 
 
-DTLS_VERSIONS = {version.title.removeprefix("DTLS "): version for version in ProtocolVersion}
-
-
 def dtls_versions(text: str | None) -> tuple[ProtocolVersion, ...]:
     """Reads which version of DTLS is required; with none, any.
 
     Raises:
         ConfigurationError: there is no such version.
     """
+    from halfkey.dtls.registries import ProtocolVersion  # the engine: only where it is to run
+
+    versions = {version.title.removeprefix("DTLS "): version for version in ProtocolVersion}
     if text is None:
         return tuple(ProtocolVersion)
-    if text not in DTLS_VERSIONS:
-        raise ConfigurationError(f"--dtls {text}: give {' or '.join(DTLS_VERSIONS)}")
-    return (DTLS_VERSIONS[text],)
+    if text not in versions:
+        raise ConfigurationError(f"--dtls {text}: give {' or '.join(versions)}")
+    return (versions[text],)
 
 
 def within(option: str, value: float, least: float, most: float) -> None:

@@ -9,19 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from halfkey import __version__
-from halfkey.cli import (
-    administering,
-    audit,
-    demonstration,
-    inviting,
-    join,
-    loading,
-    pki,
-    record,
-    roles,
-    status,
-)
-from halfkey.cli.up import command as up
+from halfkey.cli.commands import Subcommands
 from halfkey.errors import ConfigurationError, HalfkeyError
 
 EXIT_FAILED = 1
@@ -29,23 +17,13 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
+    cls=Subcommands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Privacy-enhanced RTP conferencing: the media server forwards all and can open none.",
 )
-demonstration.register(app)
-roles.register(app)
-join.register(app)
-loading.register(app)
-audit.register(app)
-record.register(app)
-status.register(app)
-pki.register(app)
-up.register(app)
-inviting.register(app)
-administering.register(app)
 
 
 @app.command()
@@ -80,9 +58,10 @@ def main() -> None:
     except TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else command
-        if context is not None and error.format_message() == context.get_help():
-            _fail(context.get_help(), EXIT_USAGE)  # called with nothing: the whole help, as it is
-        message = " ".join(error.format_message().split())
+        message = error.format_message()
+        if message.startswith("Usage: "):
+            _fail(message, EXIT_USAGE)  # a group called with nothing: its help, as it is
+        message = " ".join(message.split())
         _fail(f"{command}: {message} (see '{command} --help')", EXIT_USAGE)
     except ConfigurationError as error:
         _fail(f"halfkey: {error}", EXIT_USAGE)

@@ -14,7 +14,7 @@ import typer
 
 from halfkey.cli.up.folder import Folder
 from halfkey.errors import ConfigurationError, HalfkeyError
-from halfkey.key_distributor.service import ADMINISTRATION_SOCKET
+from halfkey.key_distributor.places import ADMINISTRATION_SOCKET
 
 PATIENCE_SECONDS = 10.0
 

@@ -33,6 +33,13 @@ from halfkey.key_distributor.identities import Identities
 from halfkey.key_distributor.operating import show
 from halfkey.key_distributor.options import KeyDistributorOptions
 from halfkey.key_distributor.persistence import Persistence
+from halfkey.key_distributor.places import (
+    ADMINISTRATION_SOCKET,
+    AUDIT_FOLDER,
+    AUDIT_KEY,
+    DTLS_NAME,
+    STATE_FILE,
+)
 from halfkey.key_distributor.roster_clock import RosterClock
 from halfkey.key_distributor.statements import Statements
 from halfkey.key_distributor.store import Store, StoreUnavailable
@@ -43,18 +50,6 @@ from halfkey.pki import make_certificate
 from halfkey.serving import Address, Ready, dialling, listening, serving
 from halfkey.tls import client_context, server_context
 from halfkey.vouching.authority import Authority
-
-STATE_FILE = "kd.sqlite"
-"""In the state folder: see `halfkey.key_distributor.store`."""
-
-DTLS_NAME = "dtls"
-"""In the state folder: the certificate and key of the DTLS associations."""
-
-ADMINISTRATION_SOCKET = "kd.sock"
-"""In the state folder: see `halfkey.key_distributor.administration`."""
-
-AUDIT_FOLDER, AUDIT_KEY = "audit", "audit.key"
-"""In the state folder: the audit log, and the key that signs it."""
 
 _INSTANCE_BYTES = 16
 

@@ -17,7 +17,7 @@ from halfkey.errors import CodecError
 from halfkey.event_stream import read_events
 from halfkey.identity.invite import Invite, InviteSecret
 from halfkey.identity.link import Link
-from halfkey.key_distributor.service import STATE_FILE
+from halfkey.key_distributor.places import STATE_FILE
 from halfkey.key_distributor.store import Store
 from halfkey.pki import make_authority, make_certificate, make_vouching_certificate, sha256_of
 from halfkey.tls import client_context

@@ -26,8 +26,7 @@ from halfkey.cli.arguments import address, shown
 from halfkey.cli.pki import VOUCHING, make_all
 from halfkey.configuration import read_tables
 from halfkey.errors import ConfigurationError
-from halfkey.key_distributor.service import ADMINISTRATION_SOCKET, AUDIT_FOLDER
-from halfkey.pki import AUTHORITY_VALIDITY_DAYS
+from halfkey.key_distributor.places import ADMINISTRATION_SOCKET, AUDIT_FOLDER
 
 DEFAULT = Path("halfkey")
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 7000
@@ -246,6 +245,8 @@ def check_ports(host: str, port: int) -> None:
 
 
 def _fill(folder: Path, host: str, port: int) -> None:
+    from halfkey.pki import AUTHORITY_VALIDITY_DAYS  # loads what makes certificates
+
     names = ("focus", "tunnel", "admission", "control", "media")
     metrics = ("kd_metrics", "md_metrics", "focus_metrics")
     hosts = [host if name in ("focus", "media") else _LOOPBACK for name in (*names, *metrics)]
