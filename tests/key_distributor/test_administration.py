@@ -292,10 +292,19 @@ async def test_who_waits_is_let_in_or_turned_away(
         administered.admit(alice, "p2")
         assert administered.kd.core.find("board", "p2") is not None
     else:
+        again = alice.request("p2", time.time(), device=request.fingerprint)
         with pytest.raises(AdmissionRefused, match="did not let you in"):
+            administered.kd.gatekeeper.admit(again, 0.0)
+        with pytest.raises(MustWait):  # with another device
             administered.admit(alice, "p2")
         _, told = await administered.ask("GET", "/conferences/board/excluded")
-        assert [one["reason"] for one in told["excluded"]] == ["rejected"]
+        (excluded,) = told["excluded"]
+        assert (excluded["reason"], excluded["device"]) == ("rejected", str(request.fingerprint))
+        path = f"/conferences/board/excluded/{excluded['id']}"
+        assert await administered.ask("DELETE", path) == (204, None)
+        third = alice.request("p3", time.time(), device=request.fingerprint)
+        with pytest.raises(MustWait):
+            administered.kd.gatekeeper.admit(third, 0.0)
     decided = [fields for event, fields in administered.noted() if event == "waiting_decided"]
     assert [(one["name"], one["decision"], one["by"]) for one in decided] == [
         ("Alice", decision, "operator")

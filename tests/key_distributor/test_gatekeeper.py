@@ -24,7 +24,11 @@ from halfkey.key_distributor.gatekeeper import (
 from halfkey.key_distributor.policy import ConferencePolicy, Policy
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
 from halfkey.key_distributor.store import Exclusion, Store
-from halfkey.key_distributor.waiting_rooms import MAXIMUM_WAITING, WAITING_SECONDS
+from halfkey.key_distributor.waiting_rooms import (
+    MAXIMUM_DEVICES,
+    MAXIMUM_WAITING,
+    WAITING_SECONDS,
+)
 from halfkey.sdp import build_offer
 from halfkey.sdp.transport import Transport
 
@@ -59,9 +63,13 @@ class Person:
         )
 
     def request(
-        self, participant: str, at: float = NOW, ssrc: int | None = None
+        self,
+        participant: str,
+        at: float = NOW,
+        ssrc: int | None = None,
+        device: Fingerprint | None = None,
     ) -> AdmissionRequest:
-        fingerprint = Fingerprint.of(os.urandom(16))
+        fingerprint = device or Fingerprint.of(os.urandom(16))
         tls_id = os.urandom(15).hex()
         ssrc = int.from_bytes(os.urandom(4), "big") if ssrc is None else ssrc
         binding = Binding(self.conference, fingerprint, tls_id, (ssrc,))
@@ -479,22 +487,49 @@ def test_who_waits_with_an_invite_that_expires_is_refused(closed: Gate) -> None:
     assert caught.value.reason == "expired"
 
 
-def test_who_is_turned_away_stays_out(closed: Gate, alice: Person) -> None:
-    request = alice.request("p1")
-    with pytest.raises(MustWait):
-        closed.admit(request)
+def test_a_device_that_is_turned_away_stays_out(closed: Gate, alice: Person) -> None:
+    devices = [Fingerprint.of(os.urandom(16)) for _ in range(2)]
+    for device in devices:
+        with pytest.raises(MustWait):
+            closed.admit(alice.request("p1", device=device))
     (key,) = closed.gatekeeper.waiting("board")
     assert closed.gatekeeper.reject("board", key)
     assert not closed.gatekeeper.let_in("board", key)
     for seconds in (0, REJECTED_SECONDS - 1):  # with any assertion, and across restarts
         closed.now = NOW + seconds
         for gate in (closed, Gate(store=closed.store, now=closed.now)):
-            with pytest.raises(AdmissionRefused, match="did not let you in") as caught:
-                gate.admit(alice.request("p2", closed.now))
-            assert caught.value.reason == "rejected"
+            for device in devices:
+                with pytest.raises(AdmissionRefused, match="did not let you in") as caught:
+                    gate.admit(alice.request("p2", closed.now, device=device))
+                assert caught.value.reason == "rejected"
     closed.now = NOW + REJECTED_SECONDS
     with pytest.raises(MustWait):
-        closed.admit(alice.request("p3", closed.now))
+        closed.admit(alice.request("p3", closed.now, device=devices[0]))
+
+
+def test_its_person_may_come_with_another(closed: Gate, alice: Person) -> None:
+    """Whoever has somebody's link doesn't keep that one out."""
+    stolen = Fingerprint.of(os.urandom(16))
+    with pytest.raises(MustWait):
+        closed.admit(alice.request("p1", device=stolen))
+    closed.gatekeeper.reject("board", next(iter(closed.gatekeeper.waiting("board"))))
+    with pytest.raises(MustWait):
+        closed.admit(alice.request("p2"))
+    assert closed.gatekeeper.let_in("board", next(iter(closed.gatekeeper.waiting("board"))))
+    assert closed.admit(alice.request("p2")).is_new
+    with pytest.raises(AdmissionRefused, match="did not let you in"):
+        closed.admit(alice.request("p3", device=stolen))
+
+
+def test_the_devices_of_one_who_waits_are_bounded(closed: Gate, alice: Person) -> None:
+    devices = [Fingerprint.of(os.urandom(16)) for _ in range(MAXIMUM_DEVICES + 1)]
+    for device in devices:
+        with pytest.raises(MustWait):
+            closed.admit(alice.request("p", device=device))
+    ((key, waiting),) = closed.gatekeeper.waiting("board").items()
+    assert list(waiting.devices) == [str(device) for device in devices[1:]]
+    assert closed.gatekeeper.reject("board", key)
+    assert len(closed.store.exclusions("board", NOW)) == MAXIMUM_DEVICES
 
 
 def test_an_operator_names_somebody_who_waits(closed: Gate, alice: Person) -> None:

@@ -166,6 +166,23 @@ def test_an_exclusion_may_end_by_itself(store: Store) -> None:
     assert store.excluding() == ["other"]
 
 
+def test_a_device_is_kept_out_beside_its_person(store: Store, path: Path) -> None:
+    person = Exclusion("invite:a1", "Alice", "evicted")
+    device = replace(person, reason="rejected", until=2000, device="sha-256 AA")
+    store.exclude("board", device, now=1000)
+    assert store.excluded("board", "invite:a1", now=1000) is None
+    assert store.excluded("board", "invite:a1", now=1000, device="sha-256 BB") is None
+    assert store.excluded("board", "invite:a1", now=1000, device="sha-256 AA") == "rejected"
+    store.exclude("board", person, now=1000)
+    assert store.excluded("board", "invite:a1", now=1000, device="sha-256 BB") == "evicted"
+    store.readmit("board", "invite:a1")
+    store = reopened(store, path)
+    assert store.exclusions("board", now=1000) == [device]
+    store.readmit("board", "invite:a1", "sha-256 AA")
+    assert store.exclusions("board", now=1000) == []
+    store.close()
+
+
 def test_evictions_of_an_older_file_hold(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.executescript(_SCHEMA + "PRAGMA user_version = 1;")

@@ -283,7 +283,7 @@ class AdministrationAPI:
         if found is None:
             return fault(404, "nobody of that id has to stay out")
         self._auditing.note(records.Readmitted(conference, found.identity, found.name, OPERATOR))
-        self._store.readmit(conference, found.identity)
+        self._store.readmit(conference, found.identity, found.device)
         return web.Response(status=204)
 
     def _settle(self) -> None:
@@ -311,7 +311,8 @@ class AdministrationAPI:
 
 def _key(exclusion: Exclusion) -> str:
     """What stands for somebody in a path: an identity may have any character."""
-    return hashlib.sha256(exclusion.identity.encode()).hexdigest()[:_KEY_DIGITS]
+    one = exclusion.identity + (f" {exclusion.device}" if exclusion.device else "")
+    return hashlib.sha256(one.encode()).hexdigest()[:_KEY_DIGITS]
 
 
 def _told_invite(invite: Invite) -> dict[str, Any]:

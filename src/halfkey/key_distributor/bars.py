@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from halfkey.dtls import Fingerprint
 from halfkey.identity.claims import Person
 from halfkey.key_distributor.conference import Participant
 from halfkey.key_distributor.store import Store
 
 EVICTED, REJECTED = "evicted", "rejected"
-"""Put out, until that is lifted; turned away in the waiting room, for a while."""
+"""A person put out, until that is lifted; a device turned away in the waiting room, for a while."""
 
 
 class Bars:
@@ -36,8 +37,13 @@ class Bars:
         # Who is in isn't put out for another device of the same person that was turned away.
         return None if bar == REJECTED else bar
 
-    def of(self, conference: str, person: Person) -> str | None:
+    def of(self, conference: str, person: Person, device: Fingerprint | None = None) -> str | None:
         """Why a person may not come into a conference; None for whoever may.
+
+        Args:
+            conference: its name.
+            person: who.
+            device: the certificate that it comes with; None for any that it may have.
 
         Returns:
             ``"invite_revoked"``, ``"invite_expired"``, `EVICTED` or `REJECTED`.
@@ -48,4 +54,5 @@ class Bars:
                 return "invite_revoked"
             if invite.has_expired(self._clock()):
                 return "invite_expired"
-        return self._store.excluded(conference, person.identity, self._clock())
+        fingerprint = "" if device is None else str(device)
+        return self._store.excluded(conference, person.identity, self._clock(), fingerprint)

@@ -28,7 +28,7 @@ HOST = "host"
 """The role that no waiting room holds up."""
 
 REJECTED_SECONDS = 3600
-"""For how long somebody who was turned away stays out, unless that is lifted."""
+"""For how long a device that was turned away stays out, unless that is lifted."""
 
 _WITHOUT_FAULT = ("left", "replaced", "absent")
 """Reasons of `Removed` after which somebody may come back without waiting."""
@@ -164,15 +164,19 @@ class Gatekeeper:
         return True
 
     def reject(self, conference: str, key: str) -> bool:
-        """Turns somebody away, for `REJECTED_SECONDS`; False if nobody of that id waits."""
+        """Turns somebody away; False if nobody of that id waits.
+
+        It holds for the devices with which it waits, for `REJECTED_SECONDS`.
+        """
         found = self._rooms.waiting(conference).get(key)
         if found is None:
             return False
         person, now = found.person, self._clock()
         until = int(now) + REJECTED_SECONDS
-        exclusion = Exclusion(person.identity, person.name, REJECTED, until)
-        self._store.exclude(conference, exclusion, now)
-        self.forget_waiting(conference, person.identity)
+        for device in found.devices:
+            exclusion = Exclusion(person.identity, person.name, REJECTED, until, device)
+            self._store.exclude(conference, exclusion, now)
+        self._rooms.forget(conference, person.identity)
         return True
 
     def forget_waiting(self, conference: str, identity: str) -> None:
@@ -203,11 +207,11 @@ class Gatekeeper:
             # The same again, since the Focus didn't hear our answer: it was used then.
             return standing.identity
         identity = self._verify(request.assertion, _binding(request))
-        bar = self._bars.of(request.conference, identity.person)
+        bar = self._bars.of(request.conference, identity.person, request.fingerprint)
         if bar is not None:
             raise AdmissionRefused(_BARRED.get(bar, "the invite is no good any more"), reason=bar)
         self._check_ssrcs(request.conference, identity)
-        self._hold(request.conference, identity.person)
+        self._hold(request.conference, identity.person, request.fingerprint)
         return identity
 
     def _end_the_same(
@@ -263,7 +267,7 @@ class Gatekeeper:
         for device in devices[: max(0, len(devices) - allowed)]:
             self._core.remove(conference, device.id, now, "replaced")
 
-    def _hold(self, conference: str, person: Person) -> None:
+    def _hold(self, conference: str, person: Person, device: Fingerprint) -> None:
         """Lets pass whoever needn't wait: who is in, or was, or was let in.
 
         Raises:
@@ -275,7 +279,7 @@ class Gatekeeper:
             self._rooms.forget(conference, person.identity)
             return
         try:
-            is_new = self._rooms.ask(conference, person)
+            is_new = self._rooms.ask(conference, person, device)
         except WaitingRoomFull:
             raise AdmissionRefused(
                 "the waiting room is full; try again later", reason="waiting_room_full"

@@ -69,7 +69,23 @@ ALTER TABLE exclusions ADD COLUMN reason TEXT NOT NULL DEFAULT 'evicted';
 ALTER TABLE exclusions ADD COLUMN until INTEGER;
 """
 
-_VERSIONS = (_SCHEMA, _SINCE_2)
+_SINCE_3 = """
+ALTER TABLE exclusions RENAME TO exclusions_2;
+CREATE TABLE exclusions (
+    conference TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    name TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    until INTEGER,
+    device TEXT NOT NULL,
+    PRIMARY KEY (conference, identity, device)
+) STRICT;
+INSERT INTO exclusions (conference, identity, name, reason, until, device)
+    SELECT conference, identity, name, reason, until, '' FROM exclusions_2 ORDER BY rowid;
+DROP TABLE exclusions_2;
+"""
+
+_VERSIONS = (_SCHEMA, _SINCE_2, _SINCE_3)
 """What makes each version of the file out of the one before."""
 
 VERSION = len(_VERSIONS)
@@ -77,19 +93,21 @@ VERSION = len(_VERSIONS)
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Somebody who may not come into a conference.
+    """Somebody, or a device of somebody, who may not come into a conference.
 
     Attributes:
         identity: as in `Person`, of whatever kind.
         name: for people to read.
         reason: ``"evicted"``, or ``"rejected"`` in the waiting room.
         until: Unix time in seconds when that ends by itself; None for not before it is lifted.
+        device: the fingerprint of the one certificate that it is for; empty for all of the person.
     """
 
     identity: str
     name: str
     reason: str
     until: int | None = None
+    device: str = ""
 
 
 class StoreUnavailable(HalfkeyError):  # noqa: N818 (a state)
@@ -279,7 +297,7 @@ class Store:
     # Who must stay out
 
     def exclude(self, conference: str, exclusion: Exclusion, now: float) -> None:
-        """Keeps a person out of a conference, also when that ends and begins again.
+        """Keeps a person or device out of a conference, also when that ends and begins again.
 
         Args:
             conference: its name.
@@ -290,20 +308,20 @@ class Store:
         with self._changing() as database:
             database.execute("DELETE FROM exclusions WHERE until <= ?", (int(now),))
             database.execute(
-                "INSERT OR REPLACE INTO exclusions (conference, identity, name, reason, until) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (conference, one.identity, one.name, one.reason, one.until),
+                "INSERT OR REPLACE INTO exclusions "
+                "(conference, identity, name, reason, until, device) VALUES (?, ?, ?, ?, ?, ?)",
+                (conference, one.identity, one.name, one.reason, one.until, one.device),
             )
 
-    def excluded(self, conference: str, identity: str, now: float) -> str | None:
-        """Why a person has to stay out of a conference; None for whoever hasn't."""
+    def excluded(self, conference: str, identity: str, now: float, device: str = "") -> str | None:
+        """Why a person with a device has to stay out of a conference; None for whoever hasn't."""
         found = (one for one in self.exclusions(conference, now) if one.identity == identity)
-        return next((one.reason for one in found), None)
+        return next((one.reason for one in found if one.device in ("", device)), None)
 
     def exclusions(self, conference: str, now: float) -> list[Exclusion]:
         """All who have to stay out of a conference, in the order in which they were put out."""
         query = (
-            "SELECT identity, name, reason, until FROM exclusions "
+            "SELECT identity, name, reason, until, device FROM exclusions "
             "WHERE conference = ? AND (until IS NULL OR until > ?) ORDER BY rowid"
         )
         return [Exclusion(*row) for row in self._database.execute(query, (conference, int(now)))]
@@ -313,11 +331,11 @@ class Store:
         query = "SELECT DISTINCT conference FROM exclusions"
         return [name for (name,) in self._database.execute(query)]
 
-    def readmit(self, conference: str, identity: str) -> None:
-        """Lets a person come in again."""
+    def readmit(self, conference: str, identity: str, device: str = "") -> None:
+        """Lifts one exclusion: a person's, or that of one of its devices."""
         with self._changing() as database:
-            delete = "DELETE FROM exclusions WHERE conference = ? AND identity = ?"
-            database.execute(delete, (conference, identity))
+            delete = "DELETE FROM exclusions WHERE conference = ? AND identity = ? AND device = ?"
+            database.execute(delete, (conference, identity, device))
 
     # SPIs
 

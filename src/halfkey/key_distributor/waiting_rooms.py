@@ -1,15 +1,17 @@
 """Waiting rooms: who asks to be let in, one entry for each person in each conference.
 
 In memory: whoever waits asks again and again, each time with a fresh assertion, and so is back in a
-moment after a restart. What an operator decides holds for the person, not for one assertion.
+moment after a restart. Letting in holds for the person, turning away for the devices that ask: who
+may have somebody's link isn't for that person to answer for.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from halfkey.dtls import Fingerprint
 from halfkey.identity.claims import Person
 
 WAITING_SECONDS = 60.0
@@ -17,6 +19,9 @@ WAITING_SECONDS = 60.0
 
 MAXIMUM_WAITING = 256
 """In one conference's room; when it is full, nobody else gets in, and nobody is pushed out."""
+
+MAXIMUM_DEVICES = 8
+"""Remembered of one person who waits; beyond that, those that asked longest ago are forgotten."""
 
 _KEY_DIGITS = 16
 
@@ -33,11 +38,22 @@ class Waiting:
         person: who, verified.
         since: when it came, Unix time in seconds.
         asked_at: when it asked last.
+        devices: likewise for each of its devices, by the fingerprint of its certificate; the one
+            that asked last is last.
     """
 
     person: Person
     since: float
     asked_at: float
+    devices: dict[str, float] = field(default_factory=dict)
+
+    def ask(self, device: Fingerprint, now: float) -> None:
+        """Notes that a device asks."""
+        self.asked_at = now
+        self.devices.pop(str(device), None)
+        if len(self.devices) >= MAXIMUM_DEVICES:
+            del self.devices[next(iter(self.devices))]
+        self.devices[str(device)] = now
 
 
 class WaitingRooms:
@@ -55,21 +71,19 @@ class WaitingRooms:
         """Who waits to be let into a conference, by the id to answer with."""
         return dict(self._room(conference))
 
-    def ask(self, conference: str, person: Person) -> bool:
-        """Notes that somebody asks; whether it is new there.
+    def ask(self, conference: str, person: Person, device: Fingerprint) -> bool:
+        """Notes that somebody asks with a device; whether it is new there.
 
         Raises:
             WaitingRoomFull: it is new, and there is no room.
         """
         now, key, room = self._clock(), _key(person.identity), self._room(conference)
         known = room.get(key)
-        if known is not None:
-            known.asked_at = now
-            return False
-        if len(room) >= MAXIMUM_WAITING:
+        if known is None and len(room) >= MAXIMUM_WAITING:
             raise WaitingRoomFull
-        self._rooms.setdefault(conference, room)[key] = Waiting(person, now, now)
-        return True
+        room = self._rooms.setdefault(conference, room)
+        room.setdefault(key, Waiting(person, now, now)).ask(device, now)
+        return known is None
 
     def forget(self, conference: str, identity: str) -> None:
         """Somebody waits no longer."""
