@@ -12,9 +12,10 @@ from typing import Any
 from aiohttp import web
 
 from halfkey.dtls import Fingerprint
-from halfkey.endpoint.endpoint import Endpoint, EndpointOptions
+from halfkey.endpoint.endpoint import Endpoint
 from halfkey.endpoint.events import Event
 from halfkey.endpoint.media import PictureTrack, ToneTrack, VideoShape, tone_of
+from halfkey.endpoint.options import EndpointOptions
 from halfkey.focus.core import Limits
 from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Transport as TransportDescription

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiortc.contrib.media import MediaRecorder
 
 from halfkey.endpoint.core import EKTKeyInstalled, KeysSwitched
-from halfkey.endpoint.endpoint import Endpoint, EndpointOptions, JoinFailedError
+from halfkey.endpoint.endpoint import Endpoint, JoinFailedError
 from halfkey.endpoint.events import (
     EndpointStatistics,
     Joined,
@@ -22,6 +22,7 @@ from halfkey.endpoint.events import (
     TrackRemoved,
 )
 from halfkey.endpoint.media import ToneTrack, frequency_of, image_of, tone_of
+from halfkey.endpoint.options import EndpointOptions
 from halfkey.errors import ConfigurationError, UsageError
 from halfkey.profiles import DOUBLE_256
 from tests.endpoint.stage import Listener, Stage, staged

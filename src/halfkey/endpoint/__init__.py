@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from halfkey.endpoint.aiortc_adapter import RemoteTrack
 from halfkey.endpoint.core import EKTKeyInstalled, KeysSwitched, SendingStopped
-from halfkey.endpoint.endpoint import Endpoint, EndpointOptions, JoinFailedError
+from halfkey.endpoint.endpoint import Endpoint, JoinFailedError
 from halfkey.endpoint.events import (
     EndpointStatistics,
     Event,
@@ -23,6 +23,7 @@ from halfkey.endpoint.events import (
     TrackAdded,
     TrackRemoved,
 )
+from halfkey.endpoint.options import EndpointOptions
 
 __all__ = [
     "EKTKeyInstalled",

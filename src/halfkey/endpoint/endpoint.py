@@ -13,21 +13,15 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from aiortc.mediastreams import MediaStreamTrack
-from aiortc.rtcrtpsender import RTCRtpSender
 
 from halfkey.backoff import Backoff
 from halfkey.dtls import Certificate
-from halfkey.ekt.outbound import Kind
 from halfkey.endpoint.aiortc_adapter import (
     Receiver,
-    send_parameters,
-    sender_ssrc,
     start_receiver,
 )
 from halfkey.endpoint.asking import Asking
@@ -35,7 +29,6 @@ from halfkey.endpoint.client import FocusClient, FocusError, Participation
 from halfkey.endpoint.core import (
     AssociationTerminated,
     Connected,
-    Disclose,
     EKTKeyInstalled,
 )
 from halfkey.endpoint.events import (
@@ -45,15 +38,14 @@ from halfkey.endpoint.events import (
     Left,
 )
 from halfkey.endpoint.membership import Membership
+from halfkey.endpoint.options import EndpointOptions
 from halfkey.endpoint.recovery import Recovery, RejoinRefusedError, Trigger
 from halfkey.endpoint.remotes import Remotes
-from halfkey.endpoint.roster import Source, kind_of
+from halfkey.endpoint.roster import Source
+from halfkey.endpoint.sending import Senders
 from halfkey.endpoint.statistics import Statistics
 from halfkey.endpoint.transport import Transport, TransportEvent
 from halfkey.errors import CodecError, ConfigurationError, HalfkeyError, UsageError
-from halfkey.identity.credential import Credential
-from halfkey.identity.link import Link
-from halfkey.profiles import DOUBLE_128, SRTPProtectionProfile
 from halfkey.sdp import Answer, Offer, build_offer, read_answer
 from halfkey.sdp.offer import MAXIMUM_NAME_LENGTH
 from halfkey.sdp.transport import Transport as TransportDescription
@@ -63,69 +55,11 @@ from halfkey.vouching.standing import KeyDistributorRestarted, RosterStateChange
 
 _EVENT_LIMIT = 1024
 _TLS_ID_BYTES = 30
-_CNAME_BYTES = 12  # 96 bits (RFC 7022 section 4.2)
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.25, 8.0
 
 
 class JoinFailedError(HalfkeyError):
     """The conference could not be joined; the message is one line that says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointOptions:
-    """What an Endpoint has to know.
-
-    Attributes:
-        focus_url: ``https://host:port`` of the Focus.
-        conference: the conference's name.
-        name: our display name.
-        trusted: PEM, the certificates believed for the Focus; or the SHA-256 of its one
-            certificate; or None for whoever the system's authorities say has that name.
-        check_hostname: whether its certificate must name the host too (for a bundle with a CA).
-        profiles: the double profiles to offer, best first.
-        slots: how many other participants' audio, and how many videos, to receive at once.
-        join_timeout: seconds from the offer to the keys, at the most.
-        credential: what to join with. Then our identity is shown, the answer must be that of the
-            credential's Key Distributor, and people are known by more than the Focus's word. None
-            believes the Focus.
-        waiting_timeout: seconds to stay in a waiting room, at the most.
-        keep_listening: after leaving, keep socket, keys and receivers, and go on trying to open
-            what arrives.
-        disclose: gets every secret of ours as it comes to be known: our KEKs, end-to-end and hop
-            keys. It is for demonstrations and tests that look for them where they must not be;
-            whoever has it can read the conference.
-    """
-
-    focus_url: str
-    conference: str
-    name: str
-    trusted: Path | bytes | None
-    check_hostname: bool = False
-    profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128,)
-    slots: int = 8
-    join_timeout: float = 30.0
-    credential: Credential | None = None
-    waiting_timeout: float = 600.0
-    keep_listening: bool = False
-    disclose: Disclose | None = field(default=None, repr=False)
-
-    @classmethod
-    def by_link(cls, link: Link, **others: Any) -> EndpointOptions:
-        """The options of somebody who has a link.
-
-        Args:
-            link: it.
-            others: the options that no link has.
-        """
-        return cls(
-            focus_url=link.focus_url,
-            conference=link.conference,
-            name=link.name,
-            trusted=link.focus,
-            check_hostname=link.focus is None,
-            credential=Credential.of(link),
-            **others,
-        )
 
 
 class Endpoint:
@@ -152,7 +86,6 @@ class Endpoint:
         )
         self._certificate = Certificate.generate()
         self._tls_id = secrets.token_hex(_TLS_ID_BYTES)
-        self._cname = secrets.token_urlsafe(_CNAME_BYTES)
         self._statistics = Statistics()
         self._transport = Transport(
             self,
@@ -162,7 +95,7 @@ class Endpoint:
             statistics=self._statistics,
             disclose=options.disclose,
         )
-        self._senders: list[tuple[Kind, RTCRtpSender]] = []
+        self._senders = Senders(self._transport)
         self._feedback_ssrc = secrets.randbits(32)
         self._remotes: Remotes | None = None
         self._offer: Offer | None = None
@@ -182,7 +115,7 @@ class Endpoint:
     @property
     def ssrcs(self) -> tuple[int, ...]:
         """What it sends, in the order in which tracks were added."""
-        return tuple(sender_ssrc(sender) for _, sender in self._senders)
+        return tuple(self._senders.sources)
 
     def add_track(self, track: MediaStreamTrack) -> None:
         """Adds a track to send; before `join`.
@@ -192,10 +125,7 @@ class Endpoint:
         """
         if self._offer is not None:
             raise UsageError("tracks are added before joining")
-        kind = kind_of(track.kind)
-        if kind is None:
-            raise UsageError(f"a track of kind {track.kind!r} can't be sent")
-        self._senders.append((kind, RTCRtpSender(track, self._transport)))  # type: ignore[arg-type]
+        self._senders.add(track)
 
     # Joining and leaving
 
@@ -244,10 +174,10 @@ class Endpoint:
             return build_offer(
                 session_id=secrets.randbits(62),
                 transport=own_end,
-                sources=[(kind, sender_ssrc(sender)) for kind, sender in self._senders],
+                sources=[(kind, ssrc) for ssrc, kind in self._senders.sources.items()],
                 audio_slots=self._options.slots,
                 video_slots=self._options.slots,
-                cname=self._cname,
+                cname=self._senders.cname,
                 name=self._options.name,
                 identity=identity,
             )
@@ -287,26 +217,18 @@ class Endpoint:
     async def _connect(self) -> None:
         if self._answer is None:
             raise UsageError("there is no path before the answer")
-        kinds = {sender_ssrc(sender): kind for kind, sender in self._senders}
         async with asyncio.timeout(self._options.join_timeout):
             await self._transport.connect(
                 self._answer.transport,
-                kinds,
+                self._senders.sources,
                 self._id_hashes,
                 # Ends before our own patience does, so that its reason is what is told.
                 handshake_timeout=self._options.join_timeout * 2 / 3,
             )
 
     async def _start_senders(self) -> None:
-        if self._answer is None:
-            return
-        for number, (kind, sender) in enumerate(self._senders):
-            if self._answer.media[number].rejected:
-                continue
-            parameters = send_parameters(
-                kind, str(number), self._cname, self._answer.payload_types, self._answer.extensions
-            )
-            await sender.send(parameters)
+        if self._answer is not None:
+            await self._senders.start(self._answer)
 
     async def leave(self) -> None:
         """Leaves the conference; without `keep_listening` everything ends.
@@ -324,10 +246,7 @@ class Endpoint:
                 await self.close()
 
     async def _end_participation(self) -> None:
-        for _, sender in self._senders:
-            await sender.stop()
-            if sender.track is not None:
-                sender.track.stop()
+        await self._senders.stop()
         participation, self._participation = self._participation, None
         if participation is not None:
             if not self._options.keep_listening:
@@ -407,11 +326,7 @@ class Endpoint:
 
     async def _replace_senders(self) -> None:
         """Sends the same tracks under other SSRCs, once `_start_senders` is called."""
-        for number, (kind, sender) in enumerate(self._senders):
-            track = sender.track
-            sender.replaceTrack(None)  # or it would stop the track with itself
-            await sender.stop()
-            self._senders[number] = kind, RTCRtpSender(track, self._transport)  # type: ignore[arg-type]
+        await self._senders.replace()
         if self._remotes is not None:
             self._remotes.set_own(frozenset(self.ssrcs))
 

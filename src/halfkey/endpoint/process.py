@@ -34,7 +34,7 @@ from av import VideoFrame
 from halfkey.conference_name import is_conference_name
 from halfkey.endpoint.client import FocusError
 from halfkey.endpoint.core import Disclose, EKTKeyInstalled, KeysSwitched, SendingStopped
-from halfkey.endpoint.endpoint import Endpoint, EndpointOptions
+from halfkey.endpoint.endpoint import Endpoint
 from halfkey.endpoint.events import (
     EndpointStatistics,
     Event,
@@ -56,6 +56,7 @@ from halfkey.endpoint.media import (
     image_of,
     tone_of,
 )
+from halfkey.endpoint.options import EndpointOptions
 from halfkey.endpoint.presence import Presence
 from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.identity.credential import Credential
