@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -98,6 +99,7 @@ class Gate:
         policy: Policy | None = None,
         store: Store | None = None,
         now: float = NOW,
+        by_identity: Collection[str] = (),
     ) -> None:
         self.now = now
         self.store = store or Store(None)
@@ -110,6 +112,7 @@ class Gate:
             believe_focus=believe_focus,
             clock=lambda: self.now,
             admission_age=AGE,
+            by_identity=by_identity,
         )
 
     def invite(self, person: Person) -> Person:
@@ -268,16 +271,30 @@ def test_where_the_focus_is_believed_an_assertion_is_still_verified() -> None:
 def test_nobody_whom_only_the_focus_names_is_among_people_with_links() -> None:
     """The vouched roster would not name it."""
     gate = Gate(believe_focus=True)
-    alice = gate.invite(Person())
-    request = alice.request("p1")
-    gate.admit(request)
+    alice = gate.invite(Person(expires_at=int(NOW) + 60))
+    gate.admit(alice.request("p1"))
+    gate.now += 60  # being in goes on
     ghost = replace(alice.request("p2"), assertion=None)
     with pytest.raises(AdmissionRefused, match="by link for everybody or for nobody"):
         gate.admit(ghost)
     gate.core.remove("board", "p1", 0.0)
     gate.admit(ghost)
+    bob = gate.invite(Person("Bob"))
     with pytest.raises(AdmissionRefused, match="by link for everybody or for nobody"):
-        gate.admit(alice.request("p3"))
+        gate.admit(bob.request("p3", gate.now))
+
+
+def test_a_stranger_who_comes_first_keeps_nobody_out_who_is_invited() -> None:
+    gate = Gate(believe_focus=True, by_identity={"named"})
+    alice = gate.invite(Person())
+    for conference in ("board", "named"):
+        ghost = replace(alice.request("p1"), conference=conference, assertion=None)
+        with pytest.raises(AdmissionRefused, match="join this conference by link") as caught:
+            gate.admit(ghost)
+        assert caught.value.reason == "mixed"
+    assert gate.admit(alice.request("p2")).is_new
+    other = replace(alice.request("p1"), conference="other", assertion=None)
+    assert gate.admit(other).is_new
 
 
 def test_another_fingerprint_than_the_offers(gate: Gate, alice: Person) -> None:

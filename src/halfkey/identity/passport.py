@@ -115,7 +115,7 @@ class PassportVerifier:
         self._certificates = certificates
         self._domain = domain
         self._roles = frozenset(roles)
-        self._conferences = frozenset(conferences)
+        self.conferences = frozenset(conferences)
 
     def verify(
         self, assertion: IdentityAssertion, expected: Binding, now: float
@@ -133,7 +133,7 @@ class PassportVerifier:
         if members["dest"] != _destination(claims.conference, self._domain):
             raise AssertionRefused("audience")
         check(claims, expected, now)
-        check_conference(claims.conference, self._conferences)
+        check_conference(claims.conference, self.conferences)
         if claims.role not in self._roles:
             raise AssertionRefused("role")
         name = identity.partition(":")[2]

@@ -6,7 +6,7 @@ it binds is held against the very offer that it came in. Who is refused here nev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from halfkey.dtls import Fingerprint
@@ -90,6 +90,7 @@ class Gatekeeper:
         admission_age: `Policy.admission_age`; for as long somebody needn't wait who was let in, or
             whose admission ended. An Endpoint comes back by its admission or with another
             certificate, and its person can't tell the two apart.
+        by_identity: conferences that the configuration has people join by identity.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Gatekeeper:
         believe_focus: bool,
         clock: Callable[[], float],
         admission_age: float,
+        by_identity: Collection[str] = (),
     ) -> None:
         self._core = core
         self._store = store
@@ -112,6 +114,7 @@ class Gatekeeper:
         self._bars = Bars(store, clock)
         self._rooms = WaitingRooms(clock)
         self._passes = Passes(clock, admission_age)
+        self._by_identity = by_identity
 
     def admit(self, request: AdmissionRequest, now: float) -> Admission:
         """Admits a participant; the same again gives the same answer.
@@ -224,10 +227,13 @@ class Gatekeeper:
                 self._core.remove(request.conference, one.id, now, "replaced")
 
     def _check_company(self, conference: str, identity: VerifiedIdentity | None) -> None:
-        """Keeps those whom only the Focus names from those who joined by link.
+        """Keeps those whom only the Focus names from those who join by link.
 
-        The vouched roster names nobody without an identity: such a one would listen unseen.
+        The vouched roster names nobody without an identity: such a one would listen unseen. And
+        where people are invited, a stranger who comes first must not keep them out.
         """
+        if identity is None and self._is_by_identity(conference):
+            raise AdmissionRefused("people join this conference by link", reason="mixed")
         place = self._core.conference(conference)
         others = () if place is None else place.participants.values()
         if any((one.identity is None) != (identity is None) for one in others):
@@ -235,6 +241,11 @@ class Gatekeeper:
                 "the conference is by link for everybody or for nobody; join as the others have",
                 reason="mixed",
             )
+
+    def _is_by_identity(self, conference: str) -> bool:
+        now, invites = self._clock(), self._store.invites(conference)
+        invited = not all(invite.has_expired(now) for invite in invites)
+        return invited or conference in self._by_identity
 
     def _verify(self, value: str, binding: Binding) -> VerifiedIdentity:
         """Verifies an assertion, and sees to it that it is used once."""

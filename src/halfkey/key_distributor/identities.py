@@ -47,6 +47,13 @@ class Identities:
     issuers: tuple[Issuer, ...] = ()
     passports: PassportVerifier | None = None
 
+    @property
+    def conferences(self) -> frozenset[str]:
+        """Those that are named as what somebody's people may join."""
+        passports = () if self.passports is None else (self.passports.conferences,)
+        named = frozenset[str]().union(*(one.conferences for one in self.issuers), *passports)
+        return named - {ANY_CONFERENCE}
+
     @classmethod
     def read(cls, path: Path) -> Identities:
         """Reads a file.

@@ -149,14 +149,17 @@ class RunningKeyDistributor:
         self.driver = Driver(self.core, self._handle, self._commit, self._state)
         stack.callback(self._statements_timer.close)
         stack.callback(self.driver.close)
+        path = options.identities
+        identities = Identities() if path is None else Identities.read(path)
         self.gatekeeper = Gatekeeper(
             self.core,
             self.store,
-            self._verifiers(options),
+            self._verifiers(identities),
             None if self._statements is None else self._statements.answer,
             believe_focus=options.believe_focus,
             clock=time.time,
             admission_age=options.policy.admission_age,
+            by_identity=identities.conferences,
         )
         auditing = self.auditing
         self.admission = AdmissionAPI(
@@ -168,10 +171,8 @@ class RunningKeyDistributor:
             self._repeat,
         )
 
-    def _verifiers(self, options: KeyDistributorOptions) -> Verifiers:
+    def _verifiers(self, identities: Identities) -> Verifiers:
         """Of the kinds of assertion that are configured; invites always are."""
-        path = options.identities
-        identities = Identities() if path is None else Identities.read(path)
         self.issuer_keys = FetchedKeys(issuer.issuer for issuer in identities.issuers)
         verifiers: list[Verifier] = [InviteVerifier(self.store.invite_by_thumbprint)]
         if identities.issuers:
