@@ -88,6 +88,11 @@ def test_the_example_of_identities_is_right(folder: Path) -> None:
     (folder / "identities.toml").write_text(text)
     run = check(kd)
     assert (run.returncode, run.stderr) == (0, "")
+    for place in ('conferences = ["board", "weekly"]\n', 'conferences = ["weekly"]\n'):
+        (folder / "identities.toml").write_text(text.replace(place, ""))
+        table = "[oidc]" if "board" in place else "[passport]"
+        assert f"{table} conferences: write which its people may join" in refused(kd)
+    (folder / "identities.toml").write_text(text)
     edit(folder / "identities.toml", "domain =", "domains = 1\ndomain =")
     assert "[passport] domains: there is no such setting" in refused(kd)
 

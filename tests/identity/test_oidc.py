@@ -256,7 +256,7 @@ def test_the_proof_is_for_one_offer_and_a_short_time() -> None:
 def test_configuration_decides() -> None:
     with refuses("role"):
         verify(GOOD, issuer=dataclasses.replace(ISSUER, roles=frozenset({"chair"})))
-    with refuses("conference"):
+    with refuses("scope"):
         verify(GOOD, issuer=dataclasses.replace(ISSUER, conferences=frozenset({"weekly"})))
     verify(GOOD, issuer=dataclasses.replace(ISSUER, conferences=frozenset({ANY_CONFERENCE})))
     with refuses("algorithm"):

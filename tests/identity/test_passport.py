@@ -168,7 +168,7 @@ def test_it_is_for_conferences_of_this_domain() -> None:
 
 
 def test_a_conference_is_one_of_those_configured() -> None:
-    with refuses("conference"):
+    with refuses("scope"):
         verifier(ADA, BETWEEN, conferences=["weekly"]).verify(GOOD, BINDING, NOW)
     verifier(ADA, BETWEEN, conferences=[ANY_CONFERENCE]).verify(GOOD, BINDING, NOW)
 

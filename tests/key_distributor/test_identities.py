@@ -18,6 +18,9 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc.jwk import RSAKey
 
+from halfkey.audit.keys import PUBLIC_KEY_FILE, load_public_key
+from halfkey.audit.reader import LogReader
+from halfkey.audit.records import Refused
 from halfkey.dtls import Fingerprint
 from halfkey.errors import ConfigurationError
 from halfkey.identity.claims import Binding, Claims
@@ -25,6 +28,7 @@ from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.oidc import LoginKey
 from halfkey.identity.passport import PassportSigner
 from halfkey.key_distributor.identities import Identities
+from halfkey.key_distributor.places import AUDIT_FOLDER
 from halfkey.key_distributor.service import serve
 from halfkey.sdp import build_offer
 from halfkey.sdp.transport import Transport
@@ -38,8 +42,8 @@ OIDC = '[[oidc]]\naudience = "a"\nroles = ["r"]\nconferences = ["*"]\n'
 CHAIN_URL = "https://cr.example/alice.pem"
 
 
-def claims() -> Claims:
-    binding = Binding("board", Fingerprint.of(os.urandom(8)), os.urandom(15).hex(), (7,))
+def claims(conference: str = "board") -> Claims:
+    binding = Binding(conference, Fingerprint.of(os.urandom(8)), os.urandom(15).hex(), (7,))
     return Claims.of(binding, "participant", int(time.time()))
 
 
@@ -96,9 +100,12 @@ def oidc(issuer: str, bound: Claims, subject: str = "248289761001") -> IdentityA
 
 
 @asynccontextmanager
-async def believing(certificates: Certificates, identities: Path) -> AsyncIterator[Running]:
+async def believing(
+    certificates: Certificates, identities: Path, **changes: object
+) -> AsyncIterator[Running]:
     context = certificates.dialling(certificates.focus)
-    options = certificates.options(believe_focus=False, identities=identities)
+    settings = {"believe_focus": False, "identities": identities, **changes}
+    options = certificates.options(**settings)
     async with (
         serve(options) as kd,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
@@ -106,8 +113,10 @@ async def believing(certificates: Certificates, identities: Path) -> AsyncIterat
         yield Running(kd.addresses, session)
 
 
-async def admit(running: Running, body: dict[str, Any], name: str = "alice") -> tuple[int, str]:
-    url = running.url(f"/conferences/board/participants/{name}")
+async def admit(
+    running: Running, body: dict[str, Any], name: str = "alice", conference: str = "board"
+) -> tuple[int, str]:
+    url = running.url(f"/conferences/{conference}/participants/{name}")
     async with running.focus.put(url, json=body) as response:
         return response.status, str((await response.json()).get("error", ""))
 
@@ -156,6 +165,49 @@ async def test_who_has_a_telephone_number_is_admitted(
         assert (await admit(running, request(bound, signer.sign(bound))))[0] == 201
 
 
+@pytest.mark.parametrize("kind", ["oidc", "passport"])
+async def test_an_authority_speaks_for_the_conferences_that_are_named(
+    certificates: Certificates, tmp_path: Path, issuer: str, root: Holder, kind: str
+) -> None:
+    alice = issue("alice", root, uris("sip:alice@example.org"), since=TODAY)
+    (tmp_path / "roots.pem").write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    (tmp_path / "alice.pem").write_bytes(alice.certificate.public_bytes(Encoding.PEM))
+    path, state = tmp_path / "identities.toml", tmp_path / "state"
+    state.mkdir()
+    scope = 'roles = ["participant"]\nconferences = ["board"]\n'
+    path.write_text(
+        f'[[oidc]]\nissuer = "{issuer}"\naudience = "halfkey"\n{scope}'
+        f'[passport]\nroots = "roots.pem"\ndomain = "meet.example"\n{scope}'
+        f'[passport.certificates]\n"{CHAIN_URL}" = "alice.pem"\n'
+    )
+    signer = PassportSigner(alice.jose, CHAIN_URL, "sip:alice@example.org", "meet.example")
+
+    def asserted(bound: Claims) -> dict[str, Any]:
+        return request(bound, oidc(issuer, bound) if kind == "oidc" else signer.sign(bound))
+
+    async with believing(certificates, path, state=state) as running:
+        weekly = asserted(claims("weekly"))
+        status, error = await admit(running, weekly, conference="weekly")
+        assert (status, "may not speak for this conference" in error) == (403, True)
+        assert (await admit(running, asserted(claims())))[0] == 201
+    folder = state / AUDIT_FOLDER
+    reader = LogReader(folder, load_public_key(folder / PUBLIC_KEY_FILE))
+    noted = [record for _, record in reader.records() if isinstance(record, Refused)]
+    assert [(one.reason, one.conference) for one in noted] == [("scope", "weekly")]
+
+
+async def test_a_named_conference_is_theirs_also_where_the_focus_is_believed(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    path = tmp_path / "identities.toml"
+    path.write_text(f'{OIDC.replace("*", "board")}issuer = "https://id.example"')
+    async with believing(certificates, path, believe_focus=True) as running:
+        stranger = {"fingerprint": str(Fingerprint.of(b"stranger")), "tls_id": "t" * 24}
+        status, error = await admit(running, stranger)
+        assert (status, "join this conference by link" in error) == (409, True)
+        assert (await admit(running, stranger, conference="open"))[0] == 201
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -168,12 +220,19 @@ async def test_who_has_a_telephone_number_is_admitted(
         (f'{OIDC}issuer = "https://x"\nkey = 1', "no such"),
         ("passport = 5", "write a table"),
         ('[passport]\nroots = "gone.pem"', "[passport] roots: can't read"),
+        (
+            '[passport]\nroots = "ca.pem"\ndomain = "d"\nroles = ["r"]',
+            "[passport] conferences: write",
+        ),
         ('[passport]\nroots = "identities.toml"', "no certificate in identities.toml"),
         ("saml = true", "saml: there is no such setting"),
         ("[", "is no TOML"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, content: str, told: str) -> None:
+def test_what_is_wrong_is_named(
+    certificates: Certificates, tmp_path: Path, content: str, told: str
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(certificates.kd[0].read_bytes())
     path = tmp_path / "identities.toml"
     path.write_text(content)
     with pytest.raises(ConfigurationError) as caught:

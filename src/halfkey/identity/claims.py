@@ -38,6 +38,7 @@ Reason = Literal[
     "malformed",
     "protocol",
     "role",
+    "scope",
     "signature",
     "ssrcs",
     "tls_id",
@@ -59,6 +60,7 @@ _EXPLANATIONS: dict[Reason, str] = {
     "malformed": "it does not follow its format",
     "protocol": "its protocol is not accepted here",
     "role": "it claims another role",
+    "scope": "who vouches for it may not speak for this conference",
     "signature": "its signature does not hold",
     "ssrcs": "it is for other SSRCs",
     "tls_id": "it is for another tls-id",
@@ -240,4 +242,4 @@ def check_conference(conference: str, admitted: Collection[str]) -> None:
         AssertionRefused: it isn't among them.
     """
     if conference not in admitted and ANY_CONFERENCE not in admitted:
-        raise AssertionRefused("conference")
+        raise AssertionRefused("scope")
