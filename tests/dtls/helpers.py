@@ -281,7 +281,8 @@ class SealedNumbers:
     """Notes under which numbers a side's connections seal records."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.numbers: dict[int, list[RecordNumber]] = {}
+        # By the writers themselves: the number of one that is gone may go to another.
+        self.numbers: dict[RecordWriter, list[RecordNumber]] = {}
         write = RecordWriter.write
 
         def noting(
@@ -289,7 +290,7 @@ class SealedNumbers:
         ) -> tuple[RecordNumber, bytes]:
             number, record = write(writer, epoch, content_type, payload)
             if epoch:
-                self.numbers.setdefault(id(writer), []).append(number)
+                self.numbers.setdefault(writer, []).append(number)
             return number, record
 
         monkeypatch.setattr(RecordWriter, "write", noting)
