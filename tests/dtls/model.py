@@ -70,6 +70,8 @@ class Verdict:
 
 
 SILENCE = Verdict()
+NO_COMMON_VERSION = Verdict(frozenset({_A.PROTOCOL_VERSION}), may_pass=False)
+"""For a client of 1.3 alone, in the first answer that it gets: what only a server of 1.2 says."""
 UNEXPECTED = Verdict(frozenset({_A.UNEXPECTED_MESSAGE}), may_pass=False)
 TAKEN = Verdict(REFUSALS_OF_CONTENT, may_advance=True)
 
@@ -79,6 +81,9 @@ def of_plaintext(table: StateTable, state: State, kind: int) -> Verdict:
     row = table.get(state)
     if row is None or state in (State.EXPECT_CLIENT_HELLO, State.CONNECTED):
         return SILENCE  # a server's gate at most answers; later nothing plain is looked at
+    is_cookie = kind == HandshakeType.HELLO_VERIFY_REQUEST
+    if state is State.EXPECT_SERVER_HELLO and is_cookie and kind not in row.transitions:
+        return NO_COMMON_VERSION
     if kind not in plaintext_types(table) or row.epoch != PLAINTEXT_EPOCH:
         return SILENCE
     return TAKEN if kind in row.transitions else UNEXPECTED

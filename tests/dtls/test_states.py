@@ -142,6 +142,10 @@ def expected_alert(kind: int, row_epoch: int, epoch: int, admitted: bool) -> A |
     return None if kind == H.KEY_UPDATE else A.DECODE_ERROR
 
 
+FIRST_WORD_OF_1_2 = (State.EXPECT_SERVER_HELLO, H.HELLO_VERIFY_REQUEST)
+"""Who speaks 1.3 alone is told so that there is no common version."""
+
+
 @in_every_state
 def test_plaintext_messages_in_every_state(
     side: str, version: ProtocolVersion, state: State
@@ -158,6 +162,8 @@ def test_plaintext_messages_in_every_state(
         assert len(subject.of(HandshakeCompleted)) == before
         if state is State.CONNECTED:
             assert connection.counters["late_plaintext"] == 1
+        elif version is DTLS_1_3 and (state, kind) == FIRST_WORD_OF_1_2:
+            assert subject.terminated.alert is A.PROTOCOL_VERSION
         elif kind not in plaintext_types(table):
             assert connection.counters["unexpected_plaintext"] == 1
             assert connection.state is state

@@ -232,9 +232,9 @@ def test_on_falling_to_1_2_a_group_of_1_3_is_refused(deviate: Deviate) -> None:
     assert network.client.terminated.reason == "group not offered"
 
 
-def after_retry_request() -> Network:
+def after_retry_request(client: Versions = BOTH) -> Network:
     """A client that has had a HelloRetryRequest, and hears nothing more."""
-    network = network_of(BOTH, BOTH)
+    network = network_of(client, BOTH)
     network.fate = lambda index, sender, datagram: (
         deliver(index, sender, datagram) if index < 2 else []
     )
@@ -269,8 +269,9 @@ def test_a_second_retry_request_is_refused() -> None:
     assert network.client.terminated.alert is A.UNEXPECTED_MESSAGE
 
 
-def test_after_a_retry_request_a_cookie_of_1_2_is_noise() -> None:
-    network = after_retry_request()
+@pytest.mark.parametrize("versions", [BOTH, (DTLS_1_3,)])
+def test_after_a_retry_request_a_cookie_of_1_2_is_noise(versions: Versions) -> None:
+    network = after_retry_request(versions)
     body = HelloVerifyRequest(0xFEFF, b"cookie").encode()
     client = network.client.connection
     client.receive_datagram(
@@ -297,16 +298,17 @@ def test_after_a_cookie_of_1_2_there_is_no_1_3() -> None:
     assert network.client.terminated.alert is A.ILLEGAL_PARAMETER
 
 
-def test_a_client_of_1_3_alone_takes_no_cookie_of_1_2() -> None:
+def test_a_cookie_of_1_2_tells_a_client_of_1_3_alone_that_there_is_no_common_version() -> None:
     network = network_of((DTLS_1_3,), BOTH)
-    request = handshake_record(
-        HandshakeType.HELLO_VERIFY_REQUEST, 0, HelloVerifyRequest(0xFEFF, b"cookie").encode()
-    )
+    network.fate = lambda *_: []
     network.start()
-    network.client.connection.receive_datagram(request, network.now)
-    assert network.client.connection.counters["unexpected_plaintext"] == 1
-    network.run(5)
-    assert network.client.completed.version is DTLS_1_3
+    request = HelloVerifyRequest(0xFEFF, b"cookie").encode()
+    network.client.connection.receive_datagram(
+        handshake_record(HandshakeType.HELLO_VERIFY_REQUEST, 0, request), network.now
+    )
+    network.drain()
+    assert network.client.terminated.alert is A.PROTOCOL_VERSION
+    assert network.client.terminated.reason == "no common version"
 
 
 def test_a_client_of_1_3_alone_takes_no_server_hello_of_1_2() -> None:

@@ -113,6 +113,7 @@ class ClientHandshake13(Handshake13):
         self._queue_proofs(present(self._configuration.certificate))
         self._channel.acknowledgements.take_all()  # the server's flight is answered by ours
         self._send_flight(now)
+        self._send_as_connected(secrets)
         self._complete(finished, secrets)
 
     def _traffic(self, secrets: ApplicationSecrets) -> Traffic:

@@ -134,10 +134,14 @@ class Handshake13(Handshake):
 
     # --- both
 
+    def _send_as_connected(self, secrets: ApplicationSecrets) -> None:
+        """From our Finished on, what is new goes under the next key (RFC 8446 appendix A)."""
+        sending = self._traffic(secrets).sending
+        self._channel.writer.protect(sending.sealing_key(), APPLICATION_EPOCH)
+
     def _complete(self, finished: FinishedProof, secrets: ApplicationSecrets) -> None:
-        """Opens the epoch after the handshake; holds every proof."""
+        """Opens what the peer says after the handshake; holds every proof."""
         traffic = self._traffic(secrets)
-        self._channel.writer.protect(traffic.sending.sealing_key(), APPLICATION_EPOCH)
         self._channel.reader.protect(traffic.receiving.opening_key(), APPLICATION_EPOCH)
         self.outcome = Outcome(
             present(self._certificate),

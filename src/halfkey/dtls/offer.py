@@ -82,8 +82,18 @@ class Offer(Stage):
 
     @property
     def plaintext_types(self) -> frozenset[int]:
-        """See `Stage`: those of every version that is still open, since they may come early."""
-        return frozenset().union(*(plaintext_types(CLIENT_TABLES[one]) for one in self._versions))
+        """See `Stage`: those of every version that is still open, since they may come early.
+
+        Also the first word of a server of DTLS 1.2, to whoever it is: as good an answer as any.
+        """
+        first = {HandshakeType.HELLO_VERIFY_REQUEST} if self._is_unanswered else ()
+        return frozenset(first).union(
+            *(plaintext_types(CLIENT_TABLES[one]) for one in self._versions)
+        )
+
+    @property
+    def _is_unanswered(self) -> bool:
+        return self.state is State.EXPECT_SERVER_HELLO
 
     def start(self, now: float) -> None:
         """Sends the first ClientHello."""
@@ -95,6 +105,9 @@ class Offer(Stage):
         try:
             if message.message_type == HandshakeType.SERVER_HELLO:
                 return self._receive_server_hello(message, now)
+            if self._is_unanswered and DTLS_1_2 not in self._versions:
+                # A ServerHello of 1.2 would end it the same way.
+                raise ProtocolFault(AlertDescription.PROTOCOL_VERSION, "no common version")
             self._narrow(DTLS_1_2, message.message_type)
             self._receive_hello_verify_request(HelloVerifyRequest.decode(message.body), now)
         except CodecError as error:

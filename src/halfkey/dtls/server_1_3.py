@@ -109,6 +109,7 @@ class ServerHandshake13(Handshake13):
         self._answer(share)
         self._queue_protected(choice, parameters, hello)
         self._send_flight(now)
+        self._send_as_connected(present(self._application))
 
     def _key_share(self, hello: ClientHello) -> bytes:
         """The client's public key in the group that was settled on (RFC 8446 section 4.2.8)."""
