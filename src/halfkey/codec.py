@@ -31,15 +31,22 @@ class Reader:
 
     def read(self, length: int) -> bytes:
         """Takes exactly `length` bytes."""
-        if length > self.remaining:
-            raise CodecError(f"{length} bytes wanted, {self.remaining} left")
         start = self._position
-        self._position = start + length
-        return self._data[start : self._position]
+        end = start + length
+        if end > len(self._data):
+            raise CodecError(f"{length} bytes wanted, {self.remaining} left")
+        self._position = end
+        return self._data[start:end]
 
     def uint(self, size: int) -> int:
         """Takes an unsigned integer of `size` bytes."""
-        return int.from_bytes(self.read(size), "big")
+        # As `read` does: strangers make us read many of these.
+        start = self._position
+        end = start + size
+        if end > len(self._data):
+            raise CodecError(f"{size} bytes wanted, {self.remaining} left")
+        self._position = end
+        return int.from_bytes(self._data[start:end], "big")
 
     def uint8(self) -> int:
         """Takes a uint8."""
@@ -77,12 +84,16 @@ class Reader:
         if self.remaining:
             raise CodecError(f"{self.remaining} bytes left over")
 
-    @contextmanager
-    def block(self, prefix: int, minimum: int = 0, maximum: int | None = None) -> Iterator[Reader]:
-        """Reads inside a vector; leaving the block refuses what was not read of it."""
-        inner = Reader(self.vector(prefix, minimum, maximum))
-        yield inner
-        inner.finish()
+    def block(self, prefix: int, minimum: int = 0, maximum: int | None = None) -> Reader:
+        """Reads inside a vector, in a ``with``: leaving it refuses what was not read."""
+        return Reader(self.vector(prefix, minimum, maximum))
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, fault: type[BaseException] | None, *details: object) -> None:
+        if fault is None:
+            self.finish()
 
 
 class Writer:
@@ -133,7 +144,7 @@ class Writer:
 
     def vector(self, prefix: int, data: bytes | bytearray | memoryview) -> Writer:
         """Appends a length prefix of `prefix` bytes and `data`."""
-        self.uint(len(data), prefix)
+        self._buffer += len(data).to_bytes(prefix, "big")
         self._buffer += data
         return self
 

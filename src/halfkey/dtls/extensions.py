@@ -6,6 +6,7 @@ business of whoever handles that message.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -36,12 +37,12 @@ def read_extensions(reader: Reader) -> dict[int, bytes]:
         CodecError: malformed, or a type that comes twice.
     """
     extensions: dict[int, bytes] = {}
-    with reader.block(2) as block:
-        while block.remaining:
-            extension_type = block.uint16()
-            if extension_type in extensions:
-                raise CodecError("an extension comes twice")
-            extensions[extension_type] = block.vector(2)
+    block = Reader(reader.vector(2))
+    while block.remaining:
+        extension_type = block.uint16()
+        if extension_type in extensions:
+            raise CodecError("an extension comes twice")
+        extensions[extension_type] = block.vector(2)
     return extensions
 
 
@@ -53,9 +54,10 @@ def write_optional_extensions(writer: Writer, extensions: Extensions) -> None:
 
 def write_extensions(writer: Writer, extensions: Extensions) -> None:
     """Writes the block."""
-    with writer.block(2) as block:
-        for extension_type, content in extensions.items():
-            block.uint16(extension_type).vector(2, content)
+    block = Writer()
+    for extension_type, content in extensions.items():
+        block.uint16(extension_type).vector(2, content)
+    writer.vector(2, block.getvalue())
 
 
 def read_uint16_list(reader: Reader) -> tuple[int, ...]:
@@ -71,16 +73,13 @@ def uint16s(data: bytes) -> tuple[int, ...]:
     """
     if len(data) % 2:
         raise CodecError("a list of uint16 has an odd length")
-    return tuple(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+    return struct.unpack(f">{len(data) // 2}H", data)
 
 
 def encode_uint16_list(codes: Iterable[int]) -> bytes:
-    """supported_groups (RFC 8446 section 4.2.7), signature_algorithms (section 4.2.3)."""
-    writer = Writer()
-    with writer.block(2) as block:
-        for code in codes:
-            block.uint16(code)
-    return writer.getvalue()
+    """cipher_suites, supported_groups (RFC 8446 section 4.2.7), signature_algorithms (4.2.3)."""
+    listed = tuple(codes)
+    return Writer().vector(2, struct.pack(f">{len(listed)}H", *listed)).getvalue()
 
 
 def decode_uint16_list(content: bytes) -> tuple[int, ...]:

@@ -13,7 +13,6 @@ All that a server needs to know of the first ClientHello comes back in the cooki
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from halfkey.codec import Reader, Writer
@@ -24,7 +23,7 @@ from halfkey.dtls.cookie import COOKIE_LENGTH, CookieSecrets
 from halfkey.dtls.crypto.key_schedule import transcript_hash
 from halfkey.dtls.crypto.suites import SUITES
 from halfkey.dtls.faults import ProtocolFault
-from halfkey.dtls.messages.client_hello import ClientHello
+from halfkey.dtls.messages.client_hello import ClientHello, cookie_and_parameters
 from halfkey.dtls.messages.framing import encode_tls_message
 from halfkey.dtls.messages.server_hello import HELLO_RETRY_REQUEST_RANDOM, ServerHello
 from halfkey.dtls.negotiation import choose
@@ -116,12 +115,17 @@ def make_retry(
     first = encode_tls_message(HandshakeType.CLIENT_HELLO, body)
     first_hash = transcript_hash(SUITES[settled.suite], first)
     content = _content(settled, first_hash)
-    mac = secrets.make(peer, _bound(content, settled, hello), now)
+    mac = secrets.make(peer, _bound(content, settled, hello, body), now)
     return Retry(settled, first_hash, content + mac)
 
 
 def read_retry(
-    secrets: CookieSecrets, cookie: bytes, hello: ClientHello, peer: bytes, now: float
+    secrets: CookieSecrets,
+    cookie: bytes,
+    hello: ClientHello,
+    body: bytes,
+    peer: bytes,
+    now: float,
 ) -> Retry:
     """Takes from a cookie what it was given.
 
@@ -134,7 +138,7 @@ def read_retry(
         settled, first_hash = _read_content(content)
     except ValueError as error:  # cut short, or a code point that we don't know
         raise _bad_cookie() from error
-    if not secrets.accepts(mac, peer, _bound(content, settled, hello), now):
+    if not secrets.accepts(mac, peer, _bound(content, settled, hello, body), now):
         raise _bad_cookie()
     return Retry(settled, first_hash, cookie)
 
@@ -157,15 +161,17 @@ def _read_content(content: bytes) -> tuple[Settled, bytes]:
     return settled, first_hash
 
 
-def _bound(content: bytes, settled: Settled, hello: ClientHello) -> bytes:
+def _bound(content: bytes, settled: Settled, hello: ClientHello, body: bytes) -> bytes:
     """What the MAC covers: the cookie's own content, and all that the client must repeat.
 
     Extensions in any order (RFC 8446 section 4.2): wolfSSL has another one with a cookie.
     """
     left_out = _MAY_CHANGE | ({ExtensionType.KEY_SHARE} if settled.is_group_requested else set())
     kept = {one: what for one, what in sorted(hello.extensions.items()) if one not in left_out}
-    repeated = dataclasses.replace(hello, extensions=kept).encode()
-    return Writer().write(_PURPOSE).vector(1, content).write(repeated).getvalue()
+    legacy_cookie, parameters = cookie_and_parameters(body)
+    writer = Writer().write(_PURPOSE).vector(1, content).vector(1, legacy_cookie)
+    codec.write_extensions(writer.write(parameters), kept)
+    return writer.getvalue()
 
 
 def _wanted(hello: ClientHello, extension_type: ExtensionType) -> bytes:

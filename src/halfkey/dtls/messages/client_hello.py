@@ -19,6 +19,7 @@ from halfkey.codec import Reader, Writer
 from halfkey.dtls.extensions import (
     Extensions,
     decode_offered_versions,
+    encode_uint16_list,
     read_optional_extensions,
     read_uint16_list,
     write_optional_extensions,
@@ -47,9 +48,7 @@ class ClientHello:
         writer = Writer()
         writer.uint16(self.version).write(self.random)
         writer.vector(1, self.session_id).vector(1, self.cookie)
-        with writer.block(2) as suites:
-            for suite in self.cipher_suites:
-                suites.uint16(suite)
+        writer.write(encode_uint16_list(self.cipher_suites))
         writer.vector(1, self.compression_methods)
         write_optional_extensions(writer, self.extensions)
         return writer.getvalue()
