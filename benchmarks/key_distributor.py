@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from halfkey import dtls
+from halfkey.dtls.registries import ProtocolVersion
 from halfkey.ekt.messages import EKTCipher
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.policy import Policy
@@ -27,16 +28,23 @@ _STRAYS, _ROUNDS = 2000, 5
 _REKEYED = 1000
 _IDLE, _WARM_UP = 2000, 200
 _KIB = 1024
+_LIMIT = "at most"
 
 KEY_DISTRIBUTOR = dtls.Certificate.generate("kd")
 ENDPOINT = dtls.Certificate.generate("endpoint")
 
 
 class Tunnel:
-    """A Key Distributor and one Media Distributor's end of a tunnel to it."""
+    """A Key Distributor and one Media Distributor's end of a tunnel to it.
 
-    def __init__(self) -> None:
-        self.core = KeyDistributor(Policy(participants=10_000), KEY_DISTRIBUTOR)
+    Args:
+        version: of DTLS that is spoken.
+    """
+
+    def __init__(self, version: ProtocolVersion) -> None:
+        policy = Policy(participants=10_000, dtls_versions=(version,))
+        self.core = KeyDistributor(policy, KEY_DISTRIBUTOR)
+        self._version = version
         self.end = MediaDistributorTunnel((DOUBLE_128,))
         self.id = self.core.open_tunnel(b"media distributor")
         self.spent = 0.0
@@ -66,6 +74,7 @@ class Tunnel:
         )
         configuration = dtls.Configuration(
             role=dtls.Role.CLIENT,
+            versions=(self._version,),
             certificate=ENDPOINT,
             srtp_profiles=(DOUBLE_128,),
             ekt_ciphers=(EKTCipher.AESKW128,),
@@ -100,9 +109,9 @@ class Tunnel:
                     pass
 
 
-def strays() -> tuple[float, int]:
+def strays(version: ProtocolVersion) -> tuple[float, int]:
     """Seconds for a ClientHello that nobody waits for, and bytes that all of them left behind."""
-    tunnel = Tunnel()
+    tunnel = Tunnel(version)
     client = tunnel.client("stray")
     client.start(0.0)
     (hello,) = client.datagrams_to_send()
@@ -131,9 +140,9 @@ def _flood(tunnel: Tunnel, hello: bytes) -> None:
         raise RuntimeError("a stray ClientHello was not answered")
 
 
-def rekey() -> float:
+def rekey(version: ProtocolVersion) -> float:
     """Seconds of the Key Distributor to seal and send an EKTKey for each, and take the ACKs."""
-    tunnel = Tunnel()
+    tunnel = Tunnel(version)
     clients = dict(tunnel.join(f"p{number}") for number in range(_REKEYED))
     times = []
     for _ in range(3):
@@ -149,9 +158,9 @@ def rekey() -> float:
     return statistics.median(times)
 
 
-def idle() -> float:
+def idle(version: ProtocolVersion) -> float:
     """Bytes that the process grows by for an association, its client not counted."""
-    tunnel = Tunnel()
+    tunnel = Tunnel(version)
     for number in range(_WARM_UP):
         tunnel.join(f"warm-up{number}")
     gc.collect()
@@ -173,30 +182,34 @@ def _resident() -> int:
 
 def measure() -> list[dict[str, object]]:
     """The measurements, one row of the table each."""
-    seconds, left = strays()
+    return [row for version in ProtocolVersion for row in _measure(version)]
+
+
+def _measure(version: ProtocolVersion) -> list[dict[str, object]]:
+    title, (seconds, left) = version.title, strays(version)
     # In a process of its own, so that nothing freed before is used again.
-    command = [sys.executable, "-m", "benchmarks.key_distributor", "--idle"]
+    command = [sys.executable, "-m", "benchmarks.key_distributor", "--idle", version.name]
     output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent)
-    flood = f"{_ROUNDS * _STRAYS:,} of them leave behind, bytes"
+    flood = f"{title}, {_ROUNDS * _STRAYS:,} of them leave behind, bytes"
     return [
-        {"measurement": "stray ClientHello, us", "halfkey": seconds * 1e6, "at most": 100},
-        {"measurement": flood, "halfkey": left, "at most": "none"},
+        {"measurement": f"{title}, stray ClientHello, us", "halfkey": seconds * 1e6, _LIMIT: 100},
+        {"measurement": flood, "halfkey": left, _LIMIT: "none"},
         {
-            "measurement": f"ekt_key to {_REKEYED:,} associations and their ACKs, ms",
-            "halfkey": rekey() * 1e3,
-            "at most": 500,
+            "measurement": f"{title}, ekt_key to {_REKEYED:,} associations and their ACKs, ms",
+            "halfkey": rekey(version) * 1e3,
+            _LIMIT: 500,
         },
         {
-            "measurement": f"memory for one of {_IDLE:,} idle associations, KiB",
+            "measurement": f"{title}, memory for one of {_IDLE:,} idle associations, KiB",
             "halfkey": float(output.stdout) / _KIB,
-            "at most": 32,
+            _LIMIT: 32,
         },
     ]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--idle"]:
-        print(idle())
+    if sys.argv[1:2] == ["--idle"]:
+        print(idle(ProtocolVersion[sys.argv[2]]))
     else:
         for row in measure():
             print(row)
