@@ -133,6 +133,7 @@ def claims(facts: Facts) -> list[Claim]:
     return [
         _everyone_was_received(facts),
         _everyone_knew_who_was_there(facts),
+        _everyone_was_given_keys(facts),
         _nothing_failed_end_to_end(facts),
         _media_went_through_the_distributor(facts),
         _the_conference_was_rekeyed(facts),
@@ -176,6 +177,16 @@ def _everyone_knew_who_was_there(facts: Facts) -> Claim:
         "Everyone knew who was there, without believing the Focus",
         f"{shown} after {facts.leaver} left",
         code is not None,
+    )
+
+
+def _everyone_was_given_keys(facts: Facts) -> Claim:
+    spoken = ", ".join(f"{count} by {what}" for what, count in sorted(facts.handshakes.items()))
+    count = sum(facts.handshakes.values())
+    return Claim(
+        "Everyone got keys from the Key Distributor, through the Media Distributor",
+        f"handshakes: {spoken or 'none'}",
+        count == facts.associations and count >= len(facts.endpoints),
     )
 
 
