@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from joserfc.jwk import OKPKey
 
 from halfkey.cli.identifying import SETTINGS, read_identity
 from halfkey.cli.main import main
+from halfkey.dtls.fingerprint import Fingerprint
 from halfkey.errors import ConfigurationError
-from halfkey.identity.jose import sign
+from halfkey.identity.claims import Binding, Claims
+from halfkey.identity.jose import UnverifiedToken, sign
 from halfkey.identity.oidc import Login
 from halfkey.identity.passport import PassportSigner
 from halfkey.pki import make_certificate, sha256_of
@@ -32,6 +36,9 @@ import os, sys
 from joserfc.jwk import OKPKey
 from halfkey.identity.jose import sign
 payload = {"iss": sys.argv[1], "nonce": os.environ["HALFKEY_NONCE"]}
+if sys.argv[2:]:
+    open(sys.argv[2], "a").write(payload["nonce"] + "\\n")
+    payload["exp"] = int(sys.argv[3])
 print(sign({"alg": "Ed25519"}, payload, OKPKey.generate_key("Ed25519")))
 """
 
@@ -105,6 +112,40 @@ def test_what_is_wrong_is_named(folder: Path, setting: str, content: str, said: 
         read_identity(write(folder, content), "weekly")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [-1, 3600])
+def test_who_has_to_be_admitted_again_logs_in_again_once_the_token_has_expired(
+    folder: Path, seconds: int
+) -> None:
+    logins, exp = folder / "logins", str(int(time.time()) + seconds)
+    command = [sys.executable, str(folder / "provider.py"), "https://login.example"]
+    credential = read_identity(write(folder, login(*command, str(logins), exp)), "weekly")
+    signer, refresh = credential.signer, credential.refresh
+    assert isinstance(signer, Login)
+    assert refresh is not None
+
+    def id_token() -> str:
+        binding = Binding("weekly", Fingerprint.of(b"c"), "t" * 24, (7,))
+        claims = Claims.of(binding, "participant", int(time.time()))
+        proof = UnverifiedToken(signer.sign(claims).assertion)
+        return str(proof.hint("id_token"))
+
+    before = id_token()
+    asyncio.run(refresh())
+    expired = seconds < 0
+    assert len(set(logins.read_text().split())) == 1 + expired  # each with a key of its own
+    assert (id_token() != before) is expired
+
+
+def test_a_login_that_fails_when_it_is_needed_again_is_one_line(folder: Path) -> None:
+    command = [sys.executable, str(folder / "provider.py"), "https://login.example"]
+    path = write(folder, login(*command, str(folder / "logins"), "1"))
+    refresh = read_identity(path, "weekly").refresh
+    assert refresh is not None
+    (folder / "provider.py").write_text("raise SystemExit(3)")
+    with pytest.raises(ConfigurationError, match="ended with 3"):
+        asyncio.run(refresh())
 
 
 def test_a_token_for_another_key_is_not_shown_to_anybody(folder: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from halfkey.endpoint import Endpoint, JoinFailedError
+from halfkey.endpoint import Endpoint, EndpointOptions, JoinFailedError
 from halfkey.endpoint.client import FocusClient, Participation
-from halfkey.endpoint.events import Waiting
+from halfkey.endpoint.events import Rejoined, Waiting
 from halfkey.identity.invite import InviteSecret
 from halfkey.key_distributor.policy import ConferencePolicy
 from halfkey.vouching.people import People
@@ -154,6 +154,27 @@ async def test_whose_answer_is_lost_on_its_way_comes_in_all_the_same(
         host = system.member(0, system.link("P0", role="host"))
         await host.join()
         await until(lambda: everyone_has([(0, host), (1, guest)], 5))
+
+
+async def test_what_a_credential_rests_on_is_had_anew_before_each_offer(tmp_path: Path) -> None:
+    """A login that has expired, for example, when the place is lost."""
+    async with running_system(tmp_path, believe_focus=False) as system:
+        options = EndpointOptions.by_link(system.link("P0"))
+        refreshed: list[None] = []
+
+        async def refresh() -> None:
+            refreshed.append(None)
+
+        assert options.credential is not None
+        credential = replace(options.credential, refresh=refresh)
+        alice = Endpoint(replace(options, credential=credential))
+        system.endpoints.append(alice)
+        listener = Listener(alice)
+        await alice.join()
+        assert len(refreshed) == 1
+        alice._recovery.place_lost("for a test")
+        await until(lambda: listener.of(Rejoined))
+        assert len(refreshed) > 1
 
 
 async def test_who_was_let_in_comes_back_without_waiting(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ async def asked(client: FocusClient, told: list[Waiting], **options: float) -> A
         told.append,
     )
 
-    def make_offer() -> Any:
+    async def make_offer() -> Any:
         return SimpleNamespace(text=f"offer {next(numbers)} of sources {sources[0]}")
 
     async def renew() -> None:

@@ -16,11 +16,14 @@ command = ["log-in", "--audience", "halfkey"]
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from cryptography.hazmat.primitives import serialization
@@ -30,7 +33,7 @@ from joserfc.jwk import ECKey
 from halfkey.configuration import Entry, Setting, read
 from halfkey.errors import CodecError, ConfigurationError
 from halfkey.identity.claims import AssertionRefused
-from halfkey.identity.credential import Credential, Signer
+from halfkey.identity.credential import Credential, Refresh, Signer
 from halfkey.identity.oidc import Login, LoginKey
 from halfkey.identity.passport import PassportSigner
 from halfkey.pki import sha256_of
@@ -40,6 +43,11 @@ NONCE = "HALFKEY_NONCE"
 """The variable in which the command that logs in finds what to send as ``nonce``."""
 
 LOGIN_SECONDS = 300.0
+
+_MARGIN = 5.0
+"""Seconds before its end from which on an ID token isn't used any more."""
+
+T = TypeVar("T")
 
 _PASSPORT = {"certificate": Path, "key": Path, "url": str, "identity": str, "domain": str}
 SETTINGS = {
@@ -76,16 +84,18 @@ def read_identity(path: Path, conference: str) -> Credential:
     if not _ROLE.fullmatch(role):
         raise _fault(entries["role"], "give 1 to 64 letters, digits, '.', '_' or '-'")
     authority = sha256_of(Path(_text(entries, "authority", path)))
-    return Credential(conference, authority, role, _signer(entries, path))
+    return Credential(conference, authority, role, *_signer(entries, path))
 
 
-def _signer(entries: dict[str, Entry], path: Path) -> Signer:
+def _signer(entries: dict[str, Entry], path: Path) -> tuple[Signer, Refresh | None]:
     passport = any(name.startswith("passport_") for name in entries)
     if passport == ("oidc_command" in entries):
         raise ConfigurationError(f"{path}: write one of [passport] and [oidc]")
     if passport:
-        return _passport({name: _need(entries, f"passport_{name}", path) for name in _PASSPORT})
-    return _log_in(entries["oidc_command"])
+        of = {name: _need(entries, f"passport_{name}", path) for name in _PASSPORT}
+        return _passport(of), None
+    logging_in = _LoggingIn(entries["oidc_command"])
+    return logging_in.login, logging_in.refresh
 
 
 def _passport(of: dict[str, Entry]) -> PassportSigner:
@@ -120,28 +130,62 @@ def _private_key(entry: Entry) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _log_in(entry: Entry) -> Login:
-    """Runs the command that logs in, and reads the ID token that it prints."""
-    command, key = [str(word) for word in _words(entry)], LoginKey()
-    try:
-        run = subprocess.run(  # noqa: S603 (the person who joins wrote the command)
-            command,
-            env={**os.environ, NONCE: key.thumbprint},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            timeout=LOGIN_SECONDS,
-            check=False,
-        )
-    except OSError as fault:
-        raise _fault(entry, f"can't run {command[0]} ({fault.strerror}); name a program") from None
-    except subprocess.TimeoutExpired:
-        raise _fault(entry, f"no login in {LOGIN_SECONDS:g} s; run it again") from None
-    if run.returncode != 0:
-        raise _fault(entry, f"{command[0]} ended with {run.returncode}; see what it said above")
-    try:
-        return Login(key, run.stdout.decode("ascii", "replace").strip())
-    except AssertionRefused as refused:
-        raise _fault(entry, _login_fault(refused.reason)) from None
+class _LoggingIn:
+    """Runs the command that logs in, again when its ID token has expired.
+
+    Args:
+        entry: names the command.
+
+    Raises:
+        ConfigurationError: it can't be run, or prints no ID token of use.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self._command = [str(word) for word in _words(entry)]
+        key = LoginKey()
+        printed = asyncio.run(self._run(key))
+        self.login = self._taken(lambda: Login(key, printed))
+
+    async def refresh(self) -> None:
+        """See `Credential`."""
+        if self.login.has_expired(time.time() + _MARGIN):
+            key = LoginKey()
+            printed = await self._run(key)
+            self._taken(lambda: self.login.renew(key, printed))
+
+    async def _run(self, key: LoginKey) -> str:
+        """What the command prints, told of that key."""
+        program, process = self._command[0], None
+        try:
+            async with asyncio.timeout(LOGIN_SECONDS):
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,  # the person who joins wrote it
+                    env={**os.environ, NONCE: key.thumbprint},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                )
+                printed, _ = await process.communicate()
+        except OSError as fault:
+            raise _fault(
+                self._entry, f"can't run {program} ({fault.strerror}); name a program"
+            ) from None
+        except TimeoutError:
+            raise _fault(self._entry, f"no login in {LOGIN_SECONDS:g} s; run it again") from None
+        finally:
+            if process is not None and process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            ended = f"{program} ended with {process.returncode}; see what it said above"
+            raise _fault(self._entry, ended)
+        return printed.decode("ascii", "replace").strip()
+
+    def _taken(self, take: Callable[[], T]) -> T:
+        try:
+            return take()
+        except AssertionRefused as refused:
+            raise _fault(self._entry, _login_fault(refused.reason)) from None
 
 
 def _login_fault(reason: str) -> str:

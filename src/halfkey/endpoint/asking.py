@@ -50,7 +50,7 @@ class Asking:
         self._is_waiting = False
 
     async def ask(
-        self, make_offer: Callable[[], Offer], renew: Callable[[], Awaitable[None]]
+        self, make_offer: Callable[[], Awaitable[Offer]], renew: Callable[[], Awaitable[None]]
     ) -> Participation:
         """Asks until we are taken in; whoever waits bears with a Focus that is away meanwhile.
 
@@ -74,14 +74,15 @@ class Asking:
             raise TimeoutError(f"no answer of the Focus within {patience:g} s") from None
 
     async def _ask_on(
-        self, make_offer: Callable[[], Offer], renew: Callable[[], Awaitable[None]]
+        self, make_offer: Callable[[], Awaitable[Offer]], renew: Callable[[], Awaitable[None]]
     ) -> Participation:
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         conflicts = 0
         while True:
+            offer = await make_offer()  # with a login, maybe, that takes its time
             try:
                 async with asyncio.timeout(self._patience):
-                    return await self._client.join(make_offer().text)
+                    return await self._client.join(offer.text)
             except MustWaitError as fault:
                 if not self._is_waiting:
                     self._tell(Waiting(asyncio.get_running_loop().time()))

@@ -188,7 +188,9 @@ class Endpoint:
                 "printable characters; choose another"
             ) from error
 
-    def _renew_offer(self) -> Offer:
+    async def _renew_offer(self) -> Offer:
+        if self._membership is not None:
+            await self._membership.refresh()
         self._offer = self._make_offer()
         return self._offer
 

@@ -66,6 +66,15 @@ class Membership:
         """Whose a source is; None where nobody has vouched for it."""
         return None if self._people is None else self._people.person_of(ssrc)
 
+    async def refresh(self) -> None:
+        """Has the credential be good for another assertion.
+
+        Raises:
+            ConfigurationError: it can't be.
+        """
+        if self._credential.refresh is not None:
+            await self._credential.refresh()
+
     def assert_identity(self, fingerprint: Fingerprint, tls_id: str, ssrcs: tuple[int, ...]) -> str:
         """Makes a fresh assertion; gives the value of a=identity for the offer.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from halfkey.identity.claims import Claims
 from halfkey.identity.envelope import IdentityAssertion
 from halfkey.identity.link import Link
+
+Refresh = Callable[[], Awaitable[None]]
 
 
 class Signer(Protocol):
@@ -30,12 +33,15 @@ class Credential:
         authority: SHA-256 of the certificate (DER) of the Key Distributor's authority.
         role: to claim.
         signer: holds what is secret; it keeps that out of its own repr.
+        refresh: to be awaited before each offer: what the signer rests on may have expired. It
+            raises `ConfigurationError` where that can't be had anew.
     """
 
     conference: str
     authority: bytes
     role: str
     signer: Signer
+    refresh: Refresh | None = None
 
     @classmethod
     def of(cls, link: Link) -> Credential:

@@ -136,6 +136,10 @@ class Login:
     """
 
     def __init__(self, key: LoginKey, id_token: str) -> None:
+        self.renew(key, id_token)
+
+    def renew(self, key: LoginKey, id_token: str) -> None:
+        """Takes the place of a login whose ID token has expired; see the class."""
         if len(id_token) > _MAXIMUM_ID_TOKEN:
             raise AssertionRefused("too_large")
         token = _id_token(id_token)
@@ -147,6 +151,12 @@ class Login:
             {name: value for name, value in named.items() if value is not None}, key.thumbprint
         )
         self._key, self._id_token, self._issuer = key, id_token, issuer
+        expires_at = token.hint("exp")
+        self._expires_at = expires_at if isinstance(expires_at, int | float) else math.inf
+
+    def has_expired(self, now: float) -> bool:
+        """Whether nobody will believe the ID token any more (Unix time, seconds)."""
+        return not now < self._expires_at
 
     def sign(self, claims: Claims) -> IdentityAssertion:
         """Signs an assertion."""
