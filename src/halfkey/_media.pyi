@@ -200,7 +200,9 @@ class Switch:
         """A descriptor that is readable while `drain` has something. Not to be read or closed."""
 
     def drain(self, limit: int = 256) -> list[tuple[str, int, bytes]]:
-        """Takes STUN from anywhere and DTLS from participants: (host, port, data), oldest first."""
+        """Takes what isn't media: (host, port, data), oldest first. It is DTLS from participants,
+        and connectivity checks that are proved and would change something: which nominate another
+        address, or claim our role. No other STUN gets here."""
 
     def send(self, host: str, port: int, data: bytes) -> bool:
         """Sends a STUN or DTLS datagram; False if too much is waiting, and this one is lost."""
@@ -255,6 +257,21 @@ class Switch:
             ValueError: the profile is unknown, or a length doesn't fit it.
         """
 
+    def set_credentials(
+        self, participant: int, ufrag: str, password: str, remote_ufrag: str
+    ) -> None:
+        """Sets the ICE credentials of a participant's session, in place of earlier ones: our own
+        ufrag and password, and the participant's ufrag. What proves itself by them and changes
+        nothing is answered from then on.
+
+        Raises:
+            UsageError: another participant's session has the ufrag.
+        """
+
+    def checks(self) -> dict[int, tuple[int, float]]:
+        """By participant: how many of its connectivity checks were answered, and the seconds since
+        the last one; missing if none was."""
+
     def remove_keys(self, participant: int) -> None:
         """Wipes the hop's keys: nothing is taken from the participant or sent to it any more."""
 
@@ -278,8 +295,8 @@ class Switch:
 
     def statistics(self) -> dict[str, Any]:
         """Counters: received_packets, handed_over_packets (came to another worker first),
-        forwarded_packets, sent_rtcp_packets, keyframe_requests; dropped, by reason; sources, by
-        SSRC: received, lost, jitter in timestamp units.
+        forwarded_packets, sent_rtcp_packets, answered_checks, keyframe_requests; dropped, by
+        reason; sources, by SSRC: received, lost, jitter in timestamp units.
 
         Distributions, each with `counts`, of (size, how many had no larger one, and a larger one
         than the entry before), and `sum`: added_latency, of forwarded packets, in seconds;

@@ -150,10 +150,21 @@ class Member(Media):
         """A connectivity check, and its answer."""
         assert self.credentials is not None
         self.send(binding_request(self.credentials, nominate=nominate))
-        self.stage.pump()
-        answer = stun.parse_message(self.receive(lambda data: data[0] <= 3))
+        answer = stun.parse_message(self._answer())
+        self.stage.core.note_checks(self.stage.now)
         assert answer.message_class is stun.Class.RESPONSE
         assert answer.attributes["XOR-MAPPED-ADDRESS"] == self.address
+
+    def _answer(self) -> bytes:
+        """Of the packet path, or of the core, where a check changes something."""
+        queue = self.stage.switch.event_fd
+        while True:
+            ready = select.select([queue, self.socket], [], [], PATIENCE)[0]
+            assert ready, "nothing came"
+            if queue in ready:
+                self.stage.pump()
+            elif (datagram := self.socket.recv(65536))[0] <= 3:
+                return datagram
 
     def dtls(self, datagram: bytes = CLIENT_HELLO) -> UUID:
         """Sends a DTLS datagram; gives the association under which it was carried."""

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from aioice import stun
 
 from halfkey._media import Switch
 from halfkey.errors import PacketRejected, UsageError
+from halfkey.ice import Credentials
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
-from tests.media_distributor.media import Group, Media, is_rtcp
-from tests.media_distributor.stage import CLIENT_HELLO, PATIENCE, wait
+from tests.media_distributor.media import UFRAG, Group, Media, is_rtcp
+from tests.media_distributor.stage import CLIENT_HELLO, PATIENCE, binding_request, wait
 
-BINDING_REQUEST = struct.pack("!HHI12s", 1, 0, 0x2112A442, b"transaction!")
+OURS = Credentials("ours", "o" * 22)
 
 
 class Peer(Media):
@@ -75,6 +77,14 @@ def switch(request: pytest.FixtureRequest) -> Iterator[Switch]:
 
 def wait_for_drop(switch: Switch, reason: str, count: int = 1) -> None:
     wait(lambda: switch.statistics()["dropped"].get(reason, 0) >= count)
+
+
+def answer_to(peer: socket.socket) -> stun.Message:
+    """What the switch says to a check, which holds by the session's password."""
+    answer = stun.parse_message(peer.recv(100))
+    assert answer.check_message_integrity(OURS.ice_pwd.encode())
+    assert answer.message_class is stun.Class.RESPONSE
+    return answer
 
 
 def own_ssrc(compound: bytes) -> int:
@@ -188,20 +198,58 @@ def test_the_source_is_told_how_its_packets_come(switch: Switch) -> None:
     assert _bob.number not in switch.idle()
 
 
-def test_stun_and_dtls_come_out_and_answers_go_in(switch: Switch) -> None:
-    (alice,) = peers(switch, 1)
+def test_dtls_and_moves_come_out_and_answers_go_in(switch: Switch) -> None:
+    alice, bob = peers(switch, 2)
+    switch.set_credentials(bob.number, OURS.ice_ufrag, OURS.ice_pwd, UFRAG)
     assert select.select([switch.event_fd], [], [], 0)[0] == []
-    alice.send(BINDING_REQUEST)
+    # Nominating Alice's address would move Bob.
+    move = binding_request(OURS)
+    alice.send(move)
     alice.send(CLIENT_HELLO)
     drained: list[tuple[str, int, bytes]] = []
     while len(drained) < 2:
         assert select.select([switch.event_fd], [], [], PATIENCE)[0]
         drained += switch.drain(1)
     host, port = alice.socket.getsockname()
-    assert drained == [(host, port, BINDING_REQUEST), (host, port, CLIENT_HELLO)]
+    assert drained == [(host, port, move), (host, port, CLIENT_HELLO)]
     assert select.select([switch.event_fd], [], [], 0)[0] == []
     assert switch.send(host, port, b"answer")
     assert alice.socket.recv(100) == b"answer"
+
+
+def test_checks_that_move_nobody_are_answered_and_counted(switch: Switch) -> None:
+    (alice,) = peers(switch, 1)
+    assert switch.checks() == {}
+    switch.set_credentials(alice.number, OURS.ice_ufrag, OURS.ice_pwd, UFRAG)
+    for count in (1, 2):
+        alice.send(binding_request(OURS))
+        answer = answer_to(alice.socket)
+        assert answer.attributes["XOR-MAPPED-ADDRESS"] == alice.socket.getsockname()
+        assert "FINGERPRINT" in answer.attributes
+        ((number, (checks, seconds)),) = switch.checks().items()
+        assert (number, checks) == (alice.number, count)
+        assert 0 <= seconds < PATIENCE
+    assert switch.statistics()["answered_checks"] == 2
+    assert switch.drain() == []
+
+
+@pytest.mark.parametrize(
+    ("credentials", "reason"),
+    [
+        (Credentials("ours", "x" * 22), "stun_authentication"),
+        (Credentials("others", "o" * 22), "stun_unknown_username"),
+    ],
+)
+def test_what_proves_nothing_goes_nowhere(
+    switch: Switch, credentials: Credentials, reason: str
+) -> None:
+    alice, bob = peers(switch, 2)
+    switch.set_credentials(bob.number, OURS.ice_ufrag, OURS.ice_pwd, UFRAG)
+    alice.send(binding_request(credentials))
+    wait_for_drop(switch, reason)
+    assert switch.drain() == []
+    with pytest.raises(UsageError, match="ufrag"):
+        switch.set_credentials(alice.number, OURS.ice_ufrag, "a" * 22, UFRAG)
 
 
 async def test_the_event_loop_is_woken(switch: Switch) -> None:
@@ -210,7 +258,7 @@ async def test_the_event_loop_is_woken(switch: Switch) -> None:
     woken = asyncio.Event()
     loop.add_reader(switch.event_fd, woken.set)
     try:
-        alice.send(BINDING_REQUEST)
+        alice.send(CLIENT_HELLO)
         await asyncio.wait_for(woken.wait(), PATIENCE)
         assert len(switch.drain()) == 1
     finally:
@@ -219,11 +267,12 @@ async def test_the_event_loop_is_woken(switch: Switch) -> None:
 
 def test_strangers_leave_room_for_participants(switch: Switch) -> None:
     (alice,) = peers(switch, 1)
+    switch.set_credentials(alice.number, OURS.ice_ufrag, OURS.ice_pwd, UFRAG)
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as stranger:
         for _ in range(9):
-            stranger.sendto(BINDING_REQUEST, switch.local_address)
+            stranger.sendto(binding_request(OURS), switch.local_address)
         wait_for_drop(switch, "queue_full")
-    alice.send(BINDING_REQUEST)
+    alice.send(CLIENT_HELLO)
     wait(lambda: len(switch.drain(1)) == 1)
     rest: list[tuple[str, int, bytes]] = []
     wait(lambda: rest.extend(switch.drain()) or len(rest) == 8)
@@ -270,7 +319,13 @@ def test_a_closed_switch_is_over_and_its_port_free() -> None:
 def test_ipv6(workers: int) -> None:
     peer = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     with closing(Switch("::1", 0, workers=workers)) as switch, closing(peer):
-        peer.sendto(BINDING_REQUEST, switch.local_address)
+        switch.add_participant(1, 9, "md", extensions={}, payload_types={}, sources=[])
+        switch.set_credentials(1, OURS.ice_ufrag, OURS.ice_pwd, UFRAG)
+        peer.settimeout(PATIENCE)
+        peer.sendto(binding_request(OURS, nominate=False), switch.local_address)
+        assert answer_to(peer).attributes["XOR-MAPPED-ADDRESS"] == ("::1", peer.getsockname()[1])
+        move = binding_request(OURS)
+        peer.sendto(move, switch.local_address)
         assert select.select([switch.event_fd], [], [], PATIENCE)[0]
         ((host, _, data),) = switch.drain()
-        assert (host, data) == ("::1", BINDING_REQUEST)
+        assert (host, data) == ("::1", move)

@@ -1,14 +1,17 @@
 //! Two workers of a switch, with two participants: whatever comes from them or from others, what goes out opens under
-//! the keys of the participant that it goes to, is none of that one's own media, and is bounded.
+//! the keys of the participant that it goes to, is none of that one's own media, and is bounded. STUN is answered only
+//! where it was made with the password, once, to where it came from, and what is made of it moves nobody.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use halfkey_media::forwarder::{
-    Forwarder, HopKeys, Kind, Output, ParticipantConfig, ParticipantId, SourceConfig,
+    Checked, Credentials, Forwarder, HopKeys, Kind, Output, ParticipantConfig, ParticipantId,
+    SourceConfig,
 };
 use halfkey_media::rtcp::{CompoundWriter, FirEntry, is_rtcp};
 use halfkey_media::rtp::RtpView;
+use halfkey_media::stun::{Password, request};
 use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, Share, ekt_field_length};
 
 use crate::bytes::{part, rtp, take};
@@ -17,6 +20,8 @@ const HOP: HopProfile = HopProfile::AeadAes128Gcm;
 const SALT: [u8; 12] = [4; 12];
 const LARGEST: usize = 2048;
 const WORKERS: usize = 2;
+const PASSWORD: &str = "a password of twenty-two";
+const USERNAME: [&str; 2] = ["ours0:peer", "ours1:peer"];
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// Reports, requests and a packet for each receiver: more than this for one datagram is too much.
 const MOST: usize = 32;
@@ -119,6 +124,12 @@ fn worker(share: Share) -> Forwarder {
         forwarder
             .set_address(id, address(participant))
             .expect("a free address");
+        let credentials = Credentials {
+            ufrag: format!("ours{participant}"),
+            password: PASSWORD.to_owned(),
+            remote_ufrag: "peer".to_owned(),
+        };
+        (forwarder.set_credentials(id, &credentials)).expect("a free ufrag");
         let [up, down] = keys(participant);
         let keys = HopKeys::new(HOP, (&up, &SALT), (&down, &SALT)).expect("lengths fit");
         forwarder
@@ -140,8 +151,10 @@ fn worker(share: Share) -> Forwarder {
 }
 
 /// Parts: a byte that says who sends it and how, then the datagram. Bit 0: which participant. Bit 1:
-/// sealed as SRTP or SRTCP, if it can be; else as it is. Bit 2: from an address nobody has. The high
-/// half: how much later than the one before.
+/// sealed as SRTP or SRTCP, if it can be; else as it is. Bit 2: from an address nobody has. Bit 3: as a
+/// check of the participant's, which says with bit 1 that it nominates and is spoilt by the datagram, if
+/// that has anything but zeros; what begins as STUN is one without it. The high half: how much later
+/// than the one before.
 pub fn run(mut data: &[u8]) -> bool {
     let mut workers: Vec<_> = Share::all(WORKERS).map(worker).collect();
     let mut clients = [Client::new(0), Client::new(1)];
@@ -154,15 +167,21 @@ pub fn run(mut data: &[u8]) -> bool {
         now += Duration::from_millis(u64::from(how >> 4) * 150);
         let from = usize::from(how & 1);
         let datagram = &datagram[..datagram.len().min(LARGEST)];
-        let datagram = if how & 2 != 0 {
-            seal(&mut clients[from], datagram)
-        } else {
-            datagram.to_vec()
-        };
         let source = if how & 4 != 0 {
             address(9)
         } else {
             address(from)
+        };
+        if how & 8 != 0 || datagram.first().is_some_and(|first| *first <= 3) {
+            let spoilt = spoil(&made(from, how & 2 != 0), datagram);
+            let message = if how & 8 != 0 { &spoilt } else { datagram };
+            forwarded |= check(&mut workers[from], message, source, now);
+            continue;
+        }
+        let datagram = if how & 2 != 0 {
+            seal(&mut clients[from], datagram)
+        } else {
+            datagram.to_vec()
         };
         let sent = receive(&mut workers, datagram, source, now);
         assert!(sent.len() <= MOST, "one datagram makes too many");
@@ -174,6 +193,54 @@ pub fn run(mut data: &[u8]) -> bool {
         }
     }
     forwarded
+}
+
+/// A check as the participant makes it.
+fn made(participant: usize, nominates: bool) -> Vec<u8> {
+    let password = Password::new(PASSWORD);
+    request(&[7; 12], USERNAME[participant], nominates, &password)
+}
+
+/// Each byte of a message changed by the one of the datagram at its place.
+fn spoil(message: &[u8], datagram: &[u8]) -> Vec<u8> {
+    let changes = datagram.iter().copied().chain(core::iter::repeat(0));
+    message
+        .iter()
+        .zip(changes)
+        .map(|(byte, change)| byte ^ change)
+        .collect()
+}
+
+/// Has a worker take a check; true if it is answered.
+fn check(worker: &mut Forwarder, message: &[u8], source: SocketAddr, now: Duration) -> bool {
+    let mut sent = Sent::default();
+    let mut buffer = message.to_vec();
+    let whole = 0..buffer.len();
+    let mut batch = worker.batch(&mut buffer, now);
+    let found = batch.receive_check(source, whole, &mut sent);
+    batch.finish(&mut sent);
+    let all = [(0, false), (0, true), (1, false), (1, true)];
+    let proved = |message: &[u8]| all.iter().any(|(one, how)| made(*one, *how) == message);
+    match found {
+        Ok(Checked::Changes) => assert!(sent.datagrams.is_empty() && proved(message)),
+        Ok(Checked::Done) => {
+            let is_indication = message[1] != 1;
+            assert_eq!(sent.datagrams.len(), usize::from(!is_indication));
+            assert!(is_indication || proved(message), "answered without proof");
+        }
+        Err(_) => assert!(sent.datagrams.is_empty()),
+    }
+    assert!(
+        sent.datagrams
+            .iter()
+            .all(|(to, answer)| *to == source && answer.len() <= 76)
+    );
+    assert!(
+        (0..2).all(|one| worker.peer(&address(one)).is_some()),
+        "moved"
+    );
+    assert!(worker.peer(&address(9)).is_none(), "moved");
+    !sent.datagrams.is_empty()
 }
 
 /// Has the worker that owns its SSRC take a datagram, and each do what is due; what they send.
@@ -253,6 +320,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
             say(6, &media(0x11, 111, 1)),
             say(1, compound),
             say(0, b"\x80"),
+        ]
+        .concat(),
+        [
+            say(8, b""),
+            say(0xf, b""),
+            say(9, &[0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            say(0, &made(0, true)),
         ]
         .concat(),
     ]

@@ -31,6 +31,20 @@ macro_rules! named_enum {
 }
 
 named_enum! {
+    /// Why a STUN message gets no answer.
+    StunRejection {
+        /// It breaks the rules of RFC 8489, is too long, or has no FINGERPRINT that fits.
+        Malformed = "stun_malformed",
+        /// It isn't a Binding request.
+        Unsupported = "stun_unsupported",
+        /// Its USERNAME is of no session.
+        UnknownUsername = "stun_unknown_username",
+        /// MESSAGE-INTEGRITY doesn't prove it.
+        Authentication = "stun_authentication",
+    }
+}
+
+named_enum! {
     /// Why a packet that arrived was refused. Two things stay of it: the key of a Full EKT Field
     /// that was good in itself, and, where only the end-to-end layer was at fault, the packet's
     /// index at the hop, which is used up.

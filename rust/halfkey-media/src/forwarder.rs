@@ -16,6 +16,7 @@
 
 mod batch;
 mod capture;
+mod checks;
 mod control;
 mod drops;
 mod feedback;
@@ -36,6 +37,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 pub use batch::Batch;
+pub use checks::{CheckFigures, Checked, Credentials};
 pub use control::ControlError;
 pub use drops::{DropReason, Statistics};
 pub use figures::{ParticipantFigures, StreamFigures, Traffic};
@@ -45,6 +47,7 @@ pub use reception::ReceptionReport;
 
 use batch::{MAX_WAITING, Waiting};
 use capture::Captures;
+use checks::Sessions;
 use participant::{Downlink, Uplink};
 
 use crate::share::Share;
@@ -72,6 +75,7 @@ pub struct Forwarder {
     uplinks: Vec<Uplink>,
     downlinks: Vec<Downlink>,
     vacant: Vec<usize>,
+    sessions: Sessions,
     waiting: Vec<Waiting>,
     buffer: Vec<u8>,
     captures: Captures,
@@ -95,6 +99,7 @@ impl Forwarder {
             uplinks: Vec::new(),
             downlinks: Vec::new(),
             vacant: Vec::new(),
+            sessions: Sessions::default(),
             waiting: Vec::with_capacity(MAX_WAITING),
             buffer: vec![0; BUFFER_LENGTH],
             captures: Captures::new(capture_bytes),

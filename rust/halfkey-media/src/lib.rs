@@ -24,12 +24,13 @@ pub mod rtp;
 pub mod share;
 pub mod srtp;
 pub mod ssrc_table;
+pub mod stun;
 
 #[cfg(test)]
 mod test_data;
 
 pub use ekt_field::ekt_field_length;
-pub use error::{KeyError, Rejection, SealError};
+pub use error::{KeyError, Rejection, SealError, StunRejection};
 pub use ohb::OriginalHeaderBlock;
 pub use profile::{DoubleProfile, HopProfile};
 pub use relay::OpenedPacket;

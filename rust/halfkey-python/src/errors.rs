@@ -80,6 +80,7 @@ impl From<ControlError> for Error {
             ControlError::AlreadyInASlot => "the receiver has this SSRC in another slot",
             ControlError::AddressTaken => "another participant has this address",
             ControlError::EmptySlot => "nothing is in this slot",
+            ControlError::CredentialsTaken => "another participant has this ufrag",
         }))
     }
 }

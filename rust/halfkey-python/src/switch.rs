@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use halfkey_media::HopProfile;
-use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig};
+use halfkey_media::forwarder::{Credentials, Forwarder, HopKeys, Kind, ParticipantConfig};
 use halfkey_media::forwarder::{ParticipantId, SourceConfig, Statistics};
 use halfkey_switch::{Answer, MAX_WORKERS, Settings};
 use pyo3::prelude::*;
@@ -145,6 +145,31 @@ impl Switch {
         self.instruct(py, |switch| switch.set_keys(participant, keys))
     }
 
+    fn set_credentials(
+        &self,
+        py: Python<'_>,
+        participant: ParticipantId,
+        ufrag: String,
+        password: String,
+        remote_ufrag: String,
+    ) -> Result<(), Error> {
+        let credentials = Credentials {
+            ufrag,
+            password,
+            remote_ufrag,
+        };
+        self.instruct(py, |switch| {
+            switch.set_credentials(participant, &credentials)
+        })
+    }
+
+    fn checks(&self, py: Python<'_>) -> Result<BTreeMap<ParticipantId, (u64, f64)>, Error> {
+        let switch = self.switch()?;
+        let figures = py.detach(|| switch.checks())?.into_iter();
+        let checks = figures.map(|(id, one)| (id, (one.count, one.last.as_secs_f64())));
+        Ok(checks.collect())
+    }
+
     fn remove_keys(&self, py: Python<'_>, participant: ParticipantId) -> Result<(), Error> {
         self.instruct(py, |switch| switch.remove_keys(participant))
     }
@@ -201,6 +226,7 @@ impl Switch {
         statistics.set_item("handed_over_packets", counters.handed_over_packets)?;
         statistics.set_item("forwarded_packets", counters.forwarded_packets)?;
         statistics.set_item("sent_rtcp_packets", counters.sent_rtcp_packets)?;
+        statistics.set_item("answered_checks", counters.answered_checks)?;
         statistics.set_item("keyframe_requests", counters.keyframe_requests)?;
         statistics.set_item("dropped", counters.dropped())?;
         statistics.set_item("sources", sources)?;

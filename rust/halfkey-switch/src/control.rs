@@ -3,10 +3,12 @@
 //! Every worker knows every participant, with its address and its share of the keys. A route is with
 //! the worker that has the source's SSRC, and so are its index and its window.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use halfkey_media::Share;
-use halfkey_media::forwarder::{ControlError, HopKeys, ParticipantConfig, ParticipantId};
+use halfkey_media::forwarder::{CheckFigures, ControlError, Credentials, Forwarder, HopKeys};
+use halfkey_media::forwarder::{ParticipantConfig, ParticipantId};
 
 use crate::switch::{Stopped, Switch};
 
@@ -46,6 +48,37 @@ impl Switch {
     pub fn set_address(&self, id: ParticipantId, address: SocketAddr) -> Answer {
         let set = self.each(|_| move |forwarder, _| forwarder.set_address(id, address))?;
         Ok(set.into_iter().collect())
+    }
+
+    /// See [`halfkey_media::forwarder::Forwarder::set_credentials`], for all workers: checks come to
+    /// any of them.
+    ///
+    /// # Errors
+    /// The workers have ended.
+    pub fn set_credentials(&self, id: ParticipantId, credentials: &Credentials) -> Answer {
+        let set = self.each(|_| {
+            let credentials = credentials.clone();
+            move |forwarder, _| forwarder.set_credentials(id, &credentials)
+        })?;
+        Ok(set.into_iter().collect())
+    }
+
+    /// See [`halfkey_media::forwarder::Forwarder::checks`]; of all workers together.
+    ///
+    /// # Errors
+    /// The workers have ended.
+    pub fn checks(&self) -> Result<BTreeMap<ParticipantId, CheckFigures>, Stopped> {
+        let mut all: BTreeMap<ParticipantId, CheckFigures> = BTreeMap::new();
+        let look = |forwarder: &mut Forwarder, now| forwarder.checks(now);
+        for (id, figures) in self.each(|_| look)?.into_iter().flatten() {
+            all.entry(id)
+                .and_modify(|known| {
+                    known.count += figures.count;
+                    known.last = known.last.min(figures.last);
+                })
+                .or_insert(figures);
+        }
+        Ok(all)
     }
 
     /// See [`halfkey_media::forwarder::Forwarder::set_keys`]; each worker gets its share.

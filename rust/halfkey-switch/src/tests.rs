@@ -3,7 +3,9 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::forwarder::SourceConfig;
+use halfkey_media::forwarder::{Credentials, Forwarder, HopKeys, Kind, ParticipantConfig};
+use halfkey_media::stun::{Password, request};
 use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, TAG_LENGTH};
 use halfkey_udp::{Message, Sender};
 
@@ -123,21 +125,70 @@ fn media_crosses_from_one_participant_to_the_other() {
     wait_for_drop(&switch, "replayed");
 }
 
+const PASSWORD: &str = "a password of twenty-two";
+
+/// A participant whose checks are known; gives one of them.
+fn add_checked(switch: &Switch, id: u64, address: SocketAddr) -> impl Fn(bool) -> Vec<u8> {
+    add(switch, id, address);
+    let credentials = Credentials {
+        ufrag: format!("ours{id}"),
+        password: PASSWORD.to_owned(),
+        remote_ufrag: "peer".to_owned(),
+    };
+    assert_eq!(switch.set_credentials(id, &credentials), Ok(Ok(())));
+    move |nominates| {
+        let username = format!("ours{id}:peer");
+        request(&[3; 12], &username, nominates, &Password::new(PASSWORD))
+    }
+}
+
 #[test]
-fn stun_is_queued_and_answered_from_the_same_socket() {
+fn checks_are_answered_by_the_workers_and_those_that_change_something_are_queued() {
+    for workers in [1, 3] {
+        let switch = switch_of(workers);
+        let mut buffer = [0; 100];
+        let (peer, address) = socket();
+        let check = add_checked(&switch, 1, address);
+        for (count, nominates) in [(1, false), (2, true)] {
+            peer.send_to(&check(nominates), switch.local_address())
+                .expect("sent");
+            let (length, from) = peer.recv_from(&mut buffer).expect("in time");
+            assert_eq!((length, from), (64, switch.local_address()));
+            assert_eq!(buffer[..2], [1, 1]);
+            assert_eq!(switch.checks().expect("running")[&1].count, count);
+        }
+        // From another address a nomination is a change: nobody has answered it yet.
+        let (other, address) = socket();
+        other
+            .send_to(&check(true), switch.local_address())
+            .expect("sent");
+        assert_eq!(drain(&switch, 1), [(address, check(true))]);
+        assert_eq!(switch.send(address, b"answer".to_vec()), Ok(true));
+        let (length, from) = other.recv_from(&mut buffer).expect("in time");
+        let answer = (&b"answer"[..], switch.local_address());
+        assert_eq!((&buffer[..length], from), answer);
+    }
+}
+
+#[test]
+fn what_proves_nothing_never_gets_out_of_the_worker() {
     let switch = switch();
-    let (stranger, address) = socket();
-    stranger
-        .send_to(&BINDING_REQUEST, switch.local_address())
-        .expect("sent");
-    assert_eq!(drain(&switch, 1), [(address, BINDING_REQUEST.to_vec())]);
-    assert_eq!(switch.send(address, b"answer".to_vec()), Ok(true));
-    let mut buffer = [0; 100];
-    let (length, from) = stranger.recv_from(&mut buffer).expect("in time");
-    assert_eq!(
-        (&buffer[..length], from),
-        (&b"answer"[..], switch.local_address())
-    );
+    let (peer, address) = socket();
+    let _check = add_checked(&switch, 1, address);
+    let forged = request(&[3; 12], "ours1:peer", true, &Password::new("another"));
+    let stranger = request(&[3; 12], "nobody:peer", true, &Password::new(PASSWORD));
+    for message in [&BINDING_REQUEST[..], &forged, &stranger] {
+        peer.send_to(message, switch.local_address()).expect("sent");
+    }
+    for reason in [
+        "stun_malformed",
+        "stun_authentication",
+        "stun_unknown_username",
+    ] {
+        wait_for_drop(&switch, reason);
+    }
+    assert_eq!(switch.drain(8), []);
+    assert!(switch.checks().expect("running").is_empty());
 }
 
 #[test]
@@ -163,9 +214,12 @@ fn garbage_and_what_nobody_drains_is_dropped() {
         .send_to(b"GET / HTTP/1.0", switch.local_address())
         .expect("sent");
     wait_for_drop(&switch, "unknown_protocol");
+    // What authentic strangers send gets half of the queue.
+    let nowhere = SocketAddr::from(([127, 0, 0, 2], 9));
+    let check = add_checked(&switch, 1, nowhere);
     for _ in 0..9 {
         socket
-            .send_to(&BINDING_REQUEST, switch.local_address())
+            .send_to(&check(true), switch.local_address())
             .expect("sent");
     }
     wait_for_drop(&switch, "queue_full");

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use halfkey_media::Share;
-use halfkey_media::forwarder::{Batch, DropReason, Forwarder, Output, Peer};
+use halfkey_media::forwarder::{Batch, Checked, DropReason, Forwarder, Output, Peer};
 use halfkey_udp::{ReceiveBuffer, Received, enable_arrival_notes, enable_gro};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
@@ -269,13 +269,25 @@ impl Turn<'_> {
                 Ok(Protocol::Dtls) if peer.is_none() => {
                     self.batch.count_drop(DropReason::UnknownAddress);
                 }
-                Ok(_) => {
-                    if !self.queue.push(message.from, datagram, peer.is_some()) {
-                        self.batch.count_drop(DropReason::QueueFull);
-                    }
-                }
+                Ok(Protocol::Dtls) => self.queue(message.from, peer, range),
+                Ok(Protocol::Stun) => self.take_check(message.from, peer, range),
                 Err(reason) => self.batch.count_drop(reason),
             }
+        }
+    }
+
+    fn take_check(&mut self, from: SocketAddr, peer: Option<Peer>, range: Range<usize>) {
+        match (self.batch).receive_check(from, range.clone(), self.outbox) {
+            Ok(Checked::Done) => {}
+            Ok(Checked::Changes) => self.queue(from, peer, range),
+            Err(reason) => self.batch.count_drop(reason),
+        }
+    }
+
+    fn queue(&mut self, from: SocketAddr, peer: Option<Peer>, range: Range<usize>) {
+        let datagram = self.batch.datagram(range);
+        if !self.queue.push(from, datagram, peer.is_some()) {
+            self.batch.count_drop(DropReason::QueueFull);
         }
     }
 

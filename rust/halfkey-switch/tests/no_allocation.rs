@@ -1,13 +1,15 @@
-//! The workers allocate nothing per packet, from the socket to the sockets, nor for feedback that
-//! goes from one to the other.
+//! The workers allocate nothing per packet, from the socket to the sockets, nor for consent checks,
+//! nor for feedback that goes from one to the other.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use halfkey_media::forwarder::{Forwarder, HopKeys, Kind, ParticipantConfig, SourceConfig};
+use halfkey_media::forwarder::SourceConfig;
+use halfkey_media::forwarder::{Credentials, Forwarder, HopKeys, Kind, ParticipantConfig};
 use halfkey_media::rtcp::{CompoundWriter, NackItem};
+use halfkey_media::stun::{Password, request};
 use halfkey_media::{HopProfile, HopSendContext, TAG_LENGTH};
 use halfkey_switch::{Settings, Switch};
 
@@ -35,6 +37,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const WORKERS: usize = 2;
+const PASSWORD: &str = "a password of twenty-two";
 const RECEIVERS: u64 = 10;
 const PACKETS: u16 = 2000;
 /// For what isn't a packet: an instruction, a report each second.
@@ -111,6 +114,13 @@ fn forwarding_allocates_nothing_per_packet() {
         let id = *id;
         assert_eq!(switch.assign_slot(id, "0", 1, 1), Ok(Ok(())));
     }
+    let credentials = Credentials {
+        ufrag: "ours".into(),
+        password: PASSWORD.into(),
+        remote_ufrag: "peer".into(),
+    };
+    assert_eq!(switch.set_credentials(1, &credentials), Ok(Ok(())));
+    let check = request(&[0; 12], "ours:peer", true, &Password::new(PASSWORD));
     let mut send = |sequence_number: u16| {
         let mut packet = vec![0; 100 + TAG_LENGTH];
         packet[..2].copy_from_slice(&[0x80, 96]);
@@ -125,6 +135,11 @@ fn forwarding_allocates_nothing_per_packet() {
         for (_, (receiver, _)) in &receivers {
             receiver.recv(&mut packet).expect("in time");
         }
+        // A consent check is answered.
+        sender
+            .send_to(&check, switch.local_address())
+            .expect("sent");
+        sender.recv(&mut packet).expect("in time");
         // And the source hears of what one of them lost.
         let (_, (receiver, seal_feedback)) = &mut receivers[0];
         let lost = nack(seal_feedback);

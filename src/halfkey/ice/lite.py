@@ -3,6 +3,9 @@
     datagram --receive_datagram--> USERNAME finds the session --> MESSAGE-INTEGRITY proves the peer
              --> a Binding response, and events: this address is validated, this one nominated
 
+Most checks never get here: the packet path answers those that change nothing. What would move a
+participant or claims our role is proved here as if nobody had looked at it.
+
 A lite agent sends no checks of its own: it answers. What can't be proved to come from a session's
 peer is dropped in silence, since an answer would only serve whoever forged the source address.
 """

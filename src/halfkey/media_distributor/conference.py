@@ -64,7 +64,9 @@ class Participant:
         key: its name.
         number: its name in the packet path.
         allocation: what the Focus asked for.
-        last_seen: when something that proves its presence came last, monotonic seconds.
+        last_seen: when something that proves its presence came last, monotonic seconds, as far as
+            it was asked for.
+        checks: how many of its checks the packet path had answered then.
         address: where its media goes; None before the first nomination.
         association_id: of its DTLS association; None before the first DTLS datagram.
         successor_id: of a DTLS association that is to take its place; None for none.
@@ -79,6 +81,7 @@ class Participant:
     number: int
     allocation: Allocation
     last_seen: float
+    checks: int = 0
     address: Address | None = None
     association_id: UUID | None = None
     successor_id: UUID | None = None

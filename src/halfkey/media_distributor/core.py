@@ -1,6 +1,6 @@
 """The Media Distributor without I/O: who is where, and what is carried between whom.
 
-    STUN ------> IceLite ----> a participant's address
+    STUN ------> the packet path answers; what changes an address: IceLite ----> the address
     DTLS ------> TunneledDtls under the participant's association, never read (RFC 9185 section 5.3)
     MediaKeys -> the packet path gets the hop keys, and sources go into slots
 
@@ -76,6 +76,12 @@ class MediaPath(Protocol):
 
     def set_address(self, number: int, address: Address) -> None:
         """Takes packets from, and sends them to, this address and no other."""
+
+    def set_credentials(self, number: int, ours: Credentials, remote_ufrag: str) -> None:
+        """Answers checks that are proved by these and change nothing, in place of earlier ones."""
+
+    def checks(self) -> dict[int, tuple[int, float]]:
+        """By participant: the checks that were answered, and the seconds since the last one."""
 
     def set_keys(self, number: int, keys: MediaKeys) -> None:
         """Uses these keys for the hop.
@@ -170,7 +176,7 @@ class MediaDistributor:
         self._next_number += 1
         self._participants[key] = participant
         self._conferences.setdefault(key[0], conference).participants[key] = participant
-        return self._ice.add_session(key, allocation.ice_ufrag)
+        return self._begin_ice(participant)
 
     def admit_directly(
         self, key: Key, allocation: Allocation, address: Address, keys: MediaKeys, now: float
@@ -266,6 +272,15 @@ class MediaDistributor:
                 if not participant.is_keyed:
                     self._associations.end(participant)
 
+    def note_checks(self, now: float) -> None:
+        """Notes who was seen by checks that the packet path answered; the timer does it, too."""
+        checks = self._path.checks()
+        for participant in self._participants.values():
+            count, seconds = checks.get(participant.number, (0, 0.0))
+            if count > participant.checks:
+                participant.checks = count
+                participant.last_seen = max(participant.last_seen, now - seconds)
+
     # What is to be done
 
     def datagrams_to_send(self) -> list[tuple[Address, bytes]]:
@@ -292,6 +307,7 @@ class MediaDistributor:
 
     def handle_timer(self, now: float) -> None:
         """Takes out those who have not been seen for too long."""
+        self.note_checks(now)
         for participant in list(self._participants.values()):
             if self._deadline(participant) <= now:
                 was_connected = participant.address is not None
@@ -335,7 +351,15 @@ class MediaDistributor:
                 "a participant's media can't be changed; take it out first, then in again"
             )
         participant.last_seen = now
-        return self._ice.add_session(participant.key, allocation.ice_ufrag)
+        return self._begin_ice(participant)
+
+    def _begin_ice(self, participant: Participant) -> Credentials:
+        """What is proved by the credentials: the packet path answers, and hands on what isn't its
+        to decide; that is proved here once more."""
+        remote_ufrag = participant.allocation.ice_ufrag
+        credentials = self._ice.add_session(participant.key, remote_ufrag)
+        self._path.set_credentials(participant.number, credentials, remote_ufrag)
+        return credentials
 
     def _send(self, address: Address, data: bytes) -> None:
         if len(self._outgoing) >= MAXIMUM_QUEUED_DATAGRAMS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 
 from halfkey._media import Switch
+from halfkey.ice import Credentials
 from halfkey.media_distributor.conference import Allocation
 from halfkey.tunnel.messages import MediaKeys
 
@@ -29,7 +30,7 @@ class SwitchPath:
         self._is_ipv6 = ":" in switch.local_address[0]
 
     def drain(self) -> list[tuple[str, int, bytes]]:
-        """Takes STUN and DTLS that arrived: (host, port, data)."""
+        """Takes DTLS that arrived, and checks that would change something: (host, port, data)."""
         drained = self._switch.drain()
         if self._is_ipv6:
             return [(_unmapped(host), port, data) for host, port, data in drained]
@@ -62,6 +63,14 @@ class SwitchPath:
         """Takes packets from, and sends them to, this address and no other."""
         host, port = address
         self._switch.set_address(number, self._mapped(host), port)
+
+    def set_credentials(self, number: int, ours: Credentials, remote_ufrag: str) -> None:
+        """Answers checks that are proved by these and change nothing."""
+        self._switch.set_credentials(number, ours.ice_ufrag, ours.ice_pwd, remote_ufrag)
+
+    def checks(self) -> dict[int, tuple[int, float]]:
+        """By participant: the checks that were answered, and the seconds since the last one."""
+        return self._switch.checks()
 
     def set_keys(self, number: int, keys: MediaKeys) -> None:
         """Uses these keys for the hop; raises ValueError if they don't fit their profile."""

@@ -67,6 +67,9 @@ MEDIA_DISTRIBUTOR = (
     ),
     Family(COUNTER, "forwarded_packets", "packets_forwarded", "Media packets sent on."),
     Family(COUNTER, "sent_rtcp_packets", "rtcp_packets_sent", "RTCP packets of our own."),
+    Family(
+        COUNTER, "answered_checks", "stun_checks_answered", "Checks that packet workers answered."
+    ),
     Family(COUNTER, "keyframe_requests", "keyframe_requests", "Key frames asked for."),
     Family(COUNTER, "dropped", "packets_dropped", "Packets and messages dropped.", "reason"),
     Family(

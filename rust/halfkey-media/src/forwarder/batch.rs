@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::ops::Range;
 use core::time::Duration;
 
-use super::{DropReason, Forwarder, Output, Peer};
+use super::{Checked, DropReason, Forwarder, Output, Peer};
 use crate::rtcp::is_rtcp;
 
 /// The packets that wait to be forwarded before what waits is forwarded in any case.
@@ -70,6 +70,20 @@ impl<'a> Batch<'a> {
         if let Some(Peer(index)) = from {
             self.forwarder.uplinks[index].count(length, taken.is_ok());
         }
+    }
+
+    /// Takes the STUN message in `range` of the buffer; the answer goes to `output` at once.
+    ///
+    /// # Errors
+    /// Why it gets no answer; it isn't counted yet.
+    pub fn receive_check(
+        &mut self,
+        from: SocketAddr,
+        range: Range<usize>,
+        output: &mut impl Output,
+    ) -> Result<Checked, DropReason> {
+        let message = self.buffer.get(range).unwrap_or_default();
+        (self.forwarder).receive_check(from, message, self.now, output)
     }
 
     /// The participant whose datagrams come from this address.

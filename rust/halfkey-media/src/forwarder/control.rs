@@ -22,6 +22,8 @@ pub enum ControlError {
     AddressTaken,
     /// Nothing is in this slot.
     EmptySlot,
+    /// Another participant's checks are proved under this ufrag.
+    CredentialsTaken,
 }
 
 impl Forwarder {
@@ -63,6 +65,7 @@ impl Forwarder {
         if let Some(address) = self.downlinks[index].address {
             self.addresses.remove(&address);
         }
+        self.sessions.remove(self.downlinks[index].ufrag.take());
         self.downlinks[index] = Downlink::default();
         self.vacant.push(index);
         self.indices.remove(&id);
@@ -211,7 +214,7 @@ impl Forwarder {
         Ok(())
     }
 
-    fn index(&self, id: ParticipantId) -> Result<usize, ControlError> {
+    pub(super) fn index(&self, id: ParticipantId) -> Result<usize, ControlError> {
         let index = self.indices.get(&id).copied();
         index.ok_or(ControlError::UnknownParticipant)
     }

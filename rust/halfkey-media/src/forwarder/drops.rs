@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Rejection, SealError};
+use crate::error::{Rejection, SealError, StunRejection};
 
 /// Why a packet went no further, altogether or to one receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum DropReason {
     Rejected(Rejection),
     /// It could not be sealed for a receiver.
     NotSealed(SealError),
+    /// A STUN message that gets no answer.
+    Stun(StunRejection),
     /// It came from an address that is no participant's.
     UnknownAddress,
     /// The participant that it came from has no keys.
@@ -46,6 +48,7 @@ impl DropReason {
         match self {
             Self::Rejected(rejection) => rejection.name(),
             Self::NotSealed(error) => error.name(),
+            Self::Stun(rejection) => rejection.name(),
             Self::UnknownAddress => "unknown_address",
             Self::NoKeys => "no_keys",
             Self::UnknownSsrc => "unknown_ssrc",
@@ -62,11 +65,12 @@ impl DropReason {
         }
     }
 
-    /// The row of its counter: rejections, then seal errors, then [`OTHERS`].
+    /// The row of its counter: rejections, seal errors, [`OTHERS`], then STUN's.
     const fn row(self) -> usize {
         let other = match self {
             Self::Rejected(rejection) => return rejection as usize,
             Self::NotSealed(error) => return Rejection::ALL.len() + error as usize,
+            Self::Stun(rejection) => OTHERS.len() + rejection as usize,
             Self::UnknownAddress => 0,
             Self::NoKeys => 1,
             Self::UnknownSsrc => 2,
@@ -88,7 +92,8 @@ impl DropReason {
     fn all() -> impl Iterator<Item = Self> {
         let rejections = Rejection::ALL.iter().copied().map(Self::Rejected);
         let errors = SealError::ALL.iter().copied().map(Self::NotSealed);
-        rejections.chain(errors).chain(OTHERS)
+        let stun = StunRejection::ALL.iter().copied().map(Self::Stun);
+        rejections.chain(errors).chain(OTHERS).chain(stun)
     }
 }
 
@@ -109,11 +114,18 @@ const OTHERS: [DropReason; 13] = [
     DropReason::ReceiveBufferFull,
 ];
 
-const ROWS: usize = Rejection::ALL.len() + SealError::ALL.len() + OTHERS.len();
+const ROWS: usize =
+    Rejection::ALL.len() + SealError::ALL.len() + OTHERS.len() + StunRejection::ALL.len();
 
 impl From<Rejection> for DropReason {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)
+    }
+}
+
+impl From<StunRejection> for DropReason {
+    fn from(rejection: StunRejection) -> Self {
+        Self::Stun(rejection)
     }
 }
 
@@ -136,6 +148,8 @@ pub struct Statistics {
     pub sent_rtcp_packets: u64,
     /// Requests for a picture that went to a source.
     pub keyframe_requests: u64,
+    /// STUN Binding requests that were answered.
+    pub answered_checks: u64,
     /// What was dropped, by the reason's row: a drop under a flood costs an addition.
     dropped: [u64; ROWS],
 }
@@ -148,6 +162,7 @@ impl Default for Statistics {
             forwarded_packets: 0,
             sent_rtcp_packets: 0,
             keyframe_requests: 0,
+            answered_checks: 0,
             dropped: [0; ROWS],
         }
     }
@@ -165,6 +180,7 @@ impl Statistics {
         self.forwarded_packets += other.forwarded_packets;
         self.sent_rtcp_packets += other.sent_rtcp_packets;
         self.keyframe_requests += other.keyframe_requests;
+        self.answered_checks += other.answered_checks;
         for (sum, count) in self.dropped.iter_mut().zip(other.dropped) {
             *sum += count;
         }

@@ -218,6 +218,11 @@ pub(super) struct Downlink {
     pub(super) report_due: Duration,
     /// When the forwarder's timer comes round to this participant; later entries mean nothing.
     pub(super) armed: Option<Duration>,
+    /// Our own ufrag of its ICE session.
+    pub(super) ufrag: Option<Box<[u8]>>,
+    /// Its checks that were answered, and when the last one came.
+    pub(super) checks: u64,
+    pub(super) last_check: Duration,
     /// What went to it through routes that are no more, and how many packets could not be made.
     pub(super) sent_before: Traffic,
     pub(super) unsent_before: u64,

@@ -1,6 +1,7 @@
 //! The forwarder between Endpoints that hold the other ends of its hops.
 
 mod batch;
+mod checks;
 mod control;
 mod figures;
 mod helpers;

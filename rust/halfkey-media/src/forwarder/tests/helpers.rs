@@ -182,9 +182,9 @@ pub(super) type Sent = Vec<(SocketAddr, Vec<u8>)>;
 
 /// What was sent, in order.
 #[derive(Default)]
-struct Collected {
+pub(super) struct Collected {
     room: Vec<u8>,
-    sent: Sent,
+    pub(super) sent: Sent,
 }
 
 impl Output for Collected {
