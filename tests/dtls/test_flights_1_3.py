@@ -253,6 +253,28 @@ def test_an_ack_of_records_that_do_not_exist_yet_is_refused(
     assert network.server.terminated.reason == "ACK of a later epoch"
 
 
+def test_a_flight_that_comes_again_to_a_connected_client_is_not_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server has our flight, or we weren't connected: an ACK would tell it nothing."""
+    network = Flights(monkeypatch)
+    network.lost = lambda place: True
+    decide = network.fate
+
+    def fate(index: int, sender: str, datagram: bytes) -> Delivery:
+        is_repeated = sender == "server" and network.flight and not network.repeated
+        delivery = decide(index, sender, datagram)
+        return [(1.0, datagram) for _ in delivery] if is_repeated else delivery
+
+    network.fate = fate
+    network.start().run(1)
+    assert_connected(network)
+    sent = len(network.client.sent)
+    network.run(5)
+    assert network.client.connection.counters["stale_message"] > 0
+    assert len(network.client.sent) == sent
+
+
 # --- the server's keys
 
 

@@ -158,7 +158,7 @@ class Gate:
             self._partial = None
         return message
 
-    def _judge(self, message: Message, now: float) -> Admission | bytes | None:
+    def _judge(self, message: Message, now: float) -> Admission | bytes:
         try:
             hello = ClientHello.decode(message.body)
             if self._choose_version(hello) is DTLS_1_2:
@@ -177,12 +177,8 @@ class Gate:
                 return version
         raise ProtocolFault(AlertDescription.PROTOCOL_VERSION, "no common version")
 
-    def _judge_1_2(self, message: Message, now: float) -> Admission | bytes | None:
-        try:
-            cookie, parameters = cookie_and_parameters(message.body)
-        except CodecError:
-            self._counters.count(Noise.MALFORMED_FRAGMENT)
-            return None
+    def _judge_1_2(self, message: Message, now: float) -> Admission | bytes:
+        cookie, parameters = cookie_and_parameters(message.body)
         if self._secrets.accepts(cookie, self._peer, parameters, now):
             return Admission(message)
         # A bad cookie is as good as none: the secret may have changed (RFC 6347 section 4.2.1).

@@ -24,7 +24,7 @@ from halfkey.dtls.crypto.suites import SUITES, by_strength
 from halfkey.dtls.faults import ProtocolFault
 from halfkey.dtls.flight import FlightMessage
 from halfkey.dtls.fragments import Message
-from halfkey.dtls.handshake import Encodable, Handshake, Stage, check_epoch
+from halfkey.dtls.handshake import Encodable, Handshake, Stage, check_epoch, present
 from halfkey.dtls.handshake_1_3 import check_server_hello
 from halfkey.dtls.messages.client_hello import RANDOM_LENGTH, ClientHello
 from halfkey.dtls.messages.framing import encode_tls_message
@@ -142,11 +142,9 @@ class Offer(Stage):
         """Follows a version's table, once a message has said which that is; gives the next state.
 
         Raises:
-            ProtocolFault: the message has no place, or belongs to a version that is ruled out.
+            ProtocolFault: the message has no place.
         """
         following = next_state(CLIENT_TABLES[version], self.state, message_type)
-        if version not in self._versions:
-            raise ProtocolFault(AlertDescription.UNEXPECTED_MESSAGE, "message of another version")
         self._versions = frozenset({version})
         return following
 
@@ -203,8 +201,8 @@ class Offer(Stage):
         transcript = Transcript(version)
         if self._transcript_begin is not None:
             transcript.add_retry(*self._transcript_begin)
-        if self._hello is not None:
-            transcript.add(self._hello.message_type, self._hello.message_seq, self._hello.body)
+        hello = present(self._hello)
+        transcript.add(hello.message_type, hello.message_seq, hello.body)
         handshake = _HANDSHAKES[version](
             self._configuration, self._channel, self.state, transcript, self._offered
         )
@@ -249,9 +247,9 @@ class Offer(Stage):
 
     def _remember_retry(self, suite: CipherSuite, body: bytes) -> None:
         """From now on the first ClientHello counts by its hash (RFC 8446 section 4.4.1)."""
-        if self._hello is not None:
-            first = encode_tls_message(self._hello.message_type, self._hello.body)
-            self._transcript_begin = transcript_hash(SUITES[suite], first), body
+        hello = present(self._hello)
+        first = encode_tls_message(hello.message_type, hello.body)
+        self._transcript_begin = transcript_hash(SUITES[suite], first), body
 
 
 def _cipher_suites(configuration: Configuration) -> tuple[CipherSuite, ...]:

@@ -154,11 +154,6 @@ class RecordReader:
         latest = self._epochs.get(self.epoch)
         return 0 if latest is None else latest.failures
 
-    @property
-    def has_early(self) -> bool:
-        """Whether a record waits for its key."""
-        return bool(self._early)
-
     def read(self, datagram: bytes) -> Iterator[OpenedRecord]:
         """Yields the records of a datagram that are fit to be looked at.
 
