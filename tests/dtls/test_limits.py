@@ -146,7 +146,7 @@ def test_a_fragmented_ekt_key_needs_every_fragment_acknowledged(
     before = len(network.datagrams)
     network.server.connection.send_ekt_key(key, network.now)
     network.drain()
-    numbers = sealed.numbers[id(network.server.connection._channel.writer)][-2:]
+    numbers = sealed.numbers[network.server.connection._channel.writer][-2:]
     assert len(network.datagrams) - before == 2
     for number in numbers:
         assert network.server.acknowledged_spis == []
