@@ -238,6 +238,18 @@ def test_an_ack_in_plain_text_stops_no_retransmission(monkeypatch: pytest.Monkey
     assert_connected(network)
 
 
+def test_an_ack_of_records_that_were_not_sent_is_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Flights(monkeypatch, "server")
+    network.lost = lambda place: place > 0
+    network.start().run(0.05)
+    network.client.connection._channel.acknowledge([RecordNumber(HANDSHAKE_EPOCH, 1 << 20)])
+    network.drain()
+    network.run(0.02)
+    assert network.server.connection.counters["unexpected_ack"] == 1
+    network.run(5)
+    assert_connected(network)
+
+
 def test_an_ack_of_records_that_do_not_exist_yet_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -224,6 +224,42 @@ def test_the_cookies_of_both_versions_are_told_apart() -> None:
         assert isinstance(gate.receive(record, 0.0), Admission) is is_good
 
 
+@pytest.mark.parametrize(
+    ("change", "alert"),
+    [
+        (
+            lambda hello: with_extensions(hello, {ExtensionType.SUPPORTED_GROUPS: None}),
+            AlertDescription.MISSING_EXTENSION,
+        ),
+        (
+            lambda hello: with_extensions(hello, {ExtensionType.KEY_SHARE: None}),
+            AlertDescription.MISSING_EXTENSION,
+        ),
+        (
+            lambda hello: with_extensions(hello, {ExtensionType.KEY_SHARE: b"\0"}),
+            AlertDescription.DECODE_ERROR,
+        ),
+        (  # RFC 9147 section 5.3
+            lambda hello: dataclasses.replace(hello, cookie=b"x"),
+            AlertDescription.ILLEGAL_PARAMETER,
+        ),
+    ],
+    ids=["no_groups", "no_key_share", "malformed_key_share", "legacy_cookie"],
+)
+def test_first_hellos_that_are_refused(
+    change: Callable[[ClientHello], ClientHello], alert: AlertDescription
+) -> None:
+    subject = Retried()
+    first = read_hello(subject.first[0])
+    answer = subject.try_hello(change(first))
+    assert isinstance(answer, bytes)
+    assert answer[RECORD_HEADER:] == bytes([2, alert])
+    assert subject.counters["client_hello_refused"] == 1
+    again = subject.try_hello(first)
+    assert isinstance(again, bytes)
+    assert again[RECORD_HEADER] == HandshakeType.SERVER_HELLO
+
+
 @pytest.mark.skipif(
     not AVAILABLE_GROUPS[0].is_hybrid, reason="the cryptography package here has no ML-KEM"
 )

@@ -373,16 +373,14 @@ class Connection:
         epoch = record.number.epoch
         if epoch == HANDSHAKE_EPOCH and any(one.epoch > epoch for one in ack.record_numbers):
             raise ProtocolFault(AlertDescription.ILLEGAL_PARAMETER, "ACK of a later epoch")
-        is_known = is_1_3 and self._channel.receive_ack(ack, now)
         if association is None:
-            return self._receive_ack_in_handshake(is_known=is_known)
-        if not is_known:
-            self._events.extend(association.receive_ack(ack))
+            return self._receive_ack_in_handshake(ack, now)
+        self._events.extend(association.receive_ack(ack))
         association.keep_within_limits(now)
         return None
 
-    def _receive_ack_in_handshake(self, *, is_known: bool) -> None:
-        if not is_known:
+    def _receive_ack_in_handshake(self, ack: Ack, now: float) -> None:
+        if not self._channel.receive_ack(ack, now):
             self._counters.count(Noise.UNEXPECTED_ACK)
         elif self._state is State.EXPECT_ACK and isinstance(self._handshake, Handshake):
             self._complete(self._handshake)
