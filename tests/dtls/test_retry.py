@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from halfkey.dtls import AlertDescription, Configuration, Connection, CookieSecrets
+from halfkey.dtls import (
+    AlertDescription,
+    ClientHelloSummary,
+    Configuration,
+    Connection,
+    CookieSecrets,
+)
 from halfkey.dtls import extensions as codec
 from halfkey.dtls.configuration import MINIMUM_PMTU
 from halfkey.dtls.crypto.key_exchange import AVAILABLE_GROUPS
@@ -17,14 +23,19 @@ from halfkey.dtls.messages.client_hello import ClientHello
 from halfkey.dtls.messages.framing import decode_fragments
 from halfkey.dtls.messages.hello_verify_request import HelloVerifyRequest
 from halfkey.dtls.messages.server_hello import ServerHello
+from halfkey.dtls.negotiation import Carried
 from halfkey.dtls.registries import (
     DTLS_1_2,
     DTLS_1_3,
+    CipherSuite,
     ExtensionType,
     HandshakeType,
     NamedGroup,
 )
+from halfkey.ekt.messages import EKTCipher
+from halfkey.profiles import DOUBLE_256
 from tests.dtls.helpers import (
+    CLIENT_SESSION_ID,
     PEER,
     RECORD_HEADER,
     client_configuration,
@@ -201,6 +212,36 @@ def test_a_key_share_that_was_asked_for_may_be_any_of_its_group() -> None:
     assert isinstance(admission, Admission)
     assert admission.settled is not None
     assert admission.settled.is_group_requested
+
+
+STRONG = (DOUBLE_256,), (EKTCipher.AESKW256,)
+
+
+@pytest.mark.parametrize(
+    ("foreseen", "suite"),
+    [
+        (STRONG, CipherSuite.AES_256_GCM_SHA384),
+        (None, CipherSuite.AES_128_GCM_SHA256),  # a stranger: the client's first
+    ],
+    ids=["known", "stranger"],
+)
+def test_the_suite_fits_what_can_be_foreseen(foreseen: Carried | None, suite: CipherSuite) -> None:
+    subject = Retried()
+    seen: list[ClientHelloSummary] = []
+
+    def foresee(summary: ClientHelloSummary) -> Carried | None:
+        seen.append(summary)
+        return foreseen
+
+    configuration = server_configuration(
+        versions=ONLY_1_3, groups=X25519, select=lambda summary: None, foresee=foresee
+    )
+    gate, _ = subject.new_gate(PEER, configuration)
+    answer = gate.receive(subject.first[0], 0.0)
+    assert isinstance(answer, bytes)
+    (retry,) = decode_fragments(answer[RECORD_HEADER:])
+    assert ServerHello.decode(retry.data).cipher_suite == suite
+    assert [summary.external_session_id for summary in seen] == [CLIENT_SESSION_ID]
 
 
 def test_the_cookies_of_both_versions_are_told_apart() -> None:
