@@ -1,7 +1,7 @@
 """Every option that takes a number or one of some words, and every key of every role's file.
 
-The cases are read off the commands themselves, so that a new option can't be left out. Options
-that are texts, addresses or files have their cases beside what reads them.
+The cases are read off the commands themselves, so that a new option can't be left out. Those of
+options and arguments that are texts, addresses or files are in `test_every_text`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def narrow() -> list[tuple[tuple[str, ...], str]]:
         (words, option.opts[0])
         for words, command in COMMANDS
         for option in command.params
-        if option.opts[0].startswith("-") and not option.is_flag and _is_narrow(option)
+        if option.opts[0].startswith("-") and not option.is_flag and is_narrow(option)
     ]
 
 
-def _is_narrow(option: Any) -> bool:
+def is_narrow(option: Any) -> bool:
     kind = option.type_descriptor.annotation
     parts = {kind, *typing.get_args(kind)}
     return bool(parts & {int, float}) or any(

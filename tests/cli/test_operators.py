@@ -260,6 +260,7 @@ def test_a_key_distributor_by_its_state_folder(folder: Path) -> None:
     state = ["--state", str(folder / "state")]
     here = ["invite", "Heidi", "--conference", "weekly", *state]
     assert "--focus" in failed(halfkey(*here), 2)
+    assert "https://HOST:PORT" in failed(halfkey(*here, "--focus", "ftp://x"), 2)
     options = ["--focus", "https://focus.example.org", "--focus-certificate"]
     link = Link.parse(halfkey(*here, *options, str(folder / "pki/focus.crt")).stdout)
     assert link.focus_url == "https://focus.example.org"
