@@ -358,8 +358,14 @@ class LoadGenerator:
             ValueError: the bursts can't be sent.
         """
 
-    def run(self, time: float) -> dict[str, Any]:
-        """Sends by the schedule for so many seconds, takes what comes, and says what came of it."""
+    def run(self, time: float, flood: str | None = None) -> dict[str, Any]:
+        """Sends by the schedule for so many seconds, takes what comes, and says what came of it.
+
+        Args:
+            time: seconds.
+            flood: ``"garbage"``, ``"replay"`` or ``"unknown"``: sent besides, by another thread, as
+                fast as it goes. A replay is of what a run before has sent.
+        """
 
     def progress(self) -> tuple[int, int]:
         """Packets sent and datagrams received so far, from another thread."""

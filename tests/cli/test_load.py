@@ -106,6 +106,7 @@ def test_a_sweep_leaves_its_loads_and_a_picture(
         sample=4,
         floor=True,
         sweep=True,
+        flood=None,
         direct=True,
         out=tmp_path,
         json=True,
@@ -138,6 +139,8 @@ def test_a_sweep_leaves_its_loads_and_a_picture(
         (["audio", "--direct", "--load", "0"], "--load 0: give a number from 1"),
         (["audio", "--direct", "--load", "much"], "--load"),
         (["audio", "--direct", "--sample", "0"], "--sample 0: give a number from 1"),
+        (["audio", "--direct", "--flood", "ink"], "--flood ink: give garbage, replay, unknown"),
+        (["audio", "--direct", "--flood", "replay", "--sweep"], "--flood and --sweep"),
         (["audio", "--direct", "--profile", "512"], "--profile 512: give 128 or 256"),
     ],
 )
@@ -169,3 +172,21 @@ def test_traffic_is_what_is_said_of_it() -> None:
     faster = pictures.at(3000)
     assert faster.rate == pytest.approx(3000)
     assert [burst[1:] for burst in faster.bursts] == [burst[1:] for burst in pictures.bursts]
+
+
+@pytest.mark.parametrize(
+    ("flood", "reasons"),
+    [
+        ("garbage", {"unknown_protocol", "unknown_address"}),
+        ("unknown", {"unknown_address"}),
+        ("replay", {"replayed", "too_old"}),
+    ],
+)
+def test_a_flood_is_refused_beside_a_load(tmp_path: Path, flood: str, reasons: set[str]) -> None:
+    arguments = ["audio", "--speakers", "2", "--receivers", "2", "--flood", flood]
+    said = report(*arguments, out=tmp_path)["flood"]
+    assert said["kind"] == flood
+    assert 0 < said["refused"] <= said["sent"]
+    assert said["cpu_us_per_refused_packet"] > 0
+    assert said["kept_share"] > 0
+    assert reasons & set(said["md_dropped"])

@@ -4,15 +4,19 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use halfkey_media::histogram::Histogram;
 use halfkey_udp::ReceiveBuffer;
+use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::arrivals::Arrivals;
+use crate::flood::{Flood, FloodKind};
 use crate::participant::{Association, EktParameters, Participant, Stream};
 
 /// Messages that are taken from one socket before the schedule is looked at again.
@@ -57,6 +61,8 @@ pub struct Report {
     pub latency: Histogram,
     /// How late bursts were sent.
     pub lateness: Histogram,
+    /// Datagrams of a flood that were sent besides.
+    pub flooded: u64,
 }
 
 /// All Endpoints of a run.
@@ -151,6 +157,35 @@ impl Generator {
             self.receive_one(&mut latency);
         }
         Ok(self.report(sending, latency, lateness))
+    }
+
+    /// As [`Self::run`], with a flood from another thread for as long.
+    ///
+    /// # Errors
+    /// Likewise, or nothing was sent yet that could be replayed.
+    pub fn run_flooded(&mut self, time: Duration, kind: FloodKind) -> io::Result<Report> {
+        let flood = self.flood(kind)?;
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let flooding = scope.spawn(|| flood.run(&stop));
+            let report = self.run(time);
+            stop.store(true, Ordering::Relaxed);
+            let flooded = flooding.join().unwrap_or_default();
+            report.map(|report| Report { flooded, ..report })
+        })
+    }
+
+    fn flood(&self, kind: FloodKind) -> io::Result<Flood> {
+        if kind != FloodKind::Replay {
+            return Flood::of_a_stranger(kind, self.to);
+        }
+        let sent = self.participants.iter().find_map(|one| {
+            let packet = one.sender.as_ref()?.last_packet()?;
+            Some((&one.socket, packet))
+        });
+        let (socket, packet) = sent.ok_or(io::ErrorKind::NotFound)?;
+        let socket = UdpSocket::from_std(socket.as_fd().try_clone_to_owned()?.into());
+        Ok(Flood::of_copies(socket, self.to, packet))
     }
 
     fn now(&self) -> Duration {
@@ -278,6 +313,7 @@ impl Generator {
             ),
             latency,
             lateness,
+            flooded: 0,
         }
     }
 }

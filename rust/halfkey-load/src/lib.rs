@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod arrivals;
+mod flood;
 mod floor;
 mod generator;
 mod participant;
@@ -17,6 +18,7 @@ mod receiver;
 mod sender;
 
 pub use arrivals::Arrivals;
+pub use flood::FloodKind;
 pub use floor::{Floor, measure as measure_floor};
 pub use generator::{Generator, Progress, Report};
 pub use participant::{Association, EktParameters, Stream};

@@ -89,6 +89,12 @@ impl Sender {
         self.began + self.phase + self.pattern.burst(self.next).at
     }
 
+    /// The last packet that was sent.
+    pub(crate) fn last_packet(&self) -> Option<&[u8]> {
+        let length = *self.lengths.last()?;
+        self.datagrams.get(self.datagrams.len() - length..)
+    }
+
     /// Sends the next burst; returns its number of packets. What the system has no room for is lost,
     /// as on the network: the schedule doesn't wait.
     pub(crate) fn send(

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use halfkey_load::{Association, Burst, EktParameters, Generator, Pattern, Progress};
-use halfkey_load::{Report, Stream, measure_floor};
+use halfkey_load::{Association, Burst, EktParameters, FloodKind, Generator, Pattern};
+use halfkey_load::{Progress, Report, Stream, measure_floor};
 use halfkey_media::DoubleProfile;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -84,14 +84,23 @@ impl LoadGenerator {
         )?))
     }
 
-    fn run<'py>(&self, py: Python<'py>, time: f64) -> PyResult<Bound<'py, PyDict>> {
-        let time = seconds(time)?;
+    #[pyo3(signature = (time, flood = None))]
+    fn run<'py>(
+        &self,
+        py: Python<'py>,
+        time: f64,
+        flood: Option<&str>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let (time, flood) = (seconds(time)?, flood.map(flood_kind).transpose()?);
         let run = || {
             let mut generator = self
                 .generator
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            generator.run(time)
+            match flood {
+                None => generator.run(time),
+                Some(kind) => generator.run_flooded(time, kind),
+            }
         };
         report(py, &py.detach(run)?)
     }
@@ -121,6 +130,15 @@ pub(crate) fn measure_load_floor(
     let time = seconds(time)?;
     let floor = py.detach(|| measure_floor(host, profile, &pattern, receivers, time))?;
     Ok((floor.send, floor.seal))
+}
+
+fn flood_kind(name: &str) -> Result<FloodKind, Error> {
+    match name {
+        "garbage" => Ok(FloodKind::Garbage),
+        "replay" => Ok(FloodKind::Replay),
+        "unknown" => Ok(FloodKind::Unknown),
+        _ => Err(malformed("a flood is 'garbage', 'replay' or 'unknown'")),
+    }
 }
 
 fn double_profile(profile: u16) -> Result<DoubleProfile, Error> {
@@ -153,6 +171,7 @@ fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>>
     figures.set_item("authenticated", report.arrivals.authenticated)?;
     figures.set_item("failed", report.arrivals.failed)?;
     figures.set_item("loss", report.loss)?;
+    figures.set_item("flooded", report.flooded)?;
     figures.set_item("latency", times(py, &report.latency)?)?;
     figures.set_item("lateness", times(py, &report.lateness)?)?;
     Ok(figures)

@@ -48,6 +48,10 @@ def load(
         bool,
         typer.Option("--sweep", help="From a tenth of the load up until packets are lost; a plot."),
     ] = False,
+    flood: Annotated[
+        str | None,
+        typer.Option(help="garbage, replay or unknown: a second run under a flood of it."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for load.json, load.png and md.log.")] = Path(
         "halfkey-load"
     ),
@@ -74,6 +78,7 @@ def load(
         sample=sample,
         floor=floor,
         sweep=sweep,
+        flood=flood,
         direct=direct,
         out=out,
         json=json,

@@ -17,6 +17,8 @@ from halfkey.profiles import SRTPProtectionProfile
 RESULT, PICTURE = "load.json", "load.png"
 """What a run leaves in its folder; the picture is a sweep's."""
 
+FLOODS = ("garbage", "replay", "unknown")
+
 MAXIMUM_LOAD = 20_000_000.0
 MAXIMUM_DURATION = 86_400.0
 
@@ -73,6 +75,7 @@ class LoadOptions:
         sample: each receiver opens one packet of so many.
         floor: whether the floor is measured, too.
         sweep: whether to go through loads, from a tenth of this one on, until packets are lost.
+        flood: what is sent besides, in a second run; None for none.
         out: the folder for load.json and the Media Distributor's log.
         json: whether stdout carries the report document and nothing else.
     """
@@ -88,6 +91,7 @@ class LoadOptions:
     sample: int
     floor: bool
     sweep: bool
+    flood: str | None
     out: Path
     json: bool
 
@@ -132,6 +136,7 @@ class LoadOptions:
         sample: int,
         floor: bool,
         sweep: bool,
+        flood: str | None,
         direct: bool,
         out: Path,
         json: bool,
@@ -160,6 +165,10 @@ class LoadOptions:
         arguments.within("--workers", workers, 1, MAXIMUM_WORKERS)
         arguments.within("--duration", duration, 0.5, MAXIMUM_DURATION)
         arguments.within("--sample", sample, 1, 1_000_000)
+        if flood is not None and flood not in FLOODS:
+            raise ConfigurationError(f"--flood {flood}: give {', '.join(FLOODS)}")
+        if flood is not None and sweep:
+            raise ConfigurationError("--flood and --sweep: give one of them")
         traffic, double = chosen.traffic(), arguments.profile(profile)
         made = cls(
             scenario=chosen,
@@ -173,6 +182,7 @@ class LoadOptions:
             sample=sample,
             floor=floor,
             sweep=sweep,
+            flood=flood,
             out=out,
             json=json,
         )

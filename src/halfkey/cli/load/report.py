@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from halfkey.cli.load.options import LoadOptions
 from halfkey.cli.load.process import Usage
 from halfkey.operations.distribution import Distribution
 
 Figures = dict[str, Any]
+
+_REFUSALS = (
+    *("malformed", "unknown_protocol", "unknown_address", "replayed", "too_old"),
+    *("stun_malformed", "hop_authentication"),
+)
+"""Reasons for which a packet of a flood is dropped when it was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,40 @@ class Counted:
             since("added_latency"),
             since("segments"),
         )
+
+
+class Measured(NamedTuple):
+    """A run from three sides.
+
+    Attributes:
+        came: what the generator says.
+        counted: what the Media Distributor says.
+        used: by its process meanwhile.
+    """
+
+    came: Figures
+    counted: Counted
+    used: Usage
+
+
+def describe_flood(kind: str, alone: Measured, flooded: Measured) -> Figures:
+    """What a flood cost, and what it cost the others: a run under it beside one without."""
+    refused = sum(flooded.counted.dropped.get(reason, 0) for reason in _REFUSALS)
+    forwarding = alone.used.cpu / max(alone.counted.forwarded, 1) * flooded.counted.forwarded
+    cost = (flooded.used.cpu - forwarding) * 1e6
+    shares = [one.came["received"] / max(one.came["offered"], 1) for one in (alone, flooded)]
+    return {
+        "kind": kind,
+        "sent": flooded.came["flooded"],
+        "sent_pps": flooded.came["flooded"] / flooded.came["seconds"],
+        "refused": refused,
+        "refused_pps": refused / flooded.came["seconds"],
+        "cpu_us_per_refused_packet": cost / refused if refused else None,
+        "kept_share": shares[1] / shares[0] if shares[0] else None,
+        "latency_us": flooded.came["latency"],
+        "behind_schedule_us": flooded.came["lateness"],
+        "md_dropped": flooded.counted.dropped,
+    }
 
 
 def describe(options: LoadOptions, came: Figures, counted: Counted, used: Usage) -> Figures:
@@ -129,6 +169,8 @@ def lines(report: Figures) -> list[tuple[str, str]]:
             f"{report['authenticated_samples']:,}; {report['authentication_failures']:,} failed",
         ),
     ]
+    if "flood" in report:
+        told += _flood(report["flood"])
     if "ratio_to_floor" in report:
         told.append(
             (
@@ -183,6 +225,22 @@ def _parts(report: Figures) -> str:
     if report["cpu_us_user"] is None:
         return ""
     return f" ({report['cpu_us_user']:.3f} user, {report['cpu_us_system']:.3f} system)"
+
+
+def _flood(flood: Figures) -> list[tuple[str, str]]:
+    cost, kept = flood["cpu_us_per_refused_packet"], flood["kept_share"]
+    return [
+        (
+            f"a flood ({flood['kind']})",
+            f"{flood['sent']:,} packets, {flood['sent_pps']:,.0f} a second; "
+            f"{flood['refused']:,} refused" + ("" if cost is None else f", {cost:.3f} us each"),
+        ),
+        (
+            "under it",
+            ("nothing to keep" if kept is None else f"{kept:.1%} of the packets came still")
+            + f"; added latency {_us(flood['latency_us']['p99'])} (p99)",
+        ),
+    ]
 
 
 def _worker(report: Figures) -> str:

@@ -19,7 +19,17 @@ from halfkey.cli.children import ChildFailed
 from halfkey.cli.load.distributor import Distributor, Hop, distributor
 from halfkey.cli.load.options import PICTURE, RESULT, LoadOptions
 from halfkey.cli.load.picture import draw
-from halfkey.cli.load.report import Counted, Figures, add_floor, describe, lines, rows, title
+from halfkey.cli.load.report import (
+    Counted,
+    Figures,
+    Measured,
+    add_floor,
+    describe,
+    describe_flood,
+    lines,
+    rows,
+    title,
+)
 from halfkey.cli.printing import table
 
 _WARM_UP = 0.5
@@ -116,12 +126,24 @@ async def _load(options: LoadOptions, md: Distributor) -> Figures:
     warm = await _run(generator, options, _WARM_UP)
     if not warm["received"]:
         raise ChildFailed("nothing came through the Media Distributor; its log is in " + _LOG)
+    alone = await _measured(generator, options, md)
+    report = describe(options, *alone)
+    if options.flood is not None:
+        _tell(options, f"the same under a flood ({options.flood})")
+        flooded = await _measured(generator, options, md, options.flood)
+        report["flood"] = describe_flood(options.flood, alone, flooded)
+    return report
+
+
+async def _measured(
+    generator: LoadGenerator, options: LoadOptions, md: Distributor, flood: str | None = None
+) -> Measured:
     before = await md.statistics()
     used = md.usage()
-    came = await _run(generator, options, options.duration)
+    came = await _run(generator, options, options.duration, flood)
     used = md.usage().since(used)
     after = await md.statistics()
-    return describe(options, came, Counted.between(before, after), used)
+    return Measured(came, Counted.between(before, after), used)
 
 
 async def _admit_all(options: LoadOptions, generator: LoadGenerator, md: Distributor) -> None:
@@ -175,8 +197,10 @@ async def _admit(
     await md.admit(full_name, at, hop, kind=kind, ssrc=ssrc, slots=slots)
 
 
-async def _run(generator: LoadGenerator, options: LoadOptions, seconds: float) -> dict[str, Any]:
-    running = asyncio.create_task(asyncio.to_thread(generator.run, seconds))
+async def _run(
+    generator: LoadGenerator, options: LoadOptions, seconds: float, flood: str | None = None
+) -> dict[str, Any]:
+    running = asyncio.create_task(asyncio.to_thread(generator.run, seconds, flood))
     try:
         with _line(options) as show:
             while not running.done():
