@@ -3,6 +3,7 @@
 //! where it was made with the password, once, to where it came from, and what is made of it moves nobody.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use halfkey_media::forwarder::{
@@ -124,12 +125,8 @@ fn worker(share: Share) -> Forwarder {
         forwarder
             .set_address(id, address(participant))
             .expect("a free address");
-        let credentials = Credentials {
-            ufrag: format!("ours{participant}"),
-            password: PASSWORD.to_owned(),
-            remote_ufrag: "peer".to_owned(),
-        };
-        (forwarder.set_credentials(id, &credentials)).expect("a free ufrag");
+        let credentials = Credentials::new(&format!("ours{participant}"), PASSWORD, "peer");
+        (forwarder.set_credentials(id, &Arc::new(credentials))).expect("a free ufrag");
         let [up, down] = keys(participant);
         let keys = HopKeys::new(HOP, (&up, &SALT), (&down, &SALT)).expect("lengths fit");
         forwarder

@@ -72,6 +72,10 @@ impl<T> SsrcTable<T> {
             Ok(at) => at,
             Err(_) if self.entries.len() >= self.limit => return None,
             Err(at) => {
+                if self.entries.is_empty() {
+                    // Most tables never have more than one.
+                    self.entries.reserve_exact(1);
+                }
                 self.entries.insert(at, (ssrc, new()));
                 at
             }

@@ -149,17 +149,13 @@ impl Switch {
         &self,
         py: Python<'_>,
         participant: ParticipantId,
-        ufrag: String,
-        password: String,
-        remote_ufrag: String,
+        ufrag: &str,
+        password: &str,
+        remote_ufrag: &str,
     ) -> Result<(), Error> {
-        let credentials = Credentials {
-            ufrag,
-            password,
-            remote_ufrag,
-        };
+        let credentials = Credentials::new(ufrag, password, remote_ufrag);
         self.instruct(py, |switch| {
-            switch.set_credentials(participant, &credentials)
+            switch.set_credentials(participant, credentials)
         })
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use halfkey_media::Share;
 use halfkey_media::forwarder::{CheckFigures, ControlError, Credentials, Forwarder, HopKeys};
@@ -55,9 +56,10 @@ impl Switch {
     ///
     /// # Errors
     /// The workers have ended.
-    pub fn set_credentials(&self, id: ParticipantId, credentials: &Credentials) -> Answer {
+    pub fn set_credentials(&self, id: ParticipantId, credentials: Credentials) -> Answer {
+        let credentials = Arc::new(credentials);
         let set = self.each(|_| {
-            let credentials = credentials.clone();
+            let credentials = Arc::clone(&credentials);
             move |forwarder, _| forwarder.set_credentials(id, &credentials)
         })?;
         Ok(set.into_iter().collect())

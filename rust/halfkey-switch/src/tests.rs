@@ -130,12 +130,8 @@ const PASSWORD: &str = "a password of twenty-two";
 /// A participant whose checks are known; gives one of them.
 fn add_checked(switch: &Switch, id: u64, address: SocketAddr) -> impl Fn(bool) -> Vec<u8> {
     add(switch, id, address);
-    let credentials = Credentials {
-        ufrag: format!("ours{id}"),
-        password: PASSWORD.to_owned(),
-        remote_ufrag: "peer".to_owned(),
-    };
-    assert_eq!(switch.set_credentials(id, &credentials), Ok(Ok(())));
+    let credentials = Credentials::new(&format!("ours{id}"), PASSWORD, "peer");
+    assert_eq!(switch.set_credentials(id, credentials), Ok(Ok(())));
     move |nominates| {
         let username = format!("ours{id}:peer");
         request(&[3; 12], &username, nominates, &Password::new(PASSWORD))

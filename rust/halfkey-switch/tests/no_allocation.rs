@@ -114,12 +114,8 @@ fn forwarding_allocates_nothing_per_packet() {
         let id = *id;
         assert_eq!(switch.assign_slot(id, "0", 1, 1), Ok(Ok(())));
     }
-    let credentials = Credentials {
-        ufrag: "ours".into(),
-        password: PASSWORD.into(),
-        remote_ufrag: "peer".into(),
-    };
-    assert_eq!(switch.set_credentials(1, &credentials), Ok(Ok(())));
+    let credentials = Credentials::new("ours", PASSWORD, "peer");
+    assert_eq!(switch.set_credentials(1, credentials), Ok(Ok(())));
     let check = request(&[0; 12], "ours:peer", true, &Password::new(PASSWORD));
     let mut send = |sequence_number: u16| {
         let mut packet = vec![0; 100 + TAG_LENGTH];

@@ -12,35 +12,40 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use super::{ControlError, DropReason, Forwarder, Output, ParticipantId};
 use crate::error::StunRejection;
 use crate::stun::{ANSWER_LENGTH, Check, Password};
 
-/// The ICE credentials of one participant's session (RFC 8839 section 5.4).
-#[derive(Clone)]
+/// The ICE credentials of one participant's session (RFC 8839 section 5.4): all workers have the same
+/// ones, since a prepared password is more than a kilobyte.
+#[derive(Debug)]
 pub struct Credentials {
-    /// Our own ufrag: no other participant's.
-    pub ufrag: String,
-    /// Our own password.
-    pub password: String,
-    /// The participant's ufrag.
-    pub remote_ufrag: String,
+    ufrag: Box<[u8]>,
+    remote_ufrag: Box<[u8]>,
+    password: Password,
 }
 
-impl core::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Credentials").finish_non_exhaustive()
+impl Credentials {
+    /// From our own ufrag, which is no other participant's, our own password, and the participant's
+    /// ufrag.
+    #[must_use]
+    pub fn new(ufrag: &str, password: &str, remote_ufrag: &str) -> Self {
+        Self {
+            ufrag: ufrag.as_bytes().into(),
+            remote_ufrag: remote_ufrag.as_bytes().into(),
+            password: Password::new(password),
+        }
     }
 }
 
-/// Who proves what with which password.
+/// Who proves what.
 #[derive(Debug)]
 struct Session {
     /// The participant's place in the table.
     participant: usize,
-    remote_ufrag: Box<[u8]>,
-    password: Password,
+    credentials: Arc<Credentials>,
 }
 
 /// The sessions, by our own ufrag: one for each participant at most.
@@ -70,7 +75,7 @@ impl Sessions {
     fn find(&self, check: &Check<'_>) -> Option<&Session> {
         let (ours, theirs) = check.username()?;
         let session = self.0.get(ours)?;
-        (*session.remote_ufrag == *theirs).then_some(session)
+        (*session.credentials.remote_ufrag == *theirs).then_some(session)
     }
 
     pub(super) fn remove(&mut self, ufrag: Option<Box<[u8]>>) {
@@ -88,21 +93,19 @@ impl Forwarder {
     pub fn set_credentials(
         &mut self,
         id: ParticipantId,
-        credentials: &Credentials,
+        credentials: &Arc<Credentials>,
     ) -> Result<(), ControlError> {
         let participant = self.index(id)?;
         let downlink = &mut self.downlinks[participant];
         self.sessions.remove(downlink.ufrag.take());
-        let ufrag: Box<[u8]> = credentials.ufrag.as_bytes().into();
-        let Entry::Vacant(entry) = self.sessions.0.entry(ufrag.clone()) else {
+        let Entry::Vacant(entry) = self.sessions.0.entry(credentials.ufrag.clone()) else {
             return Err(ControlError::CredentialsTaken);
         };
         entry.insert(Session {
             participant,
-            remote_ufrag: credentials.remote_ufrag.as_bytes().into(),
-            password: Password::new(&credentials.password),
+            credentials: Arc::clone(credentials),
         });
-        downlink.ufrag = Some(ufrag);
+        downlink.ufrag = Some(credentials.ufrag.clone());
         Ok(())
     }
 
@@ -122,7 +125,8 @@ impl Forwarder {
         };
         let session = self.sessions.find(&check);
         let session = session.ok_or(StunRejection::UnknownUsername)?;
-        check.verify(&session.password)?;
+        let password = &session.credentials.password;
+        check.verify(password)?;
         let downlink = &mut self.downlinks[session.participant];
         let moves = check.nominates() && downlink.address != Some(from);
         if moves || check.is_controlled() {
@@ -132,7 +136,7 @@ impl Forwarder {
         downlink.last_check = now;
         self.statistics.answered_checks += 1;
         let mut answer = [0; ANSWER_LENGTH];
-        let length = check.answer(from, &session.password, &mut answer);
+        let length = check.answer(from, password, &mut answer);
         output.send_copy(from, &answer[..length]);
         Ok(Checked::Done)
     }

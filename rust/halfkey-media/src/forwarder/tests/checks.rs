@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::super::{CheckFigures, Checked, ControlError, Credentials, DropReason, Forwarder};
 use super::helpers::{Collected, START, Sent, conference};
@@ -11,12 +12,8 @@ use crate::stun::{Password, request};
 const PASSWORD: &str = "a password of twenty-two";
 const ELSEWHERE: &str = "198.51.100.7:4711";
 
-fn credentials(ufrag: &str) -> Credentials {
-    Credentials {
-        ufrag: ufrag.to_owned(),
-        password: PASSWORD.to_owned(),
-        remote_ufrag: "peer".to_owned(),
-    }
+fn credentials(ufrag: &str) -> Arc<Credentials> {
+    Arc::new(Credentials::new(ufrag, PASSWORD, "peer"))
 }
 
 /// What becomes of a check, and what is answered.
