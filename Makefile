@@ -23,7 +23,7 @@ bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks
 bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 participants (3 min)
 	$(BIN)/python -m benchmarks.eviction
 
-bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (4 min)
+bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (6 min)
 	$(BIN)/python -m benchmarks.load
 
 bench-restarts: .venv/ready ## what a killed server interrupts, each killed 5 times (3 min)

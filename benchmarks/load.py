@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import memory
 from benchmarks.report import Row, machine, table
+from halfkey.cli.load.options import FLOODS as KINDS
 
 RESULTS = Path(__file__).parent / "load.md"
 
@@ -26,6 +28,21 @@ that were opened. `late us` is how far the generator was behind its own schedule
 is milliseconds, the machine had other things to do, and neither latency nor loss of that row says
 much of the Media Distributor. Each row's command is
 `halfkey load ARGUMENTS --direct --floor --duration SECONDS`."""
+
+
+FLOODS = """\
+## Under a flood
+
+A second run of the same load, with a thread that sends what has to be refused as fast as a socket
+takes it. `kept` is the share of the established streams' packets that came, beside the run without;
+`us each` the CPU time of a refusal. Three threads are at work then, besides the Media Distributor's
+own: with fewer cores than that, what is lost is also lost to the others' turns."""
+
+MEMORY = """\
+## Memory
+
+Resident memory of the Media Distributor's process, Python's part included, as more participants are
+in who have keys, one stream and a slot for each other one's, and send nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,27 @@ WHOLE = Plan(
         "meeting --receivers 25",
     ),
 )
+
+
+FLOODED = "livestream --receivers 50 --load 300000"
+
+
+def floods(seconds: float) -> list[Row]:
+    """A row for each kind of flood."""
+    return [_flood(_report([*FLOODED.split(), "--flood", kind], seconds)) for kind in KINDS]
+
+
+def _flood(report: dict[str, Any]) -> Row:
+    flood = report["flood"]
+    return {
+        "flood": flood["kind"],
+        "sent/s": float(flood["sent_pps"]),
+        "refused/s": float(flood["refused_pps"]),
+        "us each": flood["cpu_us_per_refused_packet"],
+        "kept": "" if flood["kept_share"] is None else f"{flood['kept_share']:.1%}",
+        "p99 us": float(flood["latency_us"]["p99"] or 0),
+        "late us": float(flood["behind_schedule_us"]["p99"] or 0),
+    }
 
 
 def measure(plan: Plan) -> list[Row]:
@@ -92,6 +130,8 @@ def main() -> None:
     """Measures and writes."""
     where = machine()
     rows = table(measure(WHOLE))
+    rows += ["", FLOODS, "", f"`{FLOODED}`:", "", *table(floods(WHOLE.seconds))]
+    rows += ["", MEMORY, "", *table([*memory.measure(), *memory.measure(workers=4)])]
     head = "# What a Media Distributor costs for a forwarded packet"
     made = f"Made by `make bench-load` on {where}; {WHOLE.seconds:g} seconds a row, over loopback."
     text = "\n".join([head, "", made, "", READING, "", *rows])
