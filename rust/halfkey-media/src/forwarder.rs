@@ -42,7 +42,7 @@ pub use control::ControlError;
 pub use drops::{DropReason, Statistics};
 pub use figures::{ParticipantFigures, StreamFigures, Traffic};
 pub use output::Output;
-pub use participant::{HopKeys, Kind, ParticipantConfig, SourceConfig};
+pub use participant::{HopKeys, Kind, Negotiated, ParticipantConfig, SourceConfig};
 pub use reception::ReceptionReport;
 
 use batch::{MAX_WAITING, Waiting};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use halfkey_media::Share;
 use halfkey_media::forwarder::{CheckFigures, ControlError, Credentials, Forwarder, HopKeys};
-use halfkey_media::forwarder::{ParticipantConfig, ParticipantId};
+use halfkey_media::forwarder::{Negotiated, ParticipantConfig, ParticipantId};
 
 use crate::switch::{Stopped, Switch};
 
@@ -26,9 +26,10 @@ impl Switch {
         id: ParticipantId,
         config: &ParticipantConfig,
     ) -> Result<(), Stopped> {
+        let negotiated = Arc::new(Negotiated::new(config));
         self.each(|_| {
-            let config = config.clone();
-            move |forwarder, _| forwarder.add_participant(id, &config)
+            let negotiated = Arc::clone(&negotiated);
+            move |forwarder, _| forwarder.add_negotiated(id, &negotiated)
         })?;
         Ok(())
     }

@@ -2,10 +2,11 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::participant::{Downlink, Uplink};
 use super::route::{Route, Slot};
-use super::{Forwarder, HopKeys, Kind, ParticipantConfig, ParticipantId, feedback};
+use super::{Forwarder, HopKeys, Kind, Negotiated, ParticipantConfig, ParticipantId, feedback};
 
 /// Why an instruction can't be followed: a fault of the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +30,14 @@ pub enum ControlError {
 impl Forwarder {
     /// Adds a participant, in place of an earlier one with this number.
     pub fn add_participant(&mut self, id: ParticipantId, config: &ParticipantConfig) {
+        self.add_negotiated(id, &Arc::new(Negotiated::new(config)));
+    }
+
+    /// As [`Self::add_participant`], with what other workers have, too.
+    pub fn add_negotiated(&mut self, id: ParticipantId, negotiated: &Arc<Negotiated>) {
         let _ = self.remove_participant(id);
-        let uplink = Uplink::new(id, config, self.share);
-        let downlink = Downlink::new(config, self.share);
+        let uplink = Uplink::new(id, negotiated, self.share);
+        let downlink = Downlink::new(negotiated, self.share);
         let index = if let Some(index) = self.vacant.pop() {
             self.uplinks[index] = uplink;
             self.downlinks[index] = downlink;

@@ -6,6 +6,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::keyframes::KeyframeRequest;
 use super::participant::Downlink;
@@ -326,17 +327,16 @@ impl Forwarder {
         send: &mut impl FnMut(SocketAddr, &[u8]),
         write: impl FnOnce(&mut CompoundWriter<'_>, u32) -> Result<(), SealError>,
     ) {
-        let cname = core::mem::take(&mut self.downlinks[to].cname);
+        let negotiated = Arc::clone(&self.downlinks[to].negotiated);
         let written = write_rtcp(
             &mut self.downlinks[to],
             &mut self.buffer,
             |writer, own_ssrc| {
                 writer.receiver_report(own_ssrc, blocks)?;
-                writer.source_description(own_ssrc, &cname)?;
+                writer.source_description(own_ssrc, &negotiated.cname)?;
                 write(writer, own_ssrc)
             },
         );
-        self.downlinks[to].cname = cname;
         match written {
             Ok((address, length)) => {
                 self.statistics.sent_rtcp_packets += 1;

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::ParticipantId;
 use super::figures::Traffic;
@@ -52,6 +53,31 @@ pub struct ParticipantConfig {
     pub payload_types: Vec<(String, u8)>,
     /// What the participant sends.
     pub sources: Vec<SourceConfig>,
+}
+
+/// What was negotiated with a participant, ready for use: its two halves have the same, and all
+/// workers.
+#[derive(Debug, Default)]
+pub struct Negotiated {
+    own_ssrc: u32,
+    sources: Vec<SourceConfig>,
+    pub(super) cname: Vec<u8>,
+    pub(super) extensions: Vec<(String, u8)>,
+    pub(super) payload_types: Vec<PayloadType>,
+}
+
+impl Negotiated {
+    /// Makes it ready.
+    #[must_use]
+    pub fn new(config: &ParticipantConfig) -> Self {
+        Self {
+            own_ssrc: config.own_ssrc,
+            sources: config.sources.clone(),
+            cname: config.cname.as_bytes().to_vec(),
+            extensions: config.extensions.clone(),
+            payload_types: PayloadType::all(config),
+        }
+    }
 }
 
 /// The keys of one hop, a context for each direction.
@@ -138,8 +164,7 @@ pub(super) struct Uplink {
     pub(super) id: ParticipantId,
     pub(super) keys: Option<HopReceiveContext>,
     pub(super) sources: SsrcTable<Source>,
-    pub(super) extensions: Vec<(String, u8)>,
-    pub(super) payload_types: Vec<PayloadType>,
+    pub(super) negotiated: Arc<Negotiated>,
     /// When the last authentic packet came.
     pub(super) last_received: Option<Duration>,
     /// SRTP and SRTCP that came from its address, good or bad.
@@ -150,15 +175,15 @@ pub(super) struct Uplink {
 
 impl Default for Uplink {
     fn default() -> Self {
-        Self::new(0, &ParticipantConfig::default(), Share::WHOLE)
+        Self::new(0, &Arc::default(), Share::WHOLE)
     }
 }
 
 impl Uplink {
     /// With those of the sources that are in the share.
-    pub(super) fn new(id: ParticipantId, config: &ParticipantConfig, share: Share) -> Self {
+    pub(super) fn new(id: ParticipantId, negotiated: &Arc<Negotiated>, share: Share) -> Self {
         let mut sources = SsrcTable::new(MAX_SOURCES);
-        for source in config.sources.iter().filter(|one| share.owns(one.ssrc)) {
+        for source in negotiated.sources.iter().filter(|one| share.owns(one.ssrc)) {
             sources.get_or_insert_with(source.ssrc, || Source {
                 kind: source.kind,
                 routes: Vec::new(),
@@ -174,8 +199,7 @@ impl Uplink {
             id,
             keys: None,
             sources,
-            extensions: config.extensions.clone(),
-            payload_types: PayloadType::all(config),
+            negotiated: Arc::clone(negotiated),
             last_received: None,
             received: Traffic::default(),
             refused: 0,
@@ -201,7 +225,8 @@ impl Uplink {
     }
 
     pub(super) fn payload_type(&self, number: u8) -> Option<&PayloadType> {
-        self.payload_types.iter().find(|one| one.number == number)
+        let mut types = self.negotiated.payload_types.iter();
+        types.find(|one| one.number == number)
     }
 }
 
@@ -211,9 +236,7 @@ pub(super) struct Downlink {
     pub(super) keys: Option<HopSendContext>,
     pub(super) address: Option<SocketAddr>,
     pub(super) own_ssrc: u32,
-    pub(super) cname: Vec<u8>,
-    pub(super) extensions: Vec<(String, u8)>,
-    pub(super) payload_types: Vec<PayloadType>,
+    pub(super) negotiated: Arc<Negotiated>,
     pub(super) slots: Vec<Slot>,
     pub(super) report_due: Duration,
     /// When the forwarder's timer comes round to this participant; later entries mean nothing.
@@ -230,13 +253,11 @@ pub(super) struct Downlink {
 
 impl Downlink {
     /// Each worker has an SSRC of its own on each hop, since SRTCP indices are counted by SSRC.
-    pub(super) fn new(config: &ParticipantConfig, share: Share) -> Self {
-        let declared = |ssrc| config.sources.iter().any(|source| source.ssrc == ssrc);
+    pub(super) fn new(negotiated: &Arc<Negotiated>, share: Share) -> Self {
+        let declared = |ssrc| negotiated.sources.iter().any(|source| source.ssrc == ssrc);
         Self {
-            own_ssrc: share.choose(config.own_ssrc, declared),
-            cname: config.cname.clone().into_bytes(),
-            extensions: config.extensions.clone(),
-            payload_types: PayloadType::all(config),
+            own_ssrc: share.choose(negotiated.own_ssrc, declared),
+            negotiated: Arc::clone(negotiated),
             ..Self::default()
         }
     }

@@ -63,15 +63,16 @@ impl Route {
         mid: &str,
     ) -> Result<Self, ControlError> {
         let theirs = |uri: &str| {
-            let mut entries = downlink.extensions.iter();
+            let mut entries = downlink.negotiated.extensions.iter();
             entries.find(|entry| entry.0 == uri).map(|entry| entry.1)
         };
         let passed_on = uplink
+            .negotiated
             .extensions
             .iter()
             .filter(|(uri, _)| !OF_ONE_HOP.contains(&uri.as_str()));
-        let known = uplink.payload_types.iter().filter_map(|ours| {
-            let mut types = downlink.payload_types.iter();
+        let known = uplink.negotiated.payload_types.iter().filter_map(|ours| {
+            let mut types = downlink.negotiated.payload_types.iter();
             let same = types.find(|theirs| theirs.name == ours.name)?;
             Some((ours.number, same.number))
         });
