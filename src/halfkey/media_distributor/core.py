@@ -477,13 +477,18 @@ class MediaDistributor:
             self._to_tunnel.append(EndpointDisconnect(association_id))
 
     def _vacate(self, participant: Participant) -> None:
-        """Empties the slots that its sources are in."""
+        """Empties the slots that its sources are in.
+
+        Who is forgotten next has no routes any more: to clear a thousand slots one by one first
+        would be a thousand instructions that are waited for.
+        """
         name = participant.key[0]
         gone: set[Source] = set(participant.allocation.sources)
         for receiver in self._conferences[name].participants.values():
             for mid in [mid for mid, source in receiver.occupied.items() if source in gone]:
                 del receiver.occupied[mid]
-                self._path.clear_slot(receiver.number, mid)
+                if self._is_hostile:
+                    self._path.clear_slot(receiver.number, mid)
                 self._tell(receiver, SlotChanged(name, receiver.key[1], mid, None))
 
     def _forget(self, participant: Participant) -> None:
