@@ -46,6 +46,18 @@ def test_it_goes_on_when_the_clock_is_set_back() -> None:
     assert clock.issue(20.0) == 10_030
 
 
+def test_it_does_not_run_away_where_now_is_some_time_ago() -> None:
+    """An admission takes its time from where it is dated to where its answer is."""
+    unix = [10_000.0]
+    clock = RosterClock(lambda: unix[0])
+    issued = []
+    for passed in range(1000):
+        unix[0] = 10_000.0 + passed
+        issued.append(clock.issue(passed - (1.5 if passed % 2 else 0.0)))
+    assert issued == sorted(issued)
+    assert issued[-1] - unix[0] <= 2
+
+
 @pytest.mark.parametrize("set_back", [0.0, HOUR, -HOUR])
 def test_a_run_is_later_than_the_run_before(set_back: float) -> None:
     kept: list[int] = []

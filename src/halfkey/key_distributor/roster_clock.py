@@ -29,7 +29,7 @@ class RosterClock:
         self._kept = highest
         # Later than all of the run before: at the same second they would have no order.
         self._last = float("-inf") if highest is None else highest + 1.0
-        self._at: float | None = None
+        self._ahead: float | None = None
 
     def issue(self, now: float) -> int:
         """The time of issue of a roster that is signed now, or would be, in Unix seconds.
@@ -37,8 +37,13 @@ class RosterClock:
         Args:
             now: monotonic seconds; what has passed of them counts where the clock was set back.
         """
-        passed = 0.0 if self._at is None else max(0.0, now - self._at)
-        self._last, self._at = max(self._clock(), self._last + passed), now
+        unix = self._clock()
+        if self._ahead is None:
+            self._ahead = max(unix, self._last) - now
+        # Not what has passed since the call before, added up: what each calls now may be some time
+        # ago, even before what the last one called so, and the sum would run away.
+        self._ahead = max(self._ahead, unix - now)
+        self._last = max(self._last, now + self._ahead)
         second = int(self._last)
         if self._kept is None or second > self._kept:
             self._keep(second)
