@@ -291,7 +291,10 @@ impl Output for Outbox {
     fn send(&mut self, to: SocketAddr, length: usize) {
         let range = self.used..self.used + length;
         self.used = range.end;
-        let last = self.runs.last_mut().filter(|run| run.takes(&to, length));
+        // What is of no arrival doesn't go with what is: that is timed.
+        let is_timed = self.arrived.is_some();
+        let last = (self.runs.last_mut())
+            .filter(|run| run.takes(&to, length) && run.arrived.is_some() == is_timed);
         match last {
             Some(run) if !self.refusing.contains(&to) => run.range.end = range.end,
             _ => self.runs.push(Run {
@@ -349,6 +352,19 @@ mod tests {
     fn shape(outbox: &Outbox) -> (usize, usize) {
         let counts = outbox.runs.iter().map(Run::count);
         (outbox.runs.len(), counts.max().unwrap_or(0))
+    }
+
+    #[test]
+    fn only_what_is_of_an_arrival_is_timed() {
+        let mut outbox = outbox("127.0.0.1:0");
+        let (_receiver, address) = receiver("127.0.0.1:0");
+        for arrived in [Some(since_1970()), None] {
+            outbox.arrived(arrived);
+            put(&mut outbox, address, &[&[1; 100], &[2; 100]]);
+        }
+        outbox.finish(Duration::ZERO);
+        assert_eq!(outbox.figures.segments.sum(), 4);
+        assert_eq!(outbox.figures.added_latency.total(), 2);
     }
 
     #[test]
