@@ -75,6 +75,7 @@ WRONG: dict[str, str] = {
     "--dtls": "1.1",
     "--expires": "soon",
     "--focus": URL,
+    "--flood": "rain",
     "--focus-certificate": "gone.crt",
     "--format": "xml",
     "--head": "x",

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.interop.bogo.shim import FAILED, main
+from tests.interop.bogo.shim import FAILED, main, take_pieces
 
 
 @contextlib.contextmanager
@@ -32,6 +32,7 @@ def serving(path: Path) -> Iterator[None]:
 
 
 def _serve(listener: socket.socket) -> None:
+    take_pieces()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     while True:
         connection, _ = listener.accept()
