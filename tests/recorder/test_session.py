@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +116,12 @@ def colour_of(index: int) -> RGB:
 
 
 def assert_steady(track: Track, frequency: float, begin: float, end: float) -> None:
-    """The tone is there in every tenth of a second, but for a packet that a busy machine lost."""
+    """The tone goes on: it may miss what a busy machine lost, but no three tenths in a row."""
     tenths = [begin + tenth / 10 for tenth in range(int((end - begin) * 10))]
-    missing = [at for at in tenths if strength(track.heard(at, at + 0.1), frequency) <= 1000]
-    assert len(missing) <= len(tenths) / 10, f"no {frequency} Hz at {missing}"
-    assert all(later - at > 0.15 for at, later in pairwise(missing)), f"a hole at {missing}"
+    heard = [strength(track.heard(at, at + 0.1), frequency) > 1000 for at in tenths]
+    missing = [f"{at:.1f}" for at, is_heard in zip(tenths, heard, strict=True) if not is_heard]
+    assert len(missing) <= len(tenths) / 5, f"no {frequency} Hz at {missing}"
+    assert all(any(heard[at : at + 3]) for at in range(len(heard) - 2)), f"a hole at {missing}"
 
 
 async def test_two_people_are_recorded_through_a_rekey(tmp_path: Path) -> None:
