@@ -4,8 +4,8 @@
 //! datagram --parse--> Check --USERNAME finds the session--> verify --> answer
 //! ```
 //!
-//! Nothing is copied or allocated. What isn't proved gets no answer: that would only serve whoever
-//! forged the source address.
+//! Nothing of that is copied or allocated. What isn't proved gets no answer: that would only serve
+//! whoever forged the source address. Requests are made for tests alone.
 
 use core::net::{IpAddr, SocketAddr};
 

@@ -47,7 +47,8 @@ class Subcommands(TyperGroup):
         """The subcommand of that name, None for none."""
         if cmd_name not in self.commands:
             # A name that is none is answered with the names that are like it: so all are needed.
-            for module in [MODULES[cmd_name]] if cmd_name in MODULES else set(MODULES.values()):
+            wanted = [MODULES[cmd_name]] if cmd_name in MODULES else MODULES.values()
+            for module in dict.fromkeys(wanted):
                 self._load(module)
         return self.commands.get(cmd_name)
 

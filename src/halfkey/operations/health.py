@@ -53,11 +53,9 @@ class Health:
 
     async def _streams(self, _: web.Request) -> web.Response:
         streams = self._operated.streams()
-        return (
-            fault(404, "nothing is forwarded here")
-            if streams is None
-            else (web.json_response(streams))
-        )
+        if streams is None:
+            return fault(404, "nothing is forwarded here")
+        return web.json_response(streams)
 
     async def _ready(self, _: web.Request) -> web.Response:
         faults = self._operated.faults()
