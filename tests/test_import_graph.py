@@ -102,7 +102,7 @@ LAYERS = {
 SERVICE_ONLY = {"asyncio", "socket", "selectors", "time", "aiohttp", "threading", "random", "ssl"}
 """What an engine or a core may not import: it has no I/O, no clock, no randomness of its own."""
 
-MEDIA_DISTRIBUTOR_MEDIA_NAMES = {"Switch"}
+MEDIA_DISTRIBUTOR_MEDIA_NAMES = {"MAX_WORKERS", "Switch"}
 """All that the Media Distributor may name of `halfkey._media`, which also has Endpoint types."""
 
 

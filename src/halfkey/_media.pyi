@@ -5,9 +5,11 @@ reason; keys of a wrong length, `ValueError`; misuse, `halfkey.errors.UsageError
 nothing has been sent or opened.
 """
 
-from typing import Any, final
+from collections.abc import Iterable
+from typing import Any, Final, final
 
 __all__ = [
+    "MAX_WORKERS",
     "DoubleReceiver",
     "DoubleSender",
     "LoadGenerator",
@@ -19,6 +21,9 @@ __all__ = [
     "full_ekt_field",
     "measure_load_floor",
 ]
+
+MAX_WORKERS: Final[int] = 64
+"""The most threads of a `Switch`."""
 
 @final
 class DoubleSender:
@@ -275,12 +280,17 @@ class Switch:
     def remove_keys(self, participant: int) -> None:
         """Wipes the hop's keys: nothing is taken from the participant or sent to it any more."""
 
-    def assign_slot(self, receiver: int, mid: str, owner: int, ssrc: int) -> None:
-        """Puts a source into a receiver's slot, in place of what is there; asks for a keyframe.
+    def assign_slots(self, assignments: Iterable[tuple[int, str, int, int]]) -> None:
+        """Puts sources into receivers' slots, in place of what is there; asks for keyframes.
+
+        All that can be filled are. Media is forwarded in between.
+
+        Args:
+            assignments: each a receiver, one of its mids, the owner of a source, its SSRC.
 
         Raises:
-            UsageError: the owner hasn't declared the SSRC, or the receiver has it in another slot,
-                or has no id for the mid header extension.
+            UsageError: for the first that can't be: the owner hasn't declared the SSRC, or the
+                receiver has it in another slot, or has no id for the mid header extension.
         """
 
     def clear_slot(self, receiver: int, mid: str) -> None:

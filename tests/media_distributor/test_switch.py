@@ -105,7 +105,7 @@ def test_every_receiver_opens_what_the_switch_could_not(
 ) -> None:
     alice, bob, carol = peers(switch, 3, profile)
     for receiver in (bob, carol):
-        switch.assign_slot(receiver.number, "slot", alice.number, alice.audio)
+        switch.assign_slots([(receiver.number, "slot", alice.number, alice.audio)])
     alice.send(alice.protect(alice.audio, 65535, b"the first"))
     alice.send(alice.protect(alice.audio, 0, b"the second"))
     for receiver in (bob, carol):
@@ -126,7 +126,7 @@ def test_every_receiver_opens_what_the_switch_could_not(
 
 def test_what_is_garbage_replayed_or_foreign_is_dropped_and_counted(switch: Switch) -> None:
     alice, bob = peers(switch, 2)
-    switch.assign_slot(bob.number, "v", alice.number, alice.video)
+    switch.assign_slots([(bob.number, "v", alice.number, alice.video)])
     datagram = alice.protect(alice.video, 1)
     forged = bytearray(alice.protect(alice.video, 2))
     forged[30] ^= 1
@@ -154,7 +154,7 @@ def test_what_is_garbage_replayed_or_foreign_is_dropped_and_counted(switch: Swit
 
 def test_no_member_opens_anothers_hop(switch: Switch) -> None:
     alice, bob, carol = peers(switch, 3)
-    switch.assign_slot(bob.number, "a", alice.number, alice.audio)
+    switch.assign_slots([(bob.number, "a", alice.number, alice.audio)])
     alice.send(alice.protect(alice.audio, 7))
     datagram = bob.receive()
     with pytest.raises(PacketRejected) as rejected:
@@ -164,7 +164,7 @@ def test_no_member_opens_anothers_hop(switch: Switch) -> None:
 
 def test_without_keys_nothing_comes_or_goes(switch: Switch) -> None:
     alice, bob = peers(switch, 2)
-    switch.assign_slot(bob.number, "a", alice.number, alice.audio)
+    switch.assign_slots([(bob.number, "a", alice.number, alice.audio)])
     switch.remove_keys(bob.number)
     alice.send(alice.protect(alice.audio, 1))
     wait_for_drop(switch, "receiver_not_ready")
@@ -174,7 +174,7 @@ def test_without_keys_nothing_comes_or_goes(switch: Switch) -> None:
 
 def test_a_new_slot_asks_the_source_for_a_keyframe_and_later_ones_wait(switch: Switch) -> None:
     alice, bob = peers(switch, 2)
-    switch.assign_slot(bob.number, "v", alice.number, alice.video)
+    switch.assign_slots([(bob.number, "v", alice.number, alice.video)])
     request = alice.receive_rtcp()
     indication = struct.pack("!BBHII", 0x81, 206, 2, own_ssrc(request), alice.video)
     assert request.endswith(indication)
@@ -281,11 +281,11 @@ def test_strangers_leave_room_for_participants(switch: Switch) -> None:
 
 def test_what_can_not_be_followed_raises(switch: Switch) -> None:
     alice, bob = peers(switch, 2)
-    switch.assign_slot(bob.number, "a", alice.number, alice.audio)
+    switch.assign_slots([(bob.number, "a", alice.number, alice.audio)])
     for attempt in (
         lambda: switch.remove_participant(99),
-        lambda: switch.assign_slot(bob.number, "b", alice.number, alice.audio),
-        lambda: switch.assign_slot(bob.number, "b", alice.number, 4242),
+        lambda: switch.assign_slots([(bob.number, "b", alice.number, alice.audio)]),
+        lambda: switch.assign_slots([(bob.number, "b", alice.number, 4242)]),
         lambda: switch.clear_slot(bob.number, "b"),
         lambda: switch.set_address(bob.number, *alice.socket.getsockname()),
     ):

@@ -104,8 +104,8 @@ pub(crate) fn closed() -> Error {
 }
 
 /// An argument of the right type that means nothing.
-pub(crate) fn malformed(text: &'static str) -> Error {
-    Error(PyValueError::new_err(text))
+pub(crate) fn malformed(text: impl Into<String>) -> Error {
+    Error(PyValueError::new_err(text.into()))
 }
 
 /// An SRTP protection profile that the class or function doesn't serve.

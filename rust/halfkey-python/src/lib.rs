@@ -22,4 +22,6 @@ mod _media {
     use crate::srtp::{SrtpReceiver, SrtpSender};
     #[pymodule_export]
     use crate::switch::Switch;
+    #[pymodule_export]
+    const MAX_WORKERS: usize = halfkey_switch::MAX_WORKERS;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use halfkey_media::HopProfile;
 use halfkey_media::forwarder::{Credentials, Forwarder, HopKeys, Kind, ParticipantConfig};
 use halfkey_media::forwarder::{ParticipantId, SourceConfig, Statistics};
-use halfkey_switch::{Answer, MAX_WORKERS, Settings};
+use halfkey_switch::{Answer, Assignment, MAX_WORKERS, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -38,7 +38,9 @@ impl Switch {
         late_after: Option<f64>,
     ) -> Result<Self, Error> {
         if !(1..=MAX_WORKERS).contains(&workers) {
-            return Err(malformed("workers must be from 1 to 64"));
+            return Err(malformed(format!(
+                "workers must be from 1 to {MAX_WORKERS}"
+            )));
         }
         let switch = halfkey_switch::Switch::new(&Settings {
             address: socket_address(address, port)?,
@@ -170,15 +172,15 @@ impl Switch {
         self.instruct(py, |switch| switch.remove_keys(participant))
     }
 
-    fn assign_slot(
+    fn assign_slots(
         &self,
         py: Python<'_>,
-        receiver: ParticipantId,
-        mid: &str,
-        owner: ParticipantId,
-        ssrc: u32,
+        assignments: Vec<(ParticipantId, String, ParticipantId, u32)>,
     ) -> Result<(), Error> {
-        self.instruct(py, |switch| switch.assign_slot(receiver, mid, owner, ssrc))
+        let assignments = assignments
+            .into_iter()
+            .map(|(receiver, mid, owner, ssrc)| Assignment::new(receiver, mid, owner, ssrc));
+        self.instruct(py, |switch| switch.assign_slots(assignments))
     }
 
     fn clear_slot(&self, py: Python<'_>, receiver: ParticipantId, mid: &str) -> Result<(), Error> {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use halfkey_media::Share;
 use halfkey_media::forwarder::{CheckFigures, ControlError, Credentials, Forwarder, HopKeys};
 use halfkey_media::forwarder::{Negotiated, ParticipantConfig, ParticipantId};
 
@@ -15,6 +15,44 @@ use crate::switch::{Stopped, Switch};
 
 /// What became of an instruction.
 pub type Answer = Result<Result<(), ControlError>, Stopped>;
+
+/// Slots that are filled before media gets its turn.
+const AT_ONCE: usize = 64;
+
+/// A source for a slot of a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Whose slot it is.
+    pub receiver: ParticipantId,
+    /// Which of its slots.
+    pub mid: String,
+    /// Whose source goes there.
+    pub owner: ParticipantId,
+    /// The source.
+    pub ssrc: u32,
+}
+
+impl Assignment {
+    /// The owner's source `ssrc` for the receiver's slot `mid`.
+    pub fn new(
+        receiver: ParticipantId,
+        mid: impl Into<String>,
+        owner: ParticipantId,
+        ssrc: u32,
+    ) -> Self {
+        let mid = mid.into();
+        Self {
+            receiver,
+            mid,
+            owner,
+            ssrc,
+        }
+    }
+
+    fn follow(&self, forwarder: &mut Forwarder, now: Duration) -> Result<(), ControlError> {
+        forwarder.assign_slot(self.receiver, &self.mid, self.owner, self.ssrc, now)
+    }
+}
 
 impl Switch {
     /// See [`halfkey_media::forwarder::Forwarder::add_participant`], for all workers.
@@ -106,35 +144,66 @@ impl Switch {
         Ok(removed.into_iter().collect())
     }
 
-    /// See [`halfkey_media::forwarder::Forwarder::assign_slot`], for the worker with the source.
-    /// What the slot had of another worker's goes once the new source is there.
+    /// Puts sources into receivers' slots; see [`halfkey_media::forwarder::Forwarder::assign_slot`].
+    /// Each is for the worker with the source, and what the slot had of another worker's goes once the
+    /// new source is there. Who comes into a conference of a thousand has a thousand slots to fill,
+    /// and doesn't wait a thousand times; media gets its turn after every few. One that can't be
+    /// filled keeps none of the others out: the first such is the answer.
     ///
     /// # Errors
     /// The workers have ended.
-    pub fn assign_slot(
-        &self,
-        receiver: ParticipantId,
-        mid: &str,
-        owner: ParticipantId,
-        ssrc: u32,
-    ) -> Answer {
-        let worker = self.owner(ssrc);
-        let slot = mid.to_owned();
-        let assigned = self.at(worker, move |forwarder, now| {
-            forwarder.assign_slot(receiver, &slot, owner, ssrc, now)
+    pub fn assign_slots(&self, assignments: impl IntoIterator<Item = Assignment>) -> Answer {
+        let mut assignments = assignments.into_iter();
+        let mut answer = Ok(());
+        loop {
+            let some: Arc<[Assignment]> = assignments.by_ref().take(AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok(answer);
+            }
+            let refused = self.fill(&some)?;
+            if self.workers() > 1 {
+                self.clear_elsewhere(&some, &refused)?;
+            }
+            answer = answer.and(refused.first().map_or(Ok(()), |first| Err(first.1)));
+        }
+    }
+
+    /// Follows each assignment where its source is; gives the places of those that can't be, in order.
+    fn fill(&self, some: &Arc<[Assignment]>) -> Result<Vec<(usize, ControlError)>, Stopped> {
+        let refused = self.each(|_| {
+            let some = Arc::clone(some);
+            move |forwarder, now| {
+                let share = forwarder.share();
+                let own = some.iter().enumerate().filter(|one| share.owns(one.1.ssrc));
+                own.filter_map(|(at, one)| Some((at, one.follow(forwarder, now).err()?)))
+                    .collect::<Vec<_>>()
+            }
         })?;
-        if assigned.is_ok() && self.workers() > 1 {
-            self.each(|other| {
-                let slot = mid.to_owned();
-                move |forwarder, _| {
-                    if other != worker {
+        let mut refused = refused.concat();
+        refused.sort_unstable_by_key(|one| one.0);
+        Ok(refused)
+    }
+
+    /// Takes away what other workers had in slots that were filled.
+    fn clear_elsewhere(
+        &self,
+        some: &Arc<[Assignment]>,
+        refused: &[(usize, ControlError)],
+    ) -> Result<(), Stopped> {
+        let refused: Arc<[usize]> = refused.iter().map(|one| one.0).collect();
+        self.each(|_| {
+            let (some, refused) = (Arc::clone(some), Arc::clone(&refused));
+            move |forwarder, _| {
+                let share = forwarder.share();
+                for (at, one) in some.iter().enumerate() {
+                    if !share.owns(one.ssrc) && !refused.contains(&at) {
                         // Most often there is nothing in it.
-                        let _ = forwarder.clear_slot(receiver, &slot);
+                        let _ = forwarder.clear_slot(one.receiver, &one.mid);
                     }
                 }
-            })?;
-        }
-        Ok(assigned)
+            }
+        })?;
+        Ok(())
     }
 
     /// See [`halfkey_media::forwarder::Forwarder::clear_slot`], for the worker that has something in
@@ -149,11 +218,5 @@ impl Switch {
         })?;
         let cleared = answers.iter().position(Result::is_ok);
         Ok(answers.swap_remove(cleared.unwrap_or(0)))
-    }
-
-    /// The worker to which an SSRC belongs.
-    fn owner(&self, ssrc: u32) -> usize {
-        let share = Share::all(self.workers()).next();
-        share.unwrap_or(Share::WHOLE).owner(ssrc)
     }
 }

@@ -31,7 +31,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use control::Answer;
+pub use control::{Answer, Assignment};
 pub use figures::Figures;
 pub use queue::Datagram;
 pub use switch::{MAX_WORKERS, Settings, Stopped, Switch};

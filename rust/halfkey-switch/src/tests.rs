@@ -9,7 +9,7 @@ use halfkey_media::stun::{Password, request};
 use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, TAG_LENGTH};
 use halfkey_udp::{Message, Sender};
 
-use crate::{Datagram, Settings, Switch};
+use crate::{Assignment, Datagram, Settings, Switch};
 
 mod figures;
 mod workers;
@@ -100,7 +100,10 @@ fn media_crosses_from_one_participant_to_the_other() {
     let ((sender, sender_address), (receiver, receiver_address)) = (socket(), socket());
     let (mut seal, _) = add(&switch, 1, sender_address);
     let (_, mut open) = add(&switch, 2, receiver_address);
-    assert_eq!(switch.assign_slot(2, "0", 1, 1), Ok(Ok(())));
+    assert_eq!(
+        switch.assign_slots([Assignment::new(2, "0", 1, 1)]),
+        Ok(Ok(()))
+    );
 
     let mut packet = vec![0; 12 + 5 + TAG_LENGTH];
     packet[..2].copy_from_slice(&[0x80, 111]);
@@ -248,7 +251,10 @@ fn a_picture_crosses_whole_and_in_order_whatever_comes_with_it() {
         .map(|id| {
             let (socket, address) = socket();
             let (_, open) = add(&switch, id, address);
-            assert_eq!(switch.assign_slot(id, "0", 1, 1), Ok(Ok(())));
+            assert_eq!(
+                switch.assign_slots([Assignment::new(id, "0", 1, 1)]),
+                Ok(Ok(()))
+            );
             (socket, open)
         })
         .collect();

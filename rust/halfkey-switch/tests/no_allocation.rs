@@ -11,7 +11,7 @@ use halfkey_media::forwarder::{Credentials, Forwarder, HopKeys, Kind, Participan
 use halfkey_media::rtcp::{CompoundWriter, NackItem};
 use halfkey_media::stun::{Password, request};
 use halfkey_media::{HopProfile, HopSendContext, TAG_LENGTH};
-use halfkey_switch::{Settings, Switch};
+use halfkey_switch::{Assignment, Settings, Switch};
 
 struct Counting;
 
@@ -112,7 +112,10 @@ fn forwarding_allocates_nothing_per_packet() {
         .collect();
     for (id, _) in &receivers {
         let id = *id;
-        assert_eq!(switch.assign_slot(id, "0", 1, 1), Ok(Ok(())));
+        assert_eq!(
+            switch.assign_slots([Assignment::new(id, "0", 1, 1)]),
+            Ok(Ok(()))
+        );
     }
     let credentials = Credentials::new("ours", PASSWORD, "peer");
     assert_eq!(switch.set_credentials(1, credentials), Ok(Ok(())));

@@ -11,6 +11,9 @@ from halfkey.ice.lite import Address
 Key = tuple[str, str]
 """A participant's name here: (conference, participant)."""
 
+SlotAssignment = tuple[int, str, int, int]
+"""What goes where, in the packet path's terms: a receiver, its slot's mid, a sender, an SSRC."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from halfkey.media_distributor.conference import (
     Conference,
     Key,
     Participant,
+    SlotAssignment,
     Source,
 )
 from halfkey.media_distributor.events import (
@@ -93,8 +94,8 @@ class MediaPath(Protocol):
     def clear_keys(self, number: int) -> None:
         """Wipes the keys of the hop."""
 
-    def fill_slot(self, receiver: int, mid: str, sender: int, ssrc: int) -> None:
-        """Forwards a source to a receiver, into this slot."""
+    def fill_slots(self, assignments: Sequence[SlotAssignment]) -> None:
+        """Forwards sources to receivers, into their slots."""
 
     def clear_slot(self, receiver: int, mid: str) -> None:
         """Stops forwarding into this slot."""
@@ -439,11 +440,13 @@ class MediaDistributor:
         conference = self._conferences.get(name)
         if conference is None:
             return
+        assignments: list[SlotAssignment] = []
         for receiver, slot, sender, source in conference.to_place():
             receiver.occupied[slot.mid] = source
-            self._path.fill_slot(receiver.number, slot.mid, sender.number, source.ssrc)
+            assignments.append((receiver.number, slot.mid, sender.number, source.ssrc))
             change = SlotChanged(name, receiver.key[1], slot.mid, source.ssrc)
             self._tell(receiver, change)
+        self._path.fill_slots(assignments)
 
     def _clear_keys(self, participant: Participant) -> None:
         if participant.is_keyed:

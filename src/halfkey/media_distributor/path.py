@@ -7,10 +7,11 @@ have their IPv4 addresses, which is what STUN has to tell them.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from halfkey._media import Switch
 from halfkey.ice import Credentials
-from halfkey.media_distributor.conference import Allocation
+from halfkey.media_distributor.conference import Allocation, SlotAssignment
 from halfkey.tunnel.messages import MediaKeys
 
 _MAPPED = "::ffff:"
@@ -87,9 +88,9 @@ class SwitchPath:
         """Wipes the keys of the hop."""
         self._switch.remove_keys(number)
 
-    def fill_slot(self, receiver: int, mid: str, sender: int, ssrc: int) -> None:
-        """Forwards a source to a receiver, into this slot."""
-        self._switch.assign_slot(receiver, mid, sender, ssrc)
+    def fill_slots(self, assignments: Sequence[SlotAssignment]) -> None:
+        """Forwards sources to receivers: each a receiver, its slot, a sender, its source."""
+        self._switch.assign_slots(assignments)
 
     def clear_slot(self, receiver: int, mid: str) -> None:
         """Stops forwarding into this slot."""

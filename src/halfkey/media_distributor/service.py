@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from halfkey._media import Switch
+from halfkey._media import MAX_WORKERS, Switch
 from halfkey.errors import ConfigurationError
 from halfkey.media_distributor.advertising import advertised_host
 from halfkey.media_distributor.control import ControlAPI
@@ -23,8 +23,6 @@ from halfkey.operations.role import Operated, Running
 from halfkey.peering import Peer
 from halfkey.serving import Address, Ready, binding, dialling, listening, serving
 from halfkey.tls import client_context, server_context
-
-MAXIMUM_WORKERS = 64
 
 LISTED_PARTICIPANTS = 512
 """The most that an operator is shown one by one: those with the most packets."""
@@ -54,7 +52,7 @@ class MediaDistributorOptions:
         control: the address of the control API; port 0 for any.
         dial: the address of the Key Distributor's tunnel; None to wait for it instead.
         tunnel: the address to wait at for a Key Distributor that dials; None not to.
-        workers: threads that forward, one for each core by default and `MAXIMUM_WORKERS` at most.
+        workers: threads that forward, one for each core by default and `MAX_WORKERS` at most.
         capture_bytes: how many payload bytes to keep of each SSRC, as they are without the outer
             layer: still encrypted end to end. For demonstrations.
         keep_forwarding_after_disconnect: acts as a hostile Media Distributor, for demonstrations
@@ -83,9 +81,9 @@ class MediaDistributorOptions:
             self._check_direct()
         elif self.dial is None and self.tunnel is None:
             raise ConfigurationError("no way to a Key Distributor: dial one, or listen for one")
-        if not 1 <= self.workers <= MAXIMUM_WORKERS:
+        if not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigurationError(
-                f"--workers {self.workers}: give a number from 1 to {MAXIMUM_WORKERS}"
+                f"--workers {self.workers}: give a number from 1 to {MAX_WORKERS}"
             )
         with suppress(ValueError):  # a host name, whose address is known when it is bound
             advertised_host(self.media[0], self.advertise)

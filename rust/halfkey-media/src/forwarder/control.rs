@@ -169,6 +169,7 @@ impl Forwarder {
             mid,
         )?;
         self.vacate(receiver, mid);
+        self.work += 1;
         route.stream = self.downlinks[receiver].lend(ssrc);
         if let Some(source) = self.uplinks[owner].sources.get_mut(ssrc) {
             self.downlinks[receiver].slots.push(Slot {

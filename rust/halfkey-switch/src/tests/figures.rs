@@ -7,7 +7,7 @@ use halfkey_media::TAG_LENGTH;
 use halfkey_udp::{Message, Sender};
 
 use super::{PATIENCE, add, drain, dropped, settings, socket, wait_for_drop};
-use crate::{Settings, Switch};
+use crate::{Assignment, Settings, Switch};
 
 const PACKETS: usize = 20;
 const LENGTH: usize = 100 + TAG_LENGTH + 1;
@@ -19,7 +19,10 @@ fn send_picture(switch: &Switch) -> (UdpSocket, [UdpSocket; 2]) {
     let receivers = [2, 3].map(|id| {
         let (socket, address) = socket();
         add(switch, id, address);
-        assert_eq!(switch.assign_slot(id, "0", 1, 1), Ok(Ok(())));
+        assert_eq!(
+            switch.assign_slots([Assignment::new(id, "0", 1, 1)]),
+            Ok(Ok(()))
+        );
         socket
     });
     let mut data = Vec::new();

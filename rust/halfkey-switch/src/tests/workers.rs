@@ -68,7 +68,7 @@ fn two() -> Two {
     let (seal, open_feedback) = add_four(&switch, 1, from);
     let (seal_feedback, open) = add_four(&switch, 2, to);
     for ssrc in 4..8 {
-        let assigned = switch.assign_slot(2, &ssrc.to_string(), 1, ssrc);
+        let assigned = switch.assign_slots([Assignment::new(2, ssrc.to_string(), 1, ssrc)]);
         assert_eq!(assigned, Ok(Ok(())));
     }
     Two {
@@ -205,12 +205,18 @@ fn feedback_reaches_the_worker_of_the_source_and_no_two_share_an_ssrc() {
 #[test]
 fn a_slot_that_changes_workers_shows_one_source() {
     let mut two = two();
-    assert_eq!(two.switch.assign_slot(2, "7", 1, 7), Ok(Ok(())));
+    assert_eq!(
+        two.switch.assign_slots([Assignment::new(2, "7", 1, 7)]),
+        Ok(Ok(()))
+    );
     assert_eq!(two.switch.clear_slot(2, "5"), Ok(Ok(())));
     let empty = halfkey_media::forwarder::ControlError::EmptySlot;
     assert_eq!(two.switch.clear_slot(2, "5"), Ok(Err(empty)));
     // 5 is another worker's than 4.
-    assert_eq!(two.switch.assign_slot(2, "4", 1, 5), Ok(Ok(())));
+    assert_eq!(
+        two.switch.assign_slots([Assignment::new(2, "4", 1, 5)]),
+        Ok(Ok(()))
+    );
     for (number, ssrc) in [4, 5].into_iter().enumerate() {
         let datagram = packet(&mut two.seal, ssrc, number as u16);
         let to = two.switch.local_address();
@@ -222,11 +228,51 @@ fn a_slot_that_changes_workers_shows_one_source() {
         assert!(start.elapsed() < PATIENCE);
     }
     // Whoever is back goes on where it was: its stream is where it always is.
-    assert_eq!(two.switch.assign_slot(2, "4", 1, 4), Ok(Ok(())));
+    assert_eq!(
+        two.switch.assign_slots([Assignment::new(2, "4", 1, 4)]),
+        Ok(Ok(()))
+    );
     let datagram = packet(&mut two.seal, 4, 9);
     let to = two.switch.local_address();
     two.sender.send_to(&datagram, to).expect("sent");
     assert_eq!(two.receive().0, 4);
+}
+
+#[test]
+fn a_list_of_slots_is_filled_but_for_those_that_can_not_be() {
+    const RECEIVERS: u64 = 100;
+    let switch = switch_of(WORKERS);
+    let (sender, from) = socket();
+    let (mut seal, _) = add_four(&switch, 1, from);
+    let receivers: Vec<_> = (2..2 + RECEIVERS)
+        .map(|id| {
+            let (receiver, to) = socket();
+            (id, receiver, add_four(&switch, id, to).1)
+        })
+        .collect();
+    // 7 and 6 are of different workers: who has had one gets the other in the same slot.
+    for ssrc in [7, 6] {
+        let strangers = [
+            Assignment::new(0, "s", 1, 7),
+            Assignment::new(2, "s", 1, 99),
+        ];
+        let all = receivers.iter();
+        let all = all.map(|one| Assignment::new(one.0, "s", 1, ssrc));
+        let unknown = halfkey_media::forwarder::ControlError::UnknownParticipant;
+        let answer = switch.assign_slots(all.chain(strangers));
+        assert_eq!(answer, Ok(Err(unknown)));
+    }
+    for ssrc in [7, 6] {
+        let datagram = packet(&mut seal, ssrc, 1);
+        let to = switch.local_address();
+        sender.send_to(&datagram, to).expect("sent");
+    }
+    for (_, receiver, mut open) in receivers {
+        let mut buffer = [0; 200];
+        let (length, _) = receiver.recv_from(&mut buffer).expect("in time");
+        let opened = open.open_rtp(&mut buffer[..length - 1]).expect("authentic");
+        assert_eq!(opened.ssrc, 6);
+    }
 }
 
 #[test]

@@ -6,12 +6,12 @@ import resource
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from halfkey._media import MAX_WORKERS
 from halfkey.cli import arguments
 from halfkey.cli.load.traffic import Traffic, speech, video
 from halfkey.errors import ConfigurationError
 from halfkey.media_distributor.core import MAXIMUM_PARTICIPANTS
 from halfkey.media_distributor.request import MAXIMUM_SLOTS
-from halfkey.media_distributor.service import MAXIMUM_WORKERS
 from halfkey.profiles import SRTPProtectionProfile
 
 RESULT, PICTURE = "load.json", "load.png"
@@ -162,7 +162,7 @@ class LoadOptions:
         if speakers is not None:
             arguments.within("--speakers", speakers, 1, MAXIMUM_SLOTS)
         arguments.within("--conferences", conferences, 1, MAXIMUM_PARTICIPANTS // 2)
-        arguments.within("--workers", workers, 1, MAXIMUM_WORKERS)
+        arguments.within("--workers", workers, 1, MAX_WORKERS)
         arguments.within("--duration", duration, 0.5, MAXIMUM_DURATION)
         arguments.within("--sample", sample, 1, 1_000_000)
         if flood is not None and flood not in FLOODS:
