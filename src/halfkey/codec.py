@@ -31,22 +31,16 @@ class Reader:
 
     def read(self, length: int) -> bytes:
         """Takes exactly `length` bytes."""
-        start = self._position
-        end = start + length
-        if end > len(self._data):
+        end = self._position + length
+        data = self._data[self._position : end]
+        if len(data) < length:
             raise CodecError(f"{length} bytes wanted, {self.remaining} left")
         self._position = end
-        return self._data[start:end]
+        return data
 
     def uint(self, size: int) -> int:
         """Takes an unsigned integer of `size` bytes."""
-        # As `read` does: strangers make us read many of these.
-        start = self._position
-        end = start + size
-        if end > len(self._data):
-            raise CodecError(f"{size} bytes wanted, {self.remaining} left")
-        self._position = end
-        return int.from_bytes(self._data[start:end], "big")
+        return int.from_bytes(self.read(size), "big")
 
     def uint8(self) -> int:
         """Takes a uint8."""
@@ -70,10 +64,15 @@ class Reader:
 
     def vector(self, prefix: int, minimum: int = 0, maximum: int | None = None) -> bytes:
         """Takes ``opaque field<minimum..maximum>`` whose length prefix has `prefix` bytes."""
-        length = self.uint(prefix)
+        start = self._position + prefix
+        length = int.from_bytes(self._data[self._position : start], "big")
+        end = start + length
+        if end > len(self._data):  # so, too, where the prefix itself is cut short
+            raise CodecError(f"a vector is cut short, {self.remaining} bytes left")
         if length < minimum or (maximum is not None and length > maximum):
-            raise CodecError(f"a vector of {length} bytes is outside its bounds")
-        return self.read(length)
+            raise _out_of_bounds(length)
+        self._position = end
+        return self._data[start:end]
 
     def rest(self) -> bytes:
         """Takes all that is left."""
@@ -94,6 +93,29 @@ class Reader:
     def __exit__(self, fault: type[BaseException] | None, *details: object) -> None:
         if fault is None:
             self.finish()
+
+
+def whole_vector(data: bytes, prefix: int, minimum: int = 0, maximum: int | None = None) -> bytes:
+    """The content of ``opaque field<minimum..maximum>``, where `data` is that field and no more.
+
+    Raises:
+        CodecError: as `Reader.vector` and `Reader.finish`.
+    """
+    length = len(data) - prefix
+    if length < 0 or int.from_bytes(data[:prefix], "big") != length:
+        raise CodecError("a vector is cut short, or has bytes left over behind it")
+    if length < minimum or (maximum is not None and length > maximum):
+        raise _out_of_bounds(length)
+    return data[prefix:]
+
+
+def encode_vector(prefix: int, data: bytes) -> bytes:
+    """A length prefix of `prefix` bytes and `data`."""
+    return len(data).to_bytes(prefix, "big") + data
+
+
+def _out_of_bounds(length: int) -> CodecError:
+    return CodecError(f"a vector of {length} bytes is outside its bounds")
 
 
 class Writer:

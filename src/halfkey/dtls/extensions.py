@@ -10,11 +10,13 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from halfkey.codec import Reader, Writer
+from halfkey.codec import Reader, Writer, encode_vector, whole_vector
 from halfkey.errors import CodecError
 
 Extensions = Mapping[int, bytes]
 """Content by type, in wire order; unknown types included."""
+
+_EXTENSION_HEADER = struct.Struct(">HH")
 
 UNCOMPRESSED_POINT_FORMAT = 0
 RENEGOTIATION_INFO_INITIAL = b"\0"
@@ -37,12 +39,20 @@ def read_extensions(reader: Reader) -> dict[int, bytes]:
         CodecError: malformed, or a type that comes twice.
     """
     extensions: dict[int, bytes] = {}
-    block = Reader(reader.vector(2))
-    while block.remaining:
-        extension_type = block.uint16()
+    block = reader.vector(2)
+    position, end = 0, len(block)
+    # Without a Reader: strangers make us read many of these.
+    while position < end:
+        start = position + _EXTENSION_HEADER.size
+        if start > end:
+            raise CodecError("the header of an extension is cut short")
+        extension_type, length = _EXTENSION_HEADER.unpack_from(block, position)
+        position = start + length
+        if position > end:
+            raise CodecError("an extension is cut short")
         if extension_type in extensions:
             raise CodecError("an extension comes twice")
-        extensions[extension_type] = block.vector(2)
+        extensions[extension_type] = block[start:position]
     return extensions
 
 
@@ -54,10 +64,13 @@ def write_optional_extensions(writer: Writer, extensions: Extensions) -> None:
 
 def write_extensions(writer: Writer, extensions: Extensions) -> None:
     """Writes the block."""
-    block = Writer()
-    for extension_type, content in extensions.items():
-        block.uint16(extension_type).vector(2, content)
-    writer.vector(2, block.getvalue())
+    writer.write(encode_extensions(extensions))
+
+
+def encode_extensions(extensions: Extensions) -> bytes:
+    """The block."""
+    listed = [_EXTENSION_HEADER.pack(one, len(what)) + what for one, what in extensions.items()]
+    return encode_vector(2, b"".join(listed))
 
 
 def read_uint16_list(reader: Reader) -> tuple[int, ...]:
@@ -79,33 +92,27 @@ def uint16s(data: bytes) -> tuple[int, ...]:
 def encode_uint16_list(codes: Iterable[int]) -> bytes:
     """cipher_suites, supported_groups (RFC 8446 section 4.2.7), signature_algorithms (4.2.3)."""
     listed = tuple(codes)
-    return Writer().vector(2, struct.pack(f">{len(listed)}H", *listed)).getvalue()
+    return encode_vector(2, struct.pack(f">{len(listed)}H", *listed))
 
 
 def decode_uint16_list(content: bytes) -> tuple[int, ...]:
     """The counterpart of `encode_uint16_list`."""
-    reader = Reader(content)
-    codes = read_uint16_list(reader)
-    reader.finish()
-    return codes
+    return uint16s(whole_vector(content, 2, 2))
 
 
 def encode_uint8_list(codes: Iterable[int]) -> bytes:
     """ec_point_formats (RFC 8422 5.1.2), supported_ekt_ciphers in ClientHello (RFC 8870 5.2.1)."""
-    return Writer().vector(1, bytes(codes)).getvalue()
+    return encode_vector(1, bytes(codes))
 
 
 def decode_uint8_list(content: bytes) -> tuple[int, ...]:
     """The counterpart of `encode_uint8_list`."""
-    reader = Reader(content)
-    codes = reader.vector(1, 1)
-    reader.finish()
-    return tuple(codes)
+    return tuple(whole_vector(content, 1, 1))
 
 
 def encode_use_srtp(profiles: Iterable[int], mki: bytes = b"") -> bytes:
     """use_srtp (RFC 5764 section 4.1.1)."""
-    return Writer().write(encode_uint16_list(profiles)).vector(1, mki).getvalue()
+    return encode_uint16_list(profiles) + encode_vector(1, mki)
 
 
 def decode_use_srtp(content: bytes) -> tuple[tuple[int, ...], bytes]:
@@ -131,27 +138,22 @@ def decode_selected_ekt_cipher(content: bytes) -> int:
 
 def encode_external_session_id(session_id: bytes) -> bytes:
     """external_session_id (RFC 8844 section 4.3)."""
-    return Writer().vector(1, session_id).getvalue()
+    return encode_vector(1, session_id)
 
 
 def decode_external_session_id(content: bytes) -> bytes:
     """The counterpart of `encode_external_session_id`."""
-    reader = Reader(content)
-    session_id = reader.vector(1, 20)
-    reader.finish()
-    return session_id
+    return whole_vector(content, 1, 20)
 
 
 def encode_external_id_hash(binding_hash: bytes) -> bytes:
     """external_id_hash (RFC 8844 section 3.2); empty where no identity is asserted."""
-    return Writer().vector(1, binding_hash).getvalue()
+    return encode_vector(1, binding_hash)
 
 
 def decode_external_id_hash(content: bytes) -> bytes:
     """The counterpart of `encode_external_id_hash`: 32 bytes, or none at all."""
-    reader = Reader(content)
-    binding_hash = reader.vector(1, 0, 32)
-    reader.finish()
+    binding_hash = whole_vector(content, 1, 0, 32)
     if len(binding_hash) not in (0, 32):
         raise CodecError("an external_id_hash has 0 or 32 bytes")
     return binding_hash
@@ -159,24 +161,18 @@ def decode_external_id_hash(content: bytes) -> bytes:
 
 def encode_offered_versions(versions: Iterable[int]) -> bytes:
     """supported_versions in ClientHello (RFC 8446 section 4.2.1)."""
-    writer = Writer()
-    with writer.block(1) as block:
-        for version in versions:
-            block.uint16(version)
-    return writer.getvalue()
+    listed = tuple(versions)
+    return encode_vector(1, struct.pack(f">{len(listed)}H", *listed))
 
 
 def decode_offered_versions(content: bytes) -> tuple[int, ...]:
     """The counterpart of `encode_offered_versions`."""
-    reader = Reader(content)
-    data = reader.vector(1, 2)
-    reader.finish()
-    return uint16s(data)
+    return uint16s(whole_vector(content, 1, 2))
 
 
 def encode_uint16(code: int) -> bytes:
     """A server's supported_versions (RFC 8446 4.2.1); key_share in HelloRetryRequest (4.2.8)."""
-    return Writer().uint16(code).getvalue()
+    return code.to_bytes(2, "big")
 
 
 def decode_uint16(content: bytes) -> int:
@@ -189,15 +185,12 @@ def decode_uint16(content: bytes) -> int:
 
 def encode_cookie(cookie: bytes) -> bytes:
     """cookie (RFC 8446 section 4.2.2)."""
-    return Writer().vector(2, cookie).getvalue()
+    return encode_vector(2, cookie)
 
 
 def decode_cookie(content: bytes) -> bytes:
     """The counterpart of `encode_cookie`."""
-    reader = Reader(content)
-    cookie = reader.vector(2, 1)
-    reader.finish()
-    return cookie
+    return whole_vector(content, 2, 1)
 
 
 class KeyShareEntry(NamedTuple):
@@ -208,7 +201,7 @@ class KeyShareEntry(NamedTuple):
 
     def encode(self) -> bytes:
         """key_share in ServerHello."""
-        return Writer().uint16(self.group).vector(2, self.key_exchange).getvalue()
+        return self.group.to_bytes(2, "big") + encode_vector(2, self.key_exchange)
 
     @classmethod
     def read(cls, reader: Reader) -> KeyShareEntry:
@@ -226,15 +219,13 @@ class KeyShareEntry(NamedTuple):
 
 def encode_key_shares(entries: Iterable[KeyShareEntry]) -> bytes:
     """key_share in ClientHello (RFC 8446 section 4.2.8), where it may be empty."""
-    return Writer().vector(2, b"".join(entry.encode() for entry in entries)).getvalue()
+    return encode_vector(2, b"".join(entry.encode() for entry in entries))
 
 
 def decode_key_shares(content: bytes) -> tuple[KeyShareEntry, ...]:
     """The counterpart of `encode_key_shares`."""
-    reader = Reader(content)
+    block = Reader(whole_vector(content, 2))
     entries = []
-    with reader.block(2) as block:
-        while block.remaining:
-            entries.append(KeyShareEntry.read(block))
-    reader.finish()
+    while block.remaining:
+        entries.append(KeyShareEntry.read(block))
     return tuple(entries)

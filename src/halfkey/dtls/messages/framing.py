@@ -11,11 +11,14 @@ struct {
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 from halfkey.errors import CodecError
 
-HEADER_LENGTH = 12
+# A uint24 is its high byte and the two others.
+_HEADER = struct.Struct(">BBHHBHBH")
+HEADER_LENGTH = _HEADER.size
 
 
 class Fragment(NamedTuple):
@@ -78,27 +81,25 @@ def decode_fragments(payload: bytes) -> list[Fragment]:
 
 def _decode_at(payload: bytes, position: int) -> Fragment:
     start = position + HEADER_LENGTH
-    header = payload[position:start]
-    if len(header) < HEADER_LENGTH:
+    if start > len(payload):
         raise CodecError("a fragment's header is cut short")
-    length = int.from_bytes(header[1:4], "big")
-    offset = int.from_bytes(header[6:9], "big")
-    size = int.from_bytes(header[9:12], "big")
+    message_type, l1, l2, message_seq, o1, o2, s1, s2 = _HEADER.unpack_from(payload, position)
+    length, offset, size = l1 << 16 | l2, o1 << 16 | o2, s1 << 16 | s2
     if offset + size > length or (size == 0 and length):
         raise CodecError("a fragment doesn't lie within its message")
     if len(payload) - start < size:
         raise CodecError("a fragment is cut short")
-    message_seq = int.from_bytes(header[4:6], "big")
-    return Fragment(header[0], length, message_seq, offset, payload[start : start + size])
+    return Fragment(message_type, length, message_seq, offset, payload[start : start + size])
 
 
 def _header(message_type: int, length: int, message_seq: int, offset: int, size: int) -> bytes:
-    return b"".join(
-        (
-            message_type.to_bytes(1, "big"),
-            length.to_bytes(3, "big"),
-            message_seq.to_bytes(2, "big"),
-            offset.to_bytes(3, "big"),
-            size.to_bytes(3, "big"),
-        )
+    return _HEADER.pack(
+        message_type,
+        length >> 16,
+        length & 0xFFFF,
+        message_seq,
+        offset >> 16,
+        offset & 0xFFFF,
+        size >> 16,
+        size & 0xFFFF,
     )
