@@ -11,14 +11,16 @@ With no pre-shared key the early secret is a constant of the hash.
 
 from __future__ import annotations
 
+import functools
 import hmac
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
+from halfkey.codec import encode_vector
 from halfkey.dtls.crypto.aead_1_3 import TrafficOpeningKey, TrafficSealingKey
-from halfkey.dtls.crypto.key_schedule import RESERVED_LABELS, wipe
+from halfkey.dtls.crypto.key_schedule import RESERVED_LABELS, transcript_hash, wipe
 from halfkey.dtls.crypto.suites import SuiteParameters
 
 _LABEL_PREFIX = b"dtls13"
@@ -30,17 +32,16 @@ def expand_label(
     algorithm: hashes.HashAlgorithm, secret: _Secret, label: bytes, context: bytes, length: int
 ) -> bytearray:
     """HKDF-Expand-Label (RFC 8446 section 7.1)."""
-    full_label = _LABEL_PREFIX + label
-    info = b"".join(
-        (
-            length.to_bytes(2, "big"),
-            len(full_label).to_bytes(1, "big") + full_label,
-            len(context).to_bytes(1, "big") + context,
-        )
-    )
     output = bytearray(length)
+    info = _length_and_label(length, label) + encode_vector(1, context)
     HKDFExpand(algorithm, length, info).derive_into(secret, output)
     return output
+
+
+@functools.lru_cache
+def _length_and_label(length: int, label: bytes) -> bytes:
+    """What an HkdfLabel begins with; a handshake has few of them, each several times."""
+    return length.to_bytes(2, "big") + encode_vector(1, _LABEL_PREFIX + label)
 
 
 def _derive_secret(
@@ -55,10 +56,17 @@ def _extract(suite: SuiteParameters, salt: _Secret, key_material: _Secret) -> by
     return bytearray(HKDF.extract(suite.hash, bytes(salt), bytes(key_material)))
 
 
-def _hash(suite: SuiteParameters, data: bytes) -> bytes:
-    digest = hashes.Hash(suite.hash)
-    digest.update(data)
-    return digest.finalize()
+@functools.cache
+def _hash_of_nothing(suite: SuiteParameters) -> bytes:
+    return transcript_hash(suite, b"")
+
+
+@functools.cache
+def _handshake_salt(suite: SuiteParameters) -> bytes:
+    """What the early secret leads to: with no pre-shared key, no secret but a constant."""
+    zeros = bytes(suite.hash.digest_size)
+    early_secret = _extract(suite, zeros, zeros)
+    return bytes(_derive_secret(suite, early_secret, b"derived", _hash_of_nothing(suite)))
 
 
 class TrafficSecret:
@@ -126,10 +134,7 @@ class HandshakeSecrets:
         self, suite: SuiteParameters, shared_secret: bytearray, hellos_hash: bytes
     ) -> None:
         self._suite = suite
-        zeros, nothing_hash = bytes(suite.hash.digest_size), _hash(suite, b"")
-        early_secret = _extract(suite, zeros, zeros)
-        salt = _derive_secret(suite, early_secret, b"derived", nothing_hash)
-        secret = _extract(suite, salt, shared_secret)
+        secret = _extract(suite, _handshake_salt(suite), shared_secret)
         wipe(shared_secret)
         self.client = TrafficSecret(
             suite, _derive_secret(suite, secret, b"c hs traffic", hellos_hash)
@@ -137,8 +142,8 @@ class HandshakeSecrets:
         self.server = TrafficSecret(
             suite, _derive_secret(suite, secret, b"s hs traffic", hellos_hash)
         )
-        salt = _derive_secret(suite, secret, b"derived", nothing_hash)
-        self._master_secret = _extract(suite, salt, zeros)
+        salt = _derive_secret(suite, secret, b"derived", _hash_of_nothing(suite))
+        self._master_secret = _extract(suite, salt, bytes(suite.hash.digest_size))
         wipe(secret)
         wipe(salt)
 
@@ -185,8 +190,8 @@ class Exporter:
         if label in RESERVED_LABELS:
             raise ValueError("TLS uses this label itself")
         suite = self._suite
-        secret = _derive_secret(suite, self._secret, label, _hash(suite, b""))
-        context_hash = _hash(suite, context or b"")
+        secret = _derive_secret(suite, self._secret, label, _hash_of_nothing(suite))
+        context_hash = transcript_hash(suite, context or b"")
         output = expand_label(suite.hash, secret, b"exporter", context_hash, length)
         wipe(secret)
         return output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,9 +16,9 @@ from halfkey.profiles import SRTPProtectionProfile
 AEAD = AESGCM | ChaCha20Poly1305
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SuiteParameters:
-    """A suite's algorithms and lengths.
+    """A suite's algorithms and lengths: a row of the table, which is what it is by itself.
 
     Attributes:
         version: the version that it belongs to; none belongs to both.
@@ -64,12 +65,17 @@ SUITES: dict[CipherSuite, SuiteParameters] = {
 }
 
 
-def of_version(suites: Iterable[CipherSuite], version: ProtocolVersion) -> list[CipherSuite]:
-    """Those suites that belong to a version, in their order."""
-    return [suite for suite in suites if SUITES[suite].version is version]
+@functools.lru_cache
+def of_version(suites: Iterable[CipherSuite], version: ProtocolVersion) -> tuple[CipherSuite, ...]:
+    """Those suites that belong to a version, in their order.
+
+    Remembered, like `by_strength`: the question is the same for every ClientHello.
+    """
+    return tuple(suite for suite in suites if SUITES[suite].version is version)
 
 
-def by_strength(suites: Iterable[CipherSuite], key_length: int) -> list[CipherSuite]:
+@functools.lru_cache
+def by_strength(suites: Iterable[CipherSuite], key_length: int) -> tuple[CipherSuite, ...]:
     """Orders suites for keys that are to be carried; else their order stays.
 
     Those whose own key is as long as what they carry, or longer, stand first: what is wrapped is
@@ -79,7 +85,7 @@ def by_strength(suites: Iterable[CipherSuite], key_length: int) -> list[CipherSu
         suites: the most wanted first.
         key_length: of what is carried, in bytes.
     """
-    return sorted(suites, key=lambda suite: SUITES[suite].key_length < key_length)
+    return tuple(sorted(suites, key=lambda suite: SUITES[suite].key_length < key_length))
 
 
 def is_strong_enough(cipher: EKTCipher, profile: SRTPProtectionProfile, suite: CipherSuite) -> bool:
