@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from halfkey.dtls.certificate import Certificate
 from halfkey.dtls.cookie import CookieSecrets
@@ -39,8 +40,7 @@ class Role(Enum):
     SERVER = "server"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHelloSummary:
+class ClientHelloSummary(NamedTuple):
     """What a server's `select` may judge: a ClientHello whose cookie was good.
 
     Nothing in it is authenticated yet.
@@ -175,7 +175,7 @@ class Configuration:
         _check(self.srtp_profiles, self.external_session_id, self.peer_fingerprints)
         _check_id_hashes(self.external_id_hash, self.peer_external_id_hash)
 
-    def suites_of(self, version: ProtocolVersion) -> list[CipherSuite]:
+    def suites_of(self, version: ProtocolVersion) -> tuple[CipherSuite, ...]:
         """The cipher suites that we speak in a version, best first."""
         return of_version(self.cipher_suites, version)
 

@@ -257,10 +257,10 @@ class Connection:
 
     def _admit(self, admission: Admission) -> Handshake:
         configuration, channel, peer = self._configuration, self._channel, self._peer
-        settled = admission.settled
+        hello, settled = admission.hello, admission.settled
         if settled is None:
-            return ServerHandshake12(configuration, channel, peer)
-        return ServerHandshake13(configuration, channel, peer, settled, admission.retry)
+            return ServerHandshake12(configuration, channel, peer, hello)
+        return ServerHandshake13(configuration, channel, peer, hello, settled, admission.retry)
 
     def _begin(self, handshake: Stage, now: float) -> None:
         self._handshake = handshake

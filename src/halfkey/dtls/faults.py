@@ -57,20 +57,20 @@ class Counters(Mapping[str, int]):
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+        self._counts: dict[Noise, int] = {}
 
     def count(self, noise: Noise) -> None:
         """Adds one."""
-        self._counts[noise.value] = self._counts.get(noise.value, 0) + 1
+        self._counts[noise] = self._counts.get(noise, 0) + 1
 
     def nonzero(self) -> dict[str, int]:
         """What was dropped at all."""
-        return dict(self._counts)
+        return {noise.value: count for noise, count in self._counts.items()}
 
     def __getitem__(self, reason: str) -> int:
         if reason not in _REASONS:
             raise KeyError(reason)
-        return self._counts.get(reason, 0)
+        return self._counts.get(Noise(reason), 0)
 
     def __contains__(self, reason: object) -> bool:
         return reason in _REASONS
@@ -82,7 +82,7 @@ class Counters(Mapping[str, int]):
         return len(_REASONS)
 
     def __repr__(self) -> str:
-        return f"Counters({self._counts})"
+        return f"Counters({self.nonzero()})"
 
 
 _REASONS = tuple(noise.value for noise in Noise)

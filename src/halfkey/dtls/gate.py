@@ -8,7 +8,7 @@ HelloVerifyRequest or a HelloRetryRequest, and leaves nothing behind. With a bad
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from halfkey.dtls import extensions as codec
 from halfkey.dtls.configuration import Configuration
@@ -54,17 +54,18 @@ A client has no reason to send more, and anybody can send a datagram full of the
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A ClientHello with a good cookie.
 
     Attributes:
         message: the ClientHello.
+        hello: what it says.
         settled: what is chosen already, in DTLS 1.3; None for DTLS 1.2.
         retry: the HelloRetryRequest that it answers, if it does.
     """
 
     message: Message
+    hello: ClientHello
     settled: Settled | None = None
     retry: Retry | None = None
 
@@ -162,7 +163,7 @@ class Gate:
         try:
             hello = ClientHello.decode(message.body)
             if self._choose_version(hello) is DTLS_1_2:
-                return self._judge_1_2(message, now)
+                return self._judge_1_2(message, hello, now)
             return self._judge_1_3(message, hello, now)
         except ProtocolFault as fault:
             return self._refuse(message, fault.alert)
@@ -172,15 +173,15 @@ class Gate:
     def _choose_version(self, hello: ClientHello) -> ProtocolVersion:
         """The latest that both sides speak; versions count down."""
         offered = offered_versions(hello)
-        for version in sorted(self._configuration.versions):
-            if version in offered:
-                return version
-        raise ProtocolFault(AlertDescription.PROTOCOL_VERSION, "no common version")
+        common = [one for one in self._configuration.versions if one in offered]
+        if not common:
+            raise ProtocolFault(AlertDescription.PROTOCOL_VERSION, "no common version")
+        return min(common)
 
-    def _judge_1_2(self, message: Message, now: float) -> Admission | bytes:
+    def _judge_1_2(self, message: Message, hello: ClientHello, now: float) -> Admission | bytes:
         cookie, parameters = cookie_and_parameters(message.body)
         if self._secrets.accepts(cookie, self._peer, parameters, now):
-            return Admission(message)
+            return Admission(message, hello)
         # A bad cookie is as good as none: the secret may have changed (RFC 6347 section 4.2.1).
         self._counters.count(Noise.COOKIE_INVALID if cookie else Noise.COOKIE_MISSING)
         request = HelloVerifyRequest(DTLS_1_0, self._secrets.make(self._peer, parameters, now))
@@ -195,10 +196,11 @@ class Gate:
             except ProtocolFault:
                 self._counters.count(Noise.COOKIE_INVALID)
                 raise
-            return Admission(message, retry.settled, retry)
+            return Admission(message, hello, retry.settled, retry)
         settled = settle(self._configuration, hello, self._peer)
+        # Never, but for secrets that ask for no cookie.
         if not settled.is_group_requested and self._secrets.accepts(b"", self._peer, b"", now):
-            return Admission(message, settled)  # never, but for secrets that ask for no cookie
+            return Admission(message, hello, settled)
         self._counters.count(Noise.COOKIE_MISSING)
         retry = make_retry(self._secrets, settled, hello, message.body, self._peer, now)
         return _reply(message, HandshakeType.SERVER_HELLO, retry.encode())

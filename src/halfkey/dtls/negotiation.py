@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from halfkey.dtls import extensions as codec
 from halfkey.dtls.configuration import ClientHelloSummary, Configuration, ServerParameters
@@ -27,8 +27,7 @@ _FAILURE = AlertDescription.HANDSHAKE_FAILURE
 _ILLEGAL = AlertDescription.ILLEGAL_PARAMETER
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalIds:
+class ExternalIds(NamedTuple):
     """What ties a peer's handshake to the signalling, if it sent it (RFC 8844)."""
 
     session_id: bytes | None
@@ -43,6 +42,11 @@ class ExternalIds:
             None if session_id is None else codec.decode_external_session_id(session_id),
             None if id_hash is None else codec.decode_external_id_hash(id_hash),
         )
+
+    @classmethod
+    def of(cls, summary: ClientHelloSummary) -> ExternalIds:
+        """Takes them from what was read already."""
+        return cls(summary.external_session_id, summary.external_id_hash)
 
     def check(self, session_id: bytes | None, id_hash: bytes | None) -> None:
         """Checks them against what is expected; None expects nothing.
@@ -184,7 +188,7 @@ def select(configuration: Configuration, summary: ClientHelloSummary) -> ServerP
     Raises:
         ProtocolFault: refused, or not what is expected.
     """
-    ids = ExternalIds(summary.external_session_id, summary.external_id_hash)
+    ids = ExternalIds.of(summary)
     ids.check(configuration.peer_external_session_id, configuration.peer_external_id_hash)
     if configuration.select is None:
         return configuration.server_parameters()
@@ -196,8 +200,7 @@ def select(configuration: Configuration, summary: ClientHelloSummary) -> ServerP
     raise ProtocolFault(alert, "refused by the owner")
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """What a server chooses together: none of the three may be the weak place."""
 
     srtp_profile: SRTPProtectionProfile

@@ -13,9 +13,10 @@ All that a server needs to know of the first ClientHello comes back in the cooki
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from typing import NamedTuple
 
-from halfkey.codec import Reader, Writer
+from halfkey.codec import encode_vector
 from halfkey.dtls import extensions as codec
 from halfkey.dtls import negotiation
 from halfkey.dtls.configuration import Configuration
@@ -41,13 +42,15 @@ _ILLEGAL = AlertDescription.ILLEGAL_PARAMETER
 _PURPOSE = b"HelloRetryRequest"
 """Sets these cookies apart from those of DTLS 1.2, which the same secrets make."""
 
+_SETTLED = struct.Struct(">HHB")
+"""The first three fields of a cookie."""
+
 _EARLY_DATA, _PRE_SHARED_KEY = 42, 41
 _MAY_CHANGE = frozenset({ExtensionType.COOKIE, ExtensionType.PADDING, _EARLY_DATA, _PRE_SHARED_KEY})
 """Extensions that the second ClientHello needn't repeat (RFC 8446 section 4.1.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What a server chooses by the first ClientHello.
 
     Attributes:
@@ -61,8 +64,7 @@ class Settled:
     is_group_requested: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """A HelloRetryRequest, as its cookie brings it back.
 
     Attributes:
@@ -136,7 +138,7 @@ def read_retry(
     content, mac = cookie[:-COOKIE_LENGTH], cookie[-COOKIE_LENGTH:]
     try:
         settled, first_hash = _read_content(content)
-    except ValueError as error:  # cut short, or a code point that we don't know
+    except (ValueError, struct.error) as error:  # a length, or a code point that we don't know
         raise _bad_cookie() from error
     if not secrets.accepts(mac, peer, _bound(content, settled, hello, body), now):
         raise _bad_cookie()
@@ -148,16 +150,15 @@ def _bad_cookie() -> ProtocolFault:
 
 
 def _content(settled: Settled, first_hash: bytes) -> bytes:
-    writer = Writer().uint16(settled.suite).uint16(settled.group)
-    return writer.uint8(settled.is_group_requested).write(first_hash).getvalue()
+    return _SETTLED.pack(*settled) + first_hash
 
 
 def _read_content(content: bytes) -> tuple[Settled, bytes]:
-    reader = Reader(content)
-    suite, group = CipherSuite(reader.uint16()), NamedGroup(reader.uint16())
-    settled = Settled(suite, group, bool(reader.uint8()))
-    first_hash = reader.read(SUITES[suite].hash.digest_size)
-    reader.finish()
+    suite, group, is_group_requested = _SETTLED.unpack(content[: _SETTLED.size])
+    settled = Settled(CipherSuite(suite), NamedGroup(group), bool(is_group_requested))
+    first_hash = content[_SETTLED.size :]
+    if len(first_hash) != SUITES[settled.suite].hash.digest_size:
+        raise ValueError("a hash of another length")
     return settled, first_hash
 
 
@@ -169,9 +170,8 @@ def _bound(content: bytes, settled: Settled, hello: ClientHello, body: bytes) ->
     left_out = _MAY_CHANGE | ({ExtensionType.KEY_SHARE} if settled.is_group_requested else set())
     kept = {one: what for one, what in sorted(hello.extensions.items()) if one not in left_out}
     legacy_cookie, parameters = cookie_and_parameters(body)
-    writer = Writer().write(_PURPOSE).vector(1, content).vector(1, legacy_cookie)
-    codec.write_extensions(writer.write(parameters), kept)
-    return writer.getvalue()
+    vectors = encode_vector(1, content) + encode_vector(1, legacy_cookie)
+    return _PURPOSE + vectors + parameters + codec.encode_extensions(kept)
 
 
 def _wanted(hello: ClientHello, extension_type: ExtensionType) -> bytes:

@@ -54,15 +54,19 @@ class ServerHandshake12(Handshake12):
         configuration: the server's settings.
         channel: stands where the ClientHello begins.
         peer: shown to `Configuration.select`.
+        hello: the ClientHello with the good cookie, as the gate has read it.
     """
 
     states: ClassVar[StateTable] = SERVER_1_2
 
-    def __init__(self, configuration: Configuration, channel: Channel, peer: bytes) -> None:
+    def __init__(
+        self, configuration: Configuration, channel: Channel, peer: bytes, hello: ClientHello
+    ) -> None:
         super().__init__(
             configuration, channel, State.EXPECT_CLIENT_HELLO, Transcript(self.version)
         )
         self._peer = peer
+        self._hello = hello
         self._server_random = configuration.random(RANDOM_LENGTH)
         if DTLS_1_3 in configuration.versions:
             # Tells a client who offered it that somebody on the way took the offer out.
@@ -80,7 +84,7 @@ class ServerHandshake12(Handshake12):
         }
 
     def _receive_client_hello(self, body: bytes, now: float) -> None:
-        hello = ClientHello.decode(body)
+        hello = self._hello
         if DTLS_1_2 not in offered_versions(hello):
             raise ProtocolFault(AlertDescription.PROTOCOL_VERSION, "DTLS 1.2 not offered")
         if _NULL_COMPRESSION not in hello.compression_methods:
@@ -101,7 +105,7 @@ class ServerHandshake12(Handshake12):
         )
         self._suite = choice.suite
         self._negotiated = Negotiated(
-            choice.srtp_profile, choice.ekt_cipher, negotiation.ExternalIds.read(hello.extensions)
+            choice.srtp_profile, choice.ekt_cipher, negotiation.ExternalIds.of(summary)
         )
         self._queue(HandshakeType.SERVER_HELLO, self._answer(hello, choice, parameters))
         self._queue_certificate_and_keys(parameters, self._group)

@@ -42,6 +42,7 @@ class ServerHandshake13(Handshake13):
         configuration: the server's settings.
         channel: stands where the ClientHello begins.
         peer: shown to `Configuration.select`.
+        hello: the ClientHello with the good cookie, as the gate has read it.
         settled: what was chosen by the first ClientHello.
         retry: the HelloRetryRequest that this ClientHello answers, if it does.
     """
@@ -56,6 +57,7 @@ class ServerHandshake13(Handshake13):
         configuration: Configuration,
         channel: Channel,
         peer: bytes,
+        hello: ClientHello,
         settled: Settled,
         retry: Retry | None,
     ) -> None:
@@ -64,6 +66,7 @@ class ServerHandshake13(Handshake13):
             transcript.add_retry(retry.first_hash, retry.encode())
         super().__init__(configuration, channel, State.EXPECT_CLIENT_HELLO, transcript)
         self._peer = peer
+        self._hello = hello
         self._settled = settled
         self._suite, self._group = settled.suite, settled.group
         self._application: ApplicationSecrets | None = None
@@ -83,7 +86,7 @@ class ServerHandshake13(Handshake13):
             self._application.wipe()
 
     def _receive_client_hello(self, body: bytes, now: float) -> None:
-        hello = ClientHello.decode(body)
+        hello = self._hello
         # RFC 8446 section 4.1.2: exactly this.
         if hello.compression_methods != b"\0":
             raise ProtocolFault(_ILLEGAL, "compression offered")
@@ -104,7 +107,7 @@ class ServerHandshake13(Handshake13):
             hello.cipher_suites,
         )
         self._negotiated = Negotiated(
-            choice.srtp_profile, choice.ekt_cipher, negotiation.ExternalIds.read(hello.extensions)
+            choice.srtp_profile, choice.ekt_cipher, negotiation.ExternalIds.of(summary)
         )
         self._answer(share)
         self._queue_protected(choice, parameters, hello)
