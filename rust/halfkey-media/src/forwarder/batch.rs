@@ -15,7 +15,7 @@ pub(super) const MAX_WAITING: usize = 256;
 
 /// The packets that they become, likewise: what comes after them needn't wait longer. It is many
 /// enough for a picture to a thousand receivers.
-const MAX_WORK: usize = 16_384;
+pub(super) const MAX_WORK: usize = 16_384;
 
 /// A packet that was opened, and where it lies in the batch's buffer.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Datagrams that come together, and streams that go from route to route.
 
-use super::super::batch::MAX_WAITING;
-use super::helpers::{START, conference, dropped, hop_keys, receive, receive_batch};
+use super::super::batch::{MAX_WAITING, MAX_WORK};
+use super::helpers::{Collected, START, conference, dropped, hop_keys, receive, receive_batch};
 
 #[test]
 fn each_receiver_gets_its_packets_in_a_row_and_in_order() {
@@ -75,6 +75,32 @@ fn more_than_waits_at_once_is_forwarded_all_the_same() {
         received.fields.sequence_number
     });
     assert!(numbers.eq(0..count));
+}
+
+#[test]
+fn what_waits_is_forwarded_once_it_becomes_many_packets() {
+    const RECEIVERS: usize = 100;
+    let (mut forwarder, mut endpoints) = conference(1 + RECEIVERS as u64);
+    for receiver in &endpoints[1..] {
+        (forwarder.assign_slot(receiver.id, "v", 1, 11, START)).expect("free");
+    }
+    // Fewer than may wait, but for so many receivers.
+    let count = MAX_WORK.div_ceil(RECEIVERS);
+    assert!(count < MAX_WAITING);
+    let packets: Vec<_> = (0..count)
+        .map(|number| endpoints[0].ordinary(11, number as u16))
+        .collect();
+    let peer = forwarder.peer(&endpoints[0].address);
+    let mut buffer = packets.concat();
+    let length = packets[0].len();
+    let mut output = Collected::default();
+    let mut batch = forwarder.batch(&mut buffer, START);
+    for number in 0..count {
+        assert_eq!(output.sent.len(), 0);
+        let start = number * length;
+        batch.receive(peer, start..start + length, &mut output);
+    }
+    assert_eq!(output.sent.len(), count * RECEIVERS);
 }
 
 #[test]
