@@ -35,6 +35,21 @@ _BACKDATED = datetime.timedelta(hours=1)  # a peer's clock may be behind ours
 _NO_PASSWORD = serialization.NoEncryption()
 
 
+def check(name: str, hosts: Iterable[str] = ()) -> None:
+    """Sees whether a certificate could be made for these, before anything is made.
+
+    Args:
+        name: as for `make_certificate`.
+        hosts: likewise.
+
+    Raises:
+        ConfigurationError: the name or a host is of no use.
+    """
+    _check_name(name)
+    for host in hosts:
+        _alternative(host)
+
+
 def make_certificate(
     directory: Path,
     name: str,

@@ -91,3 +91,10 @@ def test_mistakes_are_one_line(made: Path, tmp_path: Path) -> None:
     assert "--days 0" in refused("make", "--out", str(tmp_path / "c"), "--days", "0")
     assert "--out" in refused("make", "--out", str(text / "d"))
     assert "vouching" in refused("make", "--out", str(tmp_path / "e"), "authority")
+
+
+@pytest.mark.parametrize("wrong", [["kd", "a/b"], ["vouching", "kd", "--host", "a:1"]])
+def test_nothing_is_made_beside_a_mistake(tmp_path: Path, wrong: list[str]) -> None:
+    refused("make", "--out", str(tmp_path / "new"), *wrong)
+    assert not (tmp_path / "new").exists()
+    assert halfkey("pki", "make", "--out", str(tmp_path / "new"), wrong[0]).returncode == 0

@@ -47,6 +47,8 @@ def make(
 
     within("--days", pki.VALIDITY_DAYS if days is None else days, 1, MAXIMUM_DAYS)
     wanted = tuple(dict.fromkeys(names or EVERYTHING))
+    for name in wanted:
+        pki.check(name, host or ())
     _make_folder(out)
     for path in _files(out, wanted):
         if path.exists():
