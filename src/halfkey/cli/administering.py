@@ -34,7 +34,7 @@ def conferences(directory: Directory = DEFAULT, state: State = None) -> None:
     for one in found:
         spi = "no key in use" if one["spi"] is None else f"EKT key with SPI {one['spi']:04x}"
         waiting = f", {one['waiting']} waiting" if one["waiting"] else ""
-        out = f", {one['excluded']} put out (halfkey readmit)" if one["excluded"] else ""
+        out = f", {one['excluded']} kept out (halfkey readmit)" if one["excluded"] else ""
         typer.echo(f"{printable(one['conference'])}: {_count(one)}, {spi}{waiting}{out}")
         if one["participants"]:
             rows = [
