@@ -235,7 +235,7 @@ def test_who_was_put_out_is_readmitted_by_name(folder: Path) -> None:
         said = run(folder, "remove", "Heidi", "--conference", "club").stderr
         assert "removed Heidi, until you readmit them (halfkey readmit)" in said
         joined.kill()
-    assert "1 put out" in run(folder, "conferences").stdout
+    assert "1 kept out" in run(folder, "conferences").stdout
     assert "Heidi" in run(folder, "readmit", "--conference", "club").stdout
     assert "put out" in failed(halfkey("join", link, "--duration", "1"), 1)
     assert run(folder, "readmit", "Heidi", "--conference", "club").returncode == 0
