@@ -6,6 +6,9 @@ import hmac
 import os
 from collections.abc import Callable
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
+
 COOKIE_LENGTH = 32
 
 
@@ -26,8 +29,8 @@ class CookieSecrets:
     def __init__(self, lifetime: float = 60.0, random: Callable[[int], bytes] = os.urandom) -> None:
         self._lifetime = lifetime
         self._random = random
-        self._current = random(32)
-        self._previous = random(32)
+        self._current = self._new()
+        self._previous = self._new()
         self._since: float | None = None
 
     def make(self, peer: bytes, parameters: bytes, now: float) -> bytes:
@@ -52,10 +55,16 @@ class CookieSecrets:
         if periods < 1:
             return
         # After two lifetimes of silence neither secret is young enough to go on checking.
-        self._previous = self._current if periods == 1 else self._random(32)
-        self._current = self._random(32)
+        self._previous = self._current if periods == 1 else self._new()
+        self._current = self._new()
         self._since += periods * self._lifetime
 
+    def _new(self) -> HMAC:
+        """A secret, taken up as a key once: for each cookie it is copied."""
+        return HMAC(self._random(32), hashes.SHA256())
 
-def _cookie(secret: bytes, peer: bytes, parameters: bytes) -> bytes:
-    return hmac.digest(secret, len(peer).to_bytes(4, "big") + peer + parameters, "sha256")
+
+def _cookie(secret: HMAC, peer: bytes, parameters: bytes) -> bytes:
+    mac = secret.copy()
+    mac.update(len(peer).to_bytes(4, "big") + peer + parameters)
+    return mac.finalize()

@@ -12,10 +12,10 @@ With no pre-shared key the early secret is a constant of the hash.
 from __future__ import annotations
 
 import functools
-import hmac
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from halfkey.codec import encode_vector
@@ -95,9 +95,10 @@ class TrafficSecret:
     def verify_data(self, messages_hash: bytes) -> bytes:
         """Finished under this secret (RFC 8446 section 4.4.4)."""
         finished_key = self._expand(b"finished", self._hash_length)
-        mac = hmac.digest(finished_key, messages_hash, self._suite.hash.name)
+        mac = HMAC(finished_key, self._suite.hash)
         wipe(finished_key)
-        return mac
+        mac.update(messages_hash)
+        return mac.finalize()
 
     def wipe(self) -> None:
         """Forgets the secret."""

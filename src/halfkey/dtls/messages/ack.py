@@ -6,12 +6,15 @@ struct { RecordNumber record_numbers<0..2^16-1>; } ACK;
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
-from halfkey.codec import Reader, Writer
+from halfkey.codec import encode_vector, whole_vector
 from halfkey.dtls.record import RecordNumber
+from halfkey.errors import CodecError
 
-_PREFIX_LENGTH, _NUMBER_LENGTH = 2, 16
+_PREFIX_LENGTH = 2
+_NUMBER = struct.Struct(">QQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +26,18 @@ class Ack:
     @staticmethod
     def capacity(room: int) -> int:
         """How many record numbers fit into so many bytes."""
-        return (room - _PREFIX_LENGTH) // _NUMBER_LENGTH
+        return (room - _PREFIX_LENGTH) // _NUMBER.size
 
     def encode(self) -> bytes:
         """The record's payload."""
-        writer = Writer()
-        with writer.block(2) as entries:
-            for number in self.record_numbers:
-                entries.uint64(number.epoch).uint64(number.sequence_number)
-        return writer.getvalue()
+        return encode_vector(
+            _PREFIX_LENGTH, b"".join(_NUMBER.pack(*one) for one in self.record_numbers)
+        )
 
     @classmethod
     def decode(cls, payload: bytes) -> Ack:
         """Reads a record's payload."""
-        reader = Reader(payload)
-        numbers = []
-        with reader.block(2) as entries:
-            while entries.remaining:
-                numbers.append(RecordNumber(entries.uint64(), entries.uint64()))
-        reader.finish()
-        return cls(tuple(numbers))
+        entries = whole_vector(payload, _PREFIX_LENGTH)
+        if len(entries) % _NUMBER.size:
+            raise CodecError("a record number is cut short")
+        return cls(tuple(RecordNumber(*one) for one in _NUMBER.iter_unpack(entries)))

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from halfkey.codec import Reader, Writer
-from halfkey.dtls.extensions import read_uint16_list
+from halfkey.codec import Reader, Writer, encode_vector
+from halfkey.dtls.extensions import encode_uint16_list, read_uint16_list
 from halfkey.errors import CodecError
 
 ECDSA_SIGN = 64
@@ -31,11 +31,7 @@ class CertificateMessage:
 
     def encode(self) -> bytes:
         """The message body."""
-        writer = Writer()
-        with writer.block(3) as entries:
-            for der in self.certificate_list:
-                entries.vector(3, der)
-        return writer.getvalue()
+        return encode_vector(3, b"".join(encode_vector(3, der) for der in self.certificate_list))
 
     @classmethod
     def decode(cls, body: bytes) -> CertificateMessage:
@@ -59,14 +55,9 @@ class CertificateRequest:
 
     def encode(self) -> bytes:
         """The message body."""
-        writer = Writer().vector(1, self.certificate_types)
-        with writer.block(2) as schemes:
-            for scheme in self.signature_schemes:
-                schemes.uint16(scheme)
-        with writer.block(2) as authorities:
-            for name in self.certificate_authorities:
-                authorities.vector(2, name)
-        return writer.getvalue()
+        types, schemes = self.certificate_types, encode_uint16_list(self.signature_schemes)
+        authorities = b"".join(encode_vector(2, name) for name in self.certificate_authorities)
+        return encode_vector(1, types) + schemes + encode_vector(2, authorities)
 
     @classmethod
     def decode(cls, body: bytes) -> CertificateRequest:

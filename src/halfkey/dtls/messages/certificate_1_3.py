@@ -20,8 +20,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from halfkey.codec import Reader, Writer
-from halfkey.dtls.extensions import Extensions, read_extensions, write_extensions
+from halfkey.codec import Reader, Writer, encode_vector
+from halfkey.dtls.extensions import (
+    Extensions,
+    encode_extensions,
+    read_extensions,
+    write_extensions,
+)
 
 
 class CertificateEntry(NamedTuple):
@@ -29,6 +34,10 @@ class CertificateEntry(NamedTuple):
 
     cert_data: bytes
     extensions: Extensions
+
+    def encode(self) -> bytes:
+        """The entry in the list."""
+        return encode_vector(3, self.cert_data) + encode_extensions(self.extensions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +54,8 @@ class CertificateMessage:
 
     def encode(self) -> bytes:
         """The message body."""
-        writer = Writer().vector(1, self.certificate_request_context)
-        with writer.block(3) as entries:
-            for entry in self.entries:
-                entries.vector(3, entry.cert_data)
-                write_extensions(entries, entry.extensions)
-        return writer.getvalue()
+        entries = b"".join(entry.encode() for entry in self.entries)
+        return encode_vector(1, self.certificate_request_context) + encode_vector(3, entries)
 
     @classmethod
     def decode(cls, body: bytes) -> CertificateMessage:
