@@ -350,7 +350,9 @@ class LoadGenerator:
         server: tuple[bytes, bytes],
         ekt: tuple[int, bytes, bytes],
         receives: bool,
-        stream: tuple[int, bytes, tuple[list[tuple[float, int, int]], float], float] | None = None,
+        stream: tuple[int, bytes, int, tuple[list[tuple[float, int, int]], float], float]
+        | None = None,
+        socket: int | None = None,
     ) -> tuple[str, int]:
         """Adds an Endpoint; returns its address.
 
@@ -360,11 +362,15 @@ class LoadGenerator:
             server: the hop's key and salt of the Media Distributor.
             ekt: SPI, EKTKey and SRTP master salt of the conference.
             receives: whether it is sent what others send.
-            stream: SSRC, end-to-end master key, bursts (seconds, length of each datagram, how many)
-                with their period in seconds, and how many seconds later it begins.
+            stream: SSRC, end-to-end master key, payload type, bursts (seconds, length of each
+                datagram, how many) with their period in seconds, and how many seconds later it
+                begins.
+            socket: the descriptor of the UDP socket that it joined by: the generator takes another
+                one for the same socket, and reads it from then on. None for a socket of its own.
 
         Raises:
-            OSError: a key has a wrong length, or the system has no room.
+            OSError: a key has a wrong length, the descriptor is no socket's, or the system has no
+                room.
             ValueError: the bursts can't be sent.
         """
 
@@ -374,11 +380,15 @@ class LoadGenerator:
         Args:
             time: seconds.
             flood: ``"garbage"``, ``"replay"`` or ``"unknown"``: sent besides, by another thread, as
-                fast as it goes. A replay is of what a run before has sent.
+                fast as it goes. Replayed is the packet that the first sender sent last.
         """
 
     def progress(self) -> tuple[int, int]:
         """Packets sent and datagrams received so far, from another thread."""
+
+    def handed_back(self) -> list[tuple[int, bytes]]:
+        """Takes what came of the Media Distributor and isn't media, from another thread: the place
+        of its participant in the order of adding, and the datagram. 4096 wait; others are lost."""
 
     def stop(self) -> None:
         """Ends the run under way, and all later ones, from another thread."""

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from halfkey.cli.children import ChildFailed
 from halfkey.cli.load import run
+from halfkey.cli.load.joining import Conferences
 from halfkey.cli.load.options import LoadOptions
 from halfkey.cli.load.traffic import DOUBLE_OVERHEAD, speech, video
+from halfkey.cli.servers import Servers
+from halfkey.endpoint import ice
 
 
 def load(*arguments: str, out: Path) -> subprocess.CompletedProcess[str]:
@@ -21,9 +25,30 @@ def load(*arguments: str, out: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, timeout=120)
 
 
-def report(*arguments: str, out: Path) -> dict[str, Any]:
+def options(scenario: str, out: Path, **chosen: Any) -> LoadOptions:
+    """What is run in this process."""
+    usual = {
+        "receivers": 2,
+        "speakers": None,
+        "conferences": 1,
+        "workers": 1,
+        "duration": 0.5,
+        "load": None,
+        "profile": "128",
+        "sample": 4,
+        "floor": False,
+        "sweep": False,
+        "flood": None,
+        "direct": True,
+        "json": True,
+    }
+    return LoadOptions.check(scenario, out=out, **{**usual, **chosen})
+
+
+def report(*arguments: str, out: Path, direct: bool = True) -> dict[str, Any]:
     """What a run of a second says: packets that came, all of them whole."""
-    ended = load(*arguments, "--direct", "--duration", "1", "--json", out=out)
+    how = ("--direct",) if direct else ()
+    ended = load(*arguments, *how, "--duration", "1", "--json", out=out)
     assert (ended.returncode, ended.stderr) == (0, "")
     said: dict[str, Any] = json.loads(ended.stdout)
     assert json.loads((out / "load.json").read_text()) == said
@@ -55,6 +80,48 @@ def test_a_livestream_beside_its_floor(tmp_path: Path) -> None:
     assert said["floor_us_per_packet"] == pytest.approx(parts)
     cost = said["cpu_us_per_forwarded_packet"]
     assert said["ratio_to_floor"] == pytest.approx(cost / parts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "participants"),
+    [
+        (["livestream", "--receivers", "4", "--load", "2000", "--workers", "2"], 5),
+        (["meeting", "--receivers", "3", "--conferences", "2", "--profile", "256"], 6),
+    ],
+)
+def test_who_has_joined_gets_media(tmp_path: Path, arguments: list[str], participants: int) -> None:
+    said = report(*arguments, out=tmp_path, direct=False)
+    joins = said["joins"]
+    assert joins["count"] == participants
+    assert 0 < joins["join_ms"]["p50"] <= joins["join_ms"]["p99"] <= 1000 * joins["seconds"]
+    assert {one.name for one in tmp_path.iterdir()} == {
+        *("focus.log", "kd.log", "load.json", "md.log")
+    }
+
+
+@pytest.mark.parametrize("handed_back", [True, False])
+def test_consent_goes_on_while_the_generator_has_the_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handed_back: bool
+) -> None:
+    monkeypatch.setattr(ice, "CONSENT_INTERVAL", 0.2)
+    monkeypatch.setattr(ice, "CONSENT_FAILURES", 3)
+    asked = options("audio", tmp_path, speakers=1, duration=4, direct=False)
+    if handed_back:
+        assert run.run(asked) == 0
+        return
+    monkeypatch.setattr(Conferences, "hand_back", lambda *_: None)
+    with pytest.raises(ChildFailed, match="of load-0: the Media Distributor doesn't consent"):
+        run.run(asked)
+
+
+def test_who_cannot_join_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Servers, "focus_fingerprint", bytes(32))
+    complaint = (
+        "^s0 of load-0 can't join, after 0 of 3 have: the Focus has another certificate than the "
+        r"link names \(logs: "
+    )
+    with pytest.raises(ChildFailed, match=complaint):
+        run.run(options("audio", tmp_path, speakers=1, direct=False))
 
 
 @pytest.mark.parametrize("profile", ["128", "256"])
@@ -94,24 +161,8 @@ def test_a_sweep_leaves_its_loads_and_a_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "_SWEEP_STEPS", 2)
-    options = LoadOptions.check(
-        "livestream",
-        receivers=2,
-        speakers=None,
-        conferences=1,
-        workers=1,
-        duration=0.5,
-        load=5000,
-        profile="128",
-        sample=4,
-        floor=True,
-        sweep=True,
-        flood=None,
-        direct=True,
-        out=tmp_path,
-        json=True,
-    )
-    assert run.run(options) == 0
+    asked = options("livestream", tmp_path, load=5000, floor=True, sweep=True)
+    assert run.run(asked) == 0
     first, second = json.loads((tmp_path / "load.json").read_text())["sweep"]
     assert second["offered"] > first["offered"] > 0
     with Image.open(tmp_path / "load.png") as picture:
@@ -124,7 +175,7 @@ def test_a_sweep_leaves_its_loads_and_a_picture(
     ("arguments", "said"),
     [
         (["podcast", "--direct"], "podcast: give audio, meeting, livestream"),
-        (["audio"], "--direct"),
+        (["audio", "--receivers", "991"], "a Key Distributor takes 1000 participants"),
         (["audio", "--direct", "--receivers", "0"], "--receivers 0: give a number from 1"),
         (["audio", "--direct", "--receivers", "4096"], "--receivers 4096: give a number"),
         (["audio", "--direct", "--receivers", "4095"], "make 4105 participants"),
@@ -179,7 +230,7 @@ def test_traffic_is_what_is_said_of_it() -> None:
     [
         ("garbage", {"unknown_protocol", "unknown_address"}),
         ("unknown", {"unknown_address"}),
-        ("replay", {"replayed", "too_old"}),
+        ("replay", {"replayed"}),
     ],
 )
 def test_a_flood_is_refused_beside_a_load(tmp_path: Path, flood: str, reasons: set[str]) -> None:

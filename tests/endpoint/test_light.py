@@ -112,3 +112,27 @@ async def test_who_only_listens_sends_nothing(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="only listens"):
             listener.send(b"")
         await listener.close()
+
+
+async def test_a_lent_socket_is_somebody_elses_to_seal_for(tmp_path: Path) -> None:
+    async with running_system(tmp_path, believe_focus=False) as system:
+        client = client_of(system)
+        lends, has_sent = LightEndpoint(system.link("Lends")), Heard(system.link("HasSent"))
+        listener = Heard(system.link("Listens"), sends=False)
+        try:
+            with pytest.raises(HalfkeyError, match="no path"):
+                lends.lend_socket()
+            for one in (has_sent.endpoint, listener.endpoint, lends):
+                await one.join(client)
+            await speak(has_sent.endpoint, b"mine", listener)
+            with pytest.raises(UsageError, match="has sent already"):
+                has_sent.endpoint.lend_socket()
+            lent = lends.lend_socket()
+            assert lent is lends.lend_socket()
+            with pytest.raises(UsageError, match="another one sends"):
+                lends.send(b"theirs")
+        finally:
+            for one in (lends, has_sent.endpoint, listener.endpoint):
+                await one.close()
+            await client.close()
+        assert lent.fileno() == -1

@@ -278,6 +278,10 @@ async def test_every_secret_is_disclosed_where_asked(relay: Relay) -> None:
         "hop_session": 2,
     }
     assert by_kind["kek"][1]["hex"] == relay.ekt_key.ekt_key_value.hex()
+    salts = {secret["salt"] for secret in by_kind["e2e_master"][2:]}
+    assert salts == {by_kind["kek"][1]["salt"]} == {relay.ekt_key.master_salt.hex()}
+    assert [secret["side"] for secret in by_kind["hop_master"]] == ["client", "server"]
+    assert len({secret["salt"] for secret in by_kind["hop_master"]}) == 2
     assert {secret["ssrc"] for secret in by_kind["e2e_master"]} == set(alice.kinds)
     hop = relay.profile.parameters.hop_profile
     for master, session in zip(by_kind["e2e_master"][2:], by_kind["e2e_session"][2:], strict=True):

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -14,10 +13,12 @@ use halfkey_media::histogram::Histogram;
 use halfkey_udp::ReceiveBuffer;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
+use socket2::{SockRef, Type};
 
 use crate::arrivals::Arrivals;
-use crate::flood::{Flood, FloodKind};
-use crate::participant::{Association, EktParameters, Participant, Stream};
+use crate::flood::{Flood, FloodKind, LastPacket};
+use crate::handed_back::{HandedBack, is_media};
+use crate::participant::{Association, EktParameters, Participant, Stream, bind, prepare};
 
 /// Messages that are taken from one socket before the schedule is looked at again.
 const MESSAGES: usize = 8;
@@ -40,6 +41,8 @@ pub struct Progress {
     pub received: AtomicU64,
     /// Set to end the run.
     pub stop: AtomicBool,
+    /// What came of the Media Distributor that isn't media.
+    pub handed_back: HandedBack,
 }
 
 /// What came of a run.
@@ -78,6 +81,8 @@ pub struct Generator {
     ready: VecDeque<usize>,
     last_arrival: Duration,
     turns: u64,
+    /// Where what a participant sends is noted, while it is replayed.
+    noted: Option<(usize, Arc<LastPacket>)>,
 }
 
 impl Generator {
@@ -98,6 +103,7 @@ impl Generator {
             ready: VecDeque::new(),
             last_arrival: Duration::ZERO,
             turns: 0,
+            noted: None,
         })
     }
 
@@ -120,9 +126,42 @@ impl Generator {
         stream: Option<Stream<'_>>,
         receives: bool,
     ) -> io::Result<SocketAddr> {
-        let host = self.to.ip();
+        let socket = bind(self.to.ip())?;
+        self.seat(socket, conference, association, ekt, stream, receives)
+    }
+
+    /// As [`Self::add`], for one that has joined, with the socket that it joined by. Whoever made it
+    /// join goes on answering and asking for consent by it, and takes what is handed back.
+    ///
+    /// # Errors
+    /// Likewise, or it is no UDP socket.
+    pub fn adopt(
+        &mut self,
+        socket: std::net::UdpSocket,
+        conference: usize,
+        association: &Association<'_>,
+        ekt: &EktParameters<'_>,
+        stream: Option<Stream<'_>>,
+        receives: bool,
+    ) -> io::Result<SocketAddr> {
+        if SockRef::from(&socket).r#type()? != Type::DGRAM {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let socket = prepare(socket)?;
+        self.seat(socket, conference, association, ekt, stream, receives)
+    }
+
+    fn seat(
+        &mut self,
+        socket: UdpSocket,
+        conference: usize,
+        association: &Association<'_>,
+        ekt: &EktParameters<'_>,
+        stream: Option<Stream<'_>>,
+        receives: bool,
+    ) -> io::Result<SocketAddr> {
         let mut participant =
-            Participant::new(host, conference, association, ekt, stream, receives)?;
+            Participant::new(socket, conference, association, ekt, stream, receives)?;
         let token = Token(self.participants.len());
         let registry = self.poll.registry();
         registry.register(&mut participant.socket, token, Interest::READABLE)?;
@@ -162,30 +201,31 @@ impl Generator {
     /// As [`Self::run`], with a flood from another thread for as long.
     ///
     /// # Errors
-    /// Likewise, or nothing was sent yet that could be replayed.
+    /// Likewise, or nobody sends what could be replayed.
     pub fn run_flooded(&mut self, time: Duration, kind: FloodKind) -> io::Result<Report> {
         let flood = self.flood(kind)?;
+        let last_packet = self.noted.as_ref().map(|(_, packet)| Arc::clone(packet));
         let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let flooding = scope.spawn(|| flood.run(&stop));
+        let report = thread::scope(|scope| {
+            let flooding = scope.spawn(|| flood.run(&stop, last_packet.as_deref()));
             let report = self.run(time);
             stop.store(true, Ordering::Relaxed);
             let flooded = flooding.join().unwrap_or_default();
             report.map(|report| Report { flooded, ..report })
-        })
+        });
+        self.noted = None;
+        report
     }
 
-    fn flood(&self, kind: FloodKind) -> io::Result<Flood> {
+    fn flood(&mut self, kind: FloodKind) -> io::Result<Flood> {
         if kind != FloodKind::Replay {
             return Flood::of_a_stranger(kind, self.to);
         }
-        let sent = self.participants.iter().find_map(|one| {
-            let packet = one.sender.as_ref()?.last_packet()?;
-            Some((&one.socket, packet))
-        });
-        let (socket, packet) = sent.ok_or(io::ErrorKind::NotFound)?;
-        let socket = UdpSocket::from_std(socket.as_fd().try_clone_to_owned()?.into());
-        Ok(Flood::of_copies(socket, self.to, packet))
+        let mut participants = self.participants.iter();
+        let sends = participants.position(|one| one.sender.is_some());
+        let sends = sends.ok_or(io::ErrorKind::NotFound)?;
+        self.noted = Some((sends, Arc::default()));
+        Flood::of_copies(&self.participants[sends].socket, self.to)
     }
 
     fn now(&self) -> Duration {
@@ -223,6 +263,10 @@ impl Generator {
             };
             let count = sender.send(&mut self.out, &participant.socket, self.to, now)?;
             self.progress.sent.fetch_add(count, Ordering::Relaxed);
+            match (&self.noted, sender.last_packet()) {
+                (Some((noted, to)), Some(packet)) if *noted == at => to.set(packet),
+                _ => {}
+            }
             schedule.push(Reverse((sender.due(), at)));
         }
         Ok(())
@@ -268,8 +312,14 @@ impl Generator {
                 continue;
             };
             for range in message.datagrams() {
-                datagrams += 1;
                 let datagram = &self.buffer.data()[range];
+                if !is_media(datagram) {
+                    if message.from == self.to {
+                        self.progress.handed_back.push(at, datagram);
+                    }
+                    continue;
+                }
+                datagrams += 1;
                 participant
                     .receiver
                     .take(datagram, now, self.sample, latency);

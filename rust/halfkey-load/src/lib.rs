@@ -12,6 +12,7 @@ mod arrivals;
 mod flood;
 mod floor;
 mod generator;
+mod handed_back;
 mod participant;
 mod pattern;
 mod receiver;
@@ -21,6 +22,7 @@ pub use arrivals::Arrivals;
 pub use flood::FloodKind;
 pub use floor::{Floor, measure as measure_floor};
 pub use generator::{Generator, Progress, Report};
+pub use handed_back::HandedBack;
 pub use participant::{Association, EktParameters, Stream};
 pub use pattern::{Burst, Pattern};
 

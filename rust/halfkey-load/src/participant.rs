@@ -42,6 +42,8 @@ pub struct Stream<'a> {
     pub ssrc: u32,
     /// The end-to-end SRTP master key.
     pub master_key: &'a [u8],
+    /// What its packets say they carry.
+    pub payload_type: u8,
     /// When it sends how much.
     pub pattern: Pattern,
     /// How much later it begins.
@@ -60,14 +62,13 @@ pub(crate) struct Participant {
 
 impl Participant {
     pub(crate) fn new(
-        host: IpAddr,
+        socket: UdpSocket,
         conference: usize,
         association: &Association<'_>,
         ekt: &EktParameters<'_>,
         stream: Option<Stream<'_>>,
         receives: bool,
     ) -> io::Result<Self> {
-        let socket = bind(host)?;
         let sender = stream.map(|stream| Sender::new(association, ekt, stream));
         Ok(Self {
             conference,
@@ -86,7 +87,11 @@ fn unusable(error: KeyError) -> io::Error {
 
 /// A socket as the switch's.
 pub(crate) fn bind(host: IpAddr) -> io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind((host, 0))?;
+    prepare(std::net::UdpSocket::bind((host, 0))?)
+}
+
+/// Makes a socket like the switch's.
+pub(crate) fn prepare(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     let sized = socket2::SockRef::from(&socket);
     let _ = sized.set_recv_buffer_size(SOCKET_BUFFER);

@@ -22,6 +22,7 @@ const EPOCH: u16 = 1;
 pub(crate) struct Sender {
     seal: DoubleSender,
     ssrc: u32,
+    payload_type: u8,
     master_key: Vec<u8>,
     spi: u16,
     ekt_key: Vec<u8>,
@@ -59,6 +60,7 @@ impl Sender {
         Ok(Self {
             seal,
             ssrc: stream.ssrc,
+            payload_type: stream.payload_type & 0x7f,
             master_key: stream.master_key.to_vec(),
             spi: ekt.spi,
             ekt_key: ekt.key.to_vec(),
@@ -132,7 +134,7 @@ impl Sender {
         let marker = if last { 0x80 } else { 0 };
         let timestamp = (burst.at.as_millis() as u32).wrapping_mul(90);
         self.packet.clear();
-        self.packet.extend([0x80, marker | 96]);
+        self.packet.extend([0x80, marker | self.payload_type]);
         self.packet.extend(self.sequence_number.to_be_bytes());
         self.packet.extend(timestamp.to_be_bytes());
         self.packet.extend(self.ssrc.to_be_bytes());

@@ -47,6 +47,7 @@ fn join(generator: &mut Generator, switch: &Switch, number: u64, server: Option<
     let stream = (number == 1).then(|| Stream {
         ssrc: SSRC,
         master_key: &[5; 16],
+        payload_type: 96,
         pattern: pattern(),
         phase: Duration::ZERO,
     });
@@ -140,6 +141,37 @@ fn what_nobody_forwards_is_lost() {
     assert!(report.offered > 0);
     assert_eq!(report.arrivals.received, 0);
     assert_eq!(report.loss, (1.0, 1.0));
+}
+
+#[test]
+fn a_socket_that_is_adopted_goes_on_with_what_is_not_media_handed_back() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let to = silent.local_addr().expect("bound");
+    let mut generator = Generator::new(to, 4).expect("room");
+    let (client, server) = keys(1);
+    let association = Association {
+        profile: PROFILE,
+        client: (&client, &SALT),
+        server: (&server, &SALT),
+    };
+    let joined = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = joined.local_addr().expect("bound");
+    let adopted = generator.adopt(joined, 0, &association, &EKT, None, true);
+    assert_eq!(adopted.expect("a UDP socket"), address);
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    stranger.send_to(&[1, 7], address).expect("room");
+    silent.send_to(&[1, 8], address).expect("room");
+    silent.send_to(&[0x80, 9], address).expect("room");
+    let mut back = std::collections::VecDeque::new();
+    while back.is_empty() {
+        generator.run(Duration::from_millis(20)).expect("runs");
+        back = generator.progress().handed_back.take();
+    }
+    assert_eq!(back, [(0, vec![1, 8])]);
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let tcp = std::os::fd::OwnedFd::from(tcp).into();
+    let refused = generator.adopt(tcp, 0, &association, &EKT, None, true);
+    assert!(refused.is_err());
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! The load generator, and the floor beside it.
 
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use halfkey_load::{Association, Burst, EktParameters, FloodKind, Generator, Pattern};
 use halfkey_load::{Progress, Report, Stream, measure_floor};
 use halfkey_media::DoubleProfile;
+use halfkey_udp::duplicate;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::{Error, malformed, seconds, unknown_profile};
 use crate::figures::times;
@@ -39,7 +41,11 @@ impl LoadGenerator {
         })
     }
 
-    #[pyo3(signature = (conference, *, client, server, ekt, receives, stream = None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of a Python method"
+    )]
+    #[pyo3(signature = (conference, *, client, server, ekt, receives, stream = None, socket = None))]
     fn add(
         &self,
         conference: usize,
@@ -47,7 +53,8 @@ impl LoadGenerator {
         server: Keys,
         ekt: (u16, Vec<u8>, Vec<u8>),
         receives: bool,
-        stream: Option<(u32, Vec<u8>, Bursts, f64)>,
+        stream: Option<(u32, Vec<u8>, u8, Bursts, f64)>,
+        socket: Option<RawFd>,
     ) -> Result<(String, u16), Error> {
         let association = Association {
             profile: self.profile,
@@ -60,14 +67,16 @@ impl LoadGenerator {
             salt: &ekt.2,
         };
         let (master_key, timing) = match stream {
-            Some((ssrc, key, bursts, phase)) => {
-                (key, Some((ssrc, pattern(bursts)?, seconds(phase)?)))
+            Some((ssrc, key, payload_type, bursts, phase)) => {
+                let timing = (ssrc, payload_type, pattern(bursts)?, seconds(phase)?);
+                (key, Some(timing))
             }
             None => (Vec::new(), None),
         };
-        let stream = timing.map(|(ssrc, pattern, phase)| Stream {
+        let stream = timing.map(|(ssrc, payload_type, pattern, phase)| Stream {
             ssrc,
             master_key: &master_key,
+            payload_type,
             pattern,
             phase,
         });
@@ -75,13 +84,14 @@ impl LoadGenerator {
             .generator
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(host_and_port(generator.add(
-            conference,
-            &association,
-            &ekt,
-            stream,
-            receives,
-        )?))
+        let address = match socket {
+            None => generator.add(conference, &association, &ekt, stream, receives),
+            Some(socket) => {
+                let socket = duplicate(socket)?;
+                generator.adopt(socket, conference, &association, &ekt, stream, receives)
+            }
+        };
+        Ok(host_and_port(address?))
     }
 
     #[pyo3(signature = (time, flood = None))]
@@ -108,6 +118,13 @@ impl LoadGenerator {
     fn progress(&self) -> (u64, u64) {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         (load(&self.progress.sent), load(&self.progress.received))
+    }
+
+    fn handed_back<'py>(&self, py: Python<'py>) -> Vec<(usize, Bound<'py, PyBytes>)> {
+        let waiting = self.progress.handed_back.take().into_iter();
+        waiting
+            .map(|(participant, datagram)| (participant, PyBytes::new(py, &datagram)))
+            .collect()
     }
 
     fn stop(&self) {

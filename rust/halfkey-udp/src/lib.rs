@@ -11,11 +11,13 @@
 
 mod address;
 mod control;
+mod descriptor;
 mod option;
 mod receive;
 mod send;
 mod steer;
 
+pub use descriptor::duplicate;
 #[cfg(feature = "testing")]
 pub use option::refuse_segmentation;
 pub use option::{enable_arrival_notes, enable_gro};

@@ -39,7 +39,7 @@ def load(
     ] = 16,
     direct: Annotated[
         bool,
-        typer.Option("--direct", help="Give the Media Distributor its hop keys: media alone."),
+        typer.Option("--direct", help="Nobody joins: hop keys are given; media alone."),
     ] = False,
     floor: Annotated[
         bool, typer.Option("--floor", help="Measure bare sends and seals of the same, too.")

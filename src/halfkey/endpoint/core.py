@@ -464,7 +464,14 @@ class Association:
         self._take_inbound_events()
         if not first:
             self._statistics.rekeyed(now)
-        self._tell({"kind": "kek", "hex": key.ekt_key_value.hex(), "spi": key.ekt_spi})
+        self._tell(
+            {
+                "kind": "kek",
+                "hex": key.ekt_key_value.hex(),
+                "salt": key.master_salt.hex(),
+                "spi": key.ekt_spi,
+            }
+        )
         self._events.append(EKTKeyInstalled(key.ekt_spi, now))
         overlap = REASSOCIATION_OVERLAP if self._awaits_ekt_key else OVERLAP
         self._outbound.receive_ekt_key(key, now, overlap)
@@ -487,7 +494,7 @@ class Association:
         while (event := self._outbound.next_event()) is not None:
             if isinstance(event, InnerKeysAnnounced):
                 for key in event.keys:
-                    self._disclose_keys("e2e", key.master_key, key.master_salt, key.ssrc)
+                    self._disclose_keys("e2e", key.master_key, key.master_salt, ssrc=key.ssrc)
             elif isinstance(event, InnerKeysSwitched):
                 self._use(event.keys)
                 before = dict(self._statistics.newest_sealed)
@@ -503,18 +510,19 @@ class Association:
     # Disclosure
 
     def _disclose_hop_keys(self, keys: SRTPKeyingMaterial) -> None:
-        self._disclose_keys("hop", keys.client_write_key, keys.client_write_salt)
-        self._disclose_keys("hop", keys.server_write_key, keys.server_write_salt)
+        client, server = keys.client_write_key, keys.server_write_key
+        self._disclose_keys("hop", client, keys.client_write_salt, side="client")
+        self._disclose_keys("hop", server, keys.server_write_salt, side="server")
 
     def _disclose_keys(
-        self, layer: str, master_key: bytes, master_salt: bytes, ssrc: int | None = None
+        self, layer: str, master_key: bytes, master_salt: bytes, **owner: str | int
     ) -> None:
         if self._disclose is None or self._profile is None:
             return
         hop = self._profile.parameters.hop_profile
         session = derive_srtp_session_key(hop, master_key, master_salt)
-        owner = {} if ssrc is None else {"ssrc": ssrc}
-        self._tell({"kind": f"{layer}_master", "hex": master_key.hex(), **owner})
+        master = {"kind": f"{layer}_master", "hex": master_key.hex(), "salt": master_salt.hex()}
+        self._tell({**master, **owner})
         self._tell({"kind": f"{layer}_session", "hex": session.hex(), **owner})
 
     def _tell(self, secret: Mapping[str, str | int]) -> None:

@@ -13,11 +13,13 @@ What of aioice's inner working is used here, and why:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import secrets
 import socket
 import string
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
@@ -39,6 +41,23 @@ class ICEFailedError(HalfkeyError):
     """No path to the Media Distributor was found."""
 
 
+class _Outgoing(asyncio.DatagramTransport):
+    """Sends by a socket that somebody else reads; stands where asyncio's transport stood."""
+
+    def __init__(self, socket: socket.socket) -> None:
+        super().__init__()
+        self.socket = socket
+
+    def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
+        """Sends at once; what there is no room for is lost, as on the network."""
+        with contextlib.suppress(OSError):
+            self.socket.sendto(data, addr)
+
+    def close(self) -> None:
+        """Closes our descriptor of it."""
+        self.socket.close()
+
+
 class _Protocol(StunProtocol):
     """One UDP socket; STUN goes to aioice, all else to the agent's callback."""
 
@@ -50,15 +69,23 @@ class _Protocol(StunProtocol):
     def datagram_received(self, data: bytes | str, addr: tuple[object, ...]) -> None:
         if isinstance(data, str):  # never so for a UDP socket
             return
-        self._dispatch(data, addr)
+        self.dispatch(data, addr)
         for _ in range(_BATCH):
             try:
                 more, address = self._socket.recvfrom(_LARGEST_DATAGRAM)
             except OSError:  # nothing more, or an ICMP error, which says nothing about us
                 return
-            self._dispatch(more, address)
+            self.dispatch(more, address)
 
-    def _dispatch(self, data: bytes, address: tuple[object, ...]) -> None:
+    def lend_socket(self) -> socket.socket:
+        """Stops reading; gives the socket, by which we go on sending until we are closed."""
+        if not isinstance(self.transport, _Outgoing):
+            reading, self.transport = self.transport, _Outgoing(self._socket.dup())
+            reading.close()
+        return self.transport.socket
+
+    def dispatch(self, data: bytes, address: tuple[object, ...]) -> None:
+        """Takes one datagram."""
         kind = classify(data)
         if kind is PacketKind.STUN:
             try:
@@ -170,6 +197,26 @@ class ICEAgent(Connection):
             self._receive(kind, data)
         else:
             self.foreign += 1
+
+    def lend_socket(self) -> socket.socket:
+        """Gives the socket of the path in use to somebody else to read, and to send by, too.
+
+        It stays ours: it is closed when we are. Consent goes on, as long as what comes and isn't
+        media is handed back by `hand_back`.
+
+        Raises:
+            ICEFailedError: there is no path.
+        """
+        pair = self._nominated.get(1)
+        if pair is None or not isinstance(pair.protocol, _Protocol):
+            raise ICEFailedError("there is no path whose socket could be lent")
+        return pair.protocol.lend_socket()
+
+    def hand_back(self, datagram: bytes) -> None:
+        """Takes a datagram of the peer's that came to the socket that was lent."""
+        pair = self._nominated.get(1)
+        if pair is not None and isinstance(pair.protocol, _Protocol):
+            pair.protocol.dispatch(datagram, pair.remote_addr)
 
     def transmit(self, datagram: bytes) -> bool:
         """Sends at once; False where there is no path, or no consent any more."""

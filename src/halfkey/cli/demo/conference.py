@@ -12,10 +12,10 @@ from halfkey.cli.demo.leaver import understood
 from halfkey.cli.demo.options import LOGS, PICTURE, DemoOptions
 from halfkey.cli.demo.picture import View, draw
 from halfkey.cli.demo.report import EndpointFacts, Facts, Received
-from halfkey.cli.demo.servers import Servers
 from halfkey.cli.demo.table import Flow, LiveView
 from halfkey.cli.demo.theft import Secrets, steal
 from halfkey.cli.linking import VARIABLE
+from halfkey.cli.servers import Servers
 from halfkey.operations.distribution import Distribution
 from halfkey.profiles import DOUBLE_256
 
@@ -30,6 +30,9 @@ FINAL_TIMEOUT = 20.0
 
 MARK_TIMEOUT = 10.0
 """Seconds that an Endpoint has to tell its counters."""
+
+_CONFERENCE = "demo"
+_CAPTURED_BYTES = 4096
 
 
 class Participant:
@@ -93,7 +96,13 @@ class Conference:
         self._participants = {name: Participant(name) for name in options.names}
         self._secrets = Secrets()
         self._servers = Servers(
-            children, credentials, options.out / LOGS, self._key_event, options.names, options.dtls
+            children,
+            credentials,
+            options.out / LOGS,
+            [(_CONFERENCE, name) for name in options.names],
+            self._key_event,
+            kd=() if options.dtls is None else ("--dtls", options.dtls),
+            md=("--capture-bytes", str(_CAPTURED_BYTES), "--hostile"),
         )
         self._facts = Facts(options.duration, options.names[-1], options.kinds)
         self._left_at = 0.0
@@ -159,7 +168,7 @@ class Conference:
                 options.out / LOGS / f"{name}.log",
                 lambda message: self._endpoint_event(participant, message),
                 self._secrets.add,
-                {VARIABLE: str(self._servers.link(name))},
+                {VARIABLE: str(self._servers.link(_CONFERENCE, name))},
             )
         )
 

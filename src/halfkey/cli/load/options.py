@@ -10,6 +10,7 @@ from halfkey._media import MAX_WORKERS
 from halfkey.cli import arguments
 from halfkey.cli.load.traffic import Traffic, speech, video
 from halfkey.errors import ConfigurationError
+from halfkey.key_distributor.policy import Policy
 from halfkey.media_distributor.core import MAXIMUM_PARTICIPANTS
 from halfkey.media_distributor.request import MAXIMUM_SLOTS
 from halfkey.profiles import SRTPProtectionProfile
@@ -26,6 +27,9 @@ _USUAL_STREAM, _USUAL_LOAD = 6_000.0, 300_000.0
 """What a livestream offers if nothing is said: packets a second of the stream, and in all."""
 
 _SPARE_DESCRIPTORS = 64
+
+_DESCRIPTORS_OF_A_JOIN = 4
+"""A socket for each version of IP; the one in use once more for the generator, and for checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class LoadOptions:
         sweep: whether to go through loads, from a tenth of this one on, until packets are lost.
         flood: what is sent besides, in a second run; None for none.
         out: the folder for load.json and the Media Distributor's log.
+        direct: whether hop keys are given to the Media Distributor, and nobody joins.
         json: whether stdout carries the report document and nothing else.
     """
 
@@ -92,6 +97,7 @@ class LoadOptions:
     floor: bool
     sweep: bool
     flood: str | None
+    direct: bool
     out: Path
     json: bool
 
@@ -149,10 +155,6 @@ class LoadOptions:
         if scenario not in SCENARIOS:
             raise ConfigurationError(f"{scenario}: give {', '.join(SCENARIOS)}")
         chosen = SCENARIOS[scenario]
-        if not direct:
-            raise ConfigurationError(
-                "--direct: give it; a load by way of Focus and Key Distributor can't be made yet"
-            )
         if speakers is not None and chosen.speakers is None:
             raise ConfigurationError("--speakers: in a meeting everybody speaks; give --receivers")
         least = 2 if chosen.speakers is None else 1
@@ -183,6 +185,7 @@ class LoadOptions:
             floor=floor,
             sweep=sweep,
             flood=flood,
+            direct=direct,
             out=out,
             json=json,
         )
@@ -200,10 +203,20 @@ class LoadOptions:
                 f"--receivers, --speakers and --conferences make {self.participants} participants; "
                 f"a Media Distributor takes {MAXIMUM_PARTICIPANTS}"
             )
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if most != resource.RLIM_INFINITY and self.participants + _SPARE_DESCRIPTORS > most:
+        if not self.direct and self.participants // self.conferences > Policy().participants:
             raise ConfigurationError(
-                f"--receivers: {self.participants} participants need as many open files, and the "
+                f"--receivers, --speakers: a Key Distributor takes {Policy().participants} "
+                "participants in a conference; ask for fewer, or give --direct"
+            )
+        self._check_descriptors()
+
+    def _check_descriptors(self) -> None:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = self.participants * (1 if self.direct else _DESCRIPTORS_OF_A_JOIN)
+        needed += _SPARE_DESCRIPTORS
+        if most != resource.RLIM_INFINITY and needed > most:
+            raise ConfigurationError(
+                f"--receivers: {self.participants} participants need {needed} open files, and the "
                 f"system allows {most}; raise 'ulimit -n', or ask for fewer"
             )
 

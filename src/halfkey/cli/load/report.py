@@ -146,7 +146,8 @@ def add_floor(report: Figures, floor: tuple[float, float]) -> None:
 def lines(report: Figures) -> list[tuple[str, str]]:
     """What a person reads: a name and what it is."""
     latency, cost = report["latency_us"], report["cpu_us_per_forwarded_packet"]
-    told = [
+    told = _joins(report["joins"]) if "joins" in report else []
+    told += [
         ("offered", f"{report['offered']:,} packets, {report['offered_pps']:,.0f} a second"),
         ("forwarded", f"{report['forwarded']:,}, {report['forwarded_pps']:,.0f} a second"),
         ("lost", _lost(report)),
@@ -208,6 +209,15 @@ def rows(reports: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:
         for one in reports
     ]
     return heads, cells
+
+
+def _joins(joins: Figures) -> list[tuple[str, str]]:
+    one = joins["join_ms"]
+    text = (
+        f"{joins['count']:,} in {joins['seconds']:.1f} s, {joins['at_once']} at once; "
+        f"one {one['p50']:,.0f} ms (p50), {one['p99']:,.0f} ms (p99)"
+    )
+    return [("joined", text)]
 
 
 def _lost(report: Figures) -> str:

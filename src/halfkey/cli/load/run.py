@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-import secrets
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from halfkey._media import LoadGenerator, measure_load_floor
 from halfkey.cli.children import ChildFailed
-from halfkey.cli.load.distributor import Distributor, Hop, distributor
+from halfkey.cli.load.distributor import distributor
+from halfkey.cli.load.joining import conferences
 from halfkey.cli.load.options import PICTURE, RESULT, LoadOptions
 from halfkey.cli.load.picture import draw
+from halfkey.cli.load.process import Usage
 from halfkey.cli.load.report import (
     Counted,
     Figures,
@@ -30,23 +27,37 @@ from halfkey.cli.load.report import (
     rows,
     title,
 )
+from halfkey.cli.load.telling import line, tell
 from halfkey.cli.printing import table
 
 _WARM_UP = 0.5
-_LOG = "md.log"
-_PROGRESS_INTERVAL = 0.5
-_SPI = 1
+
+_TURN = 0.05
+"""Seconds between looks at a run: a consent check has to be answered within half a second."""
 
 _SWEEP_FROM, _SWEEP_FACTOR, _SWEEP_STEPS = 0.1, 1.5, 20
 _SWEEP_LOSS = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class _Conference:
-    """A conference's number and EKT parameter set."""
+class _UnderLoad(Protocol):
+    """A running Media Distributor, with or without the others around it."""
 
-    number: int
-    ekt: tuple[int, bytes, bytes] = field(repr=False)
+    media: tuple[str, int]
+
+    def usage(self) -> Usage:
+        """What its process has used so far."""
+
+    async def statistics(self) -> dict[str, Any]:
+        """Its own counters."""
+
+    async def admit_all(self, generator: LoadGenerator) -> Figures | None:
+        """Brings everybody in, on both sides; says what joins took, if there were any."""
+
+    def hand_back(self, participant: int, datagram: bytes) -> None:
+        """Takes what came to a participant's socket and isn't media."""
+
+    def check(self) -> None:
+        """Raises `ChildFailed` where somebody isn't in any more."""
 
 
 def run(options: LoadOptions) -> int:
@@ -60,7 +71,7 @@ def run(options: LoadOptions) -> int:
     """
     reports = _sweep(options) if options.sweep else [asyncio.run(_measure(options))]
     if options.floor:
-        _tell(options, "measuring the floor")
+        tell(options, "measuring the floor")
         floor = _floor(options)
         for report in reports:
             add_floor(report, floor)
@@ -87,7 +98,7 @@ def _sweep(options: LoadOptions) -> list[Figures]:
     factor, lossy = _SWEEP_FROM, 0
     while len(reports) < _SWEEP_STEPS and lossy < 2:
         step = options.times(factor)
-        _tell(options, f"{step.traffic.rate * step.ways:,.0f} packets a second")
+        tell(options, f"{step.traffic.rate * step.ways:,.0f} packets a second")
         report = asyncio.run(_measure(step))
         reports.append(report)
         lossy = lossy + 1 if report["lost"] > _SWEEP_LOSS * report["offered"] else 0
@@ -109,7 +120,8 @@ def _floor(options: LoadOptions) -> tuple[float, float]:
 async def _measure(options: LoadOptions) -> Figures:
     _allow_sockets()
     with tempfile.TemporaryDirectory(prefix="halfkey-load-") as folder:
-        async with distributor(Path(folder), options.out / _LOG, options.workers) as md:
+        start = distributor if options.direct else conferences
+        async with start(options, Path(folder)) as md:
             return await _load(options, md)
 
 
@@ -119,117 +131,55 @@ def _allow_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _load(options: LoadOptions, md: Distributor) -> Figures:
+async def _load(options: LoadOptions, md: _UnderLoad) -> Figures:
     generator = LoadGenerator(*md.media, options.profile.value, options.sample)
-    _tell(options, f"admitting {options.participants} participants")
-    await _admit_all(options, generator, md)
-    warm = await _run(generator, options, _WARM_UP)
+    joins = await md.admit_all(generator)
+    warm = await _run(generator, options, md, _WARM_UP)
     if not warm["received"]:
-        raise ChildFailed("nothing came through the Media Distributor; its log is in " + _LOG)
+        raise ChildFailed(
+            f"nothing came through the Media Distributor; its log is {options.out / 'md.log'}"
+        )
     alone = await _measured(generator, options, md)
     report = describe(options, *alone)
+    if joins is not None:
+        report["joins"] = joins
     if options.flood is not None:
-        _tell(options, f"the same under a flood ({options.flood})")
+        tell(options, f"the same under a flood ({options.flood})")
         flooded = await _measured(generator, options, md, options.flood)
         report["flood"] = describe_flood(options.flood, alone, flooded)
     return report
 
 
 async def _measured(
-    generator: LoadGenerator, options: LoadOptions, md: Distributor, flood: str | None = None
+    generator: LoadGenerator, options: LoadOptions, md: _UnderLoad, flood: str | None = None
 ) -> Measured:
     before = await md.statistics()
     used = md.usage()
-    came = await _run(generator, options, options.duration, flood)
+    came = await _run(generator, options, md, options.duration, flood)
     used = md.usage().since(used)
     after = await md.statistics()
     return Measured(came, Counted.between(before, after), used)
 
 
-async def _admit_all(options: LoadOptions, generator: LoadGenerator, md: Distributor) -> None:
-    """Senders go first, so that each receiver's slots are filled as it comes."""
-    conferences = [
-        _Conference(
-            number, (_SPI, secrets.token_bytes(options.key_length), secrets.token_bytes(14))
-        )
-        for number in range(options.conferences)
-    ]
-    numbers = iter(range(options.streams))
-    for conference in conferences:
-        senders = options.receivers if options.speakers is None else options.speakers
-        for index in range(senders):
-            name = f"s{index}"
-            receives = options.speakers is None
-            await _admit(options, generator, md, conference, name, next(numbers), receives)
-    for conference in conferences:
-        for index in range(0 if options.speakers is None else options.receivers):
-            await _admit(options, generator, md, conference, f"r{index}", None, True)
-
-
-async def _admit(
-    options: LoadOptions,
-    generator: LoadGenerator,
-    md: Distributor,
-    conference: _Conference,
-    name: str,
-    number: int | None,
-    receives: bool,
-) -> None:
-    """Adds a participant on both sides; `number` is its stream's, or None."""
-    kind = options.scenario.kind
-    hop = Hop.make(options.profile.value, options.key_length)
-    ssrc, stream = None, None
-    if number is not None:
-        ssrc = number + 1
-        phase = options.traffic.interval * number / options.streams
-        bursts = options.traffic.as_bursts()
-        stream = ssrc, secrets.token_bytes(options.key_length), bursts, phase
-    at = generator.add(
-        conference.number,
-        client=hop.client,
-        server=hop.server,
-        ekt=conference.ekt,
-        receives=receives,
-        stream=stream,
-    )
-    slots = options.slots if receives else 0
-    full_name = f"load-{conference.number}", name
-    await md.admit(full_name, at, hop, kind=kind, ssrc=ssrc, slots=slots)
-
-
 async def _run(
-    generator: LoadGenerator, options: LoadOptions, seconds: float, flood: str | None = None
+    generator: LoadGenerator,
+    options: LoadOptions,
+    md: _UnderLoad,
+    seconds: float,
+    flood: str | None = None,
 ) -> dict[str, Any]:
     running = asyncio.create_task(asyncio.to_thread(generator.run, seconds, flood))
     try:
-        with _line(options) as show:
+        with line(options) as show:
             while not running.done():
-                await asyncio.wait([running], timeout=_PROGRESS_INTERVAL)
-                show(*generator.progress())
+                await asyncio.wait([running], timeout=_TURN)
+                for participant, datagram in generator.handed_back():
+                    md.hand_back(participant, datagram)
+                sent, received = generator.progress()
+                show(f"{sent:,} packets sent, {received:,} forwarded")
+        md.check()
         return await running
     finally:
         # The thread can't be cancelled; told to stop, it is done in a moment.
         if not running.done():
             generator.stop()
-
-
-@contextmanager
-def _line(options: LoadOptions) -> Iterator[Any]:
-    """One line on a terminal that says how far it is."""
-    shown = sys.stderr.isatty() and not options.json
-
-    def show(sent: int, received: int) -> None:
-        if shown:
-            sys.stderr.write(f"\r{sent:,} packets sent, {received:,} forwarded \033[K")
-            sys.stderr.flush()
-
-    try:
-        yield show
-    finally:
-        if shown:
-            sys.stderr.write("\r\033[K")
-
-
-def _tell(options: LoadOptions, text: str) -> None:
-    if not options.json:
-        sys.stderr.write(text + "\n")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+Bursts = tuple[list[tuple[float, int, int]], float]
+"""As the generator takes them: seconds, length of each datagram, how many; and the period."""
+
 DOUBLE_OVERHEAD = 12 + 2 * 16 + 2
 """What a datagram has besides its payload: RTP header, two tags, OHB and Short EKT Field."""
 
@@ -45,7 +48,7 @@ class Traffic:
         bursts = tuple((at * factor, length, count) for at, length, count in self.bursts)
         return Traffic(bursts, self.period * factor)
 
-    def as_bursts(self) -> tuple[list[tuple[float, int, int]], float]:
+    def as_bursts(self) -> Bursts:
         """As the generator takes it."""
         return list(self.bursts), self.period
 

@@ -1,4 +1,4 @@
-"""The demo's three servers: their certificates, their start, and what they say at the end."""
+"""Three servers on loopback: their certificates, their start, and what they say when asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,11 @@ from halfkey.key_distributor.store import Store
 from halfkey.pki import make_authority, make_certificate, make_vouching_certificate, sha256_of
 from halfkey.tls import client_context
 
-CONFERENCE = "demo"
-
 ANSWER_TIMEOUT = 5.0
-"""Seconds that a server has to answer the demo's question."""
+"""Seconds that a server has to answer a question, if nothing is said."""
 
 _NAMES = {"kd": "the Key Distributor", "md": "the Media Distributor", "focus": "the Focus"}
 _TUNNEL_ATTEMPTS, _TUNNEL_INTERVAL = 400, 0.05
-_CAPTURED_BYTES = 4096
 _LOOPBACK = "127.0.0.1:0"
 
 
@@ -40,8 +37,11 @@ class Servers:
         children: what starts and ends them.
         credentials: a folder for certificates and keys, for nobody else to read.
         logs: a folder for each one's stderr.
-        on_key_event: called with the Key Distributor's events.
-        dtls: the version of DTLS that the Key Distributor requires; None for the latest.
+        invited: conference and name of each person who gets a link.
+        on_key_event: called with the Key Distributor's events; None where nobody wants them.
+        kd: more options of the Key Distributor.
+        md: more options of the Media Distributor.
+        patience: seconds that a server has to answer a question.
     """
 
     def __init__(
@@ -49,33 +49,43 @@ class Servers:
         children: Children,
         credentials: Path,
         logs: Path,
-        on_key_event: Callable[[Message], None],
-        names: Iterable[str] = (),
-        dtls: str | None = None,
+        invited: Iterable[tuple[str, str]] = (),
+        on_key_event: Callable[[Message], None] | None = None,
+        *,
+        kd: Sequence[str] = (),
+        md: Sequence[str] = (),
+        patience: float = ANSWER_TIMEOUT,
     ) -> None:
         self._children = children
         self._credentials = credentials
         self._logs = logs
         self._on_key_event = on_key_event
-        self._required = () if dtls is None else ("--dtls", dtls)
-        self._invited = {name: InviteSecret.make(CONFERENCE) for name in names}
+        self._patience = patience
+        self._options = {"kd": kd, "md": md, "focus": ()}
+        self._invited = {who: InviteSecret.make(who[0]) for who in invited}
         self._certificates: dict[str, tuple[Path, Path]] = {}
         self._urls: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
         self._following: asyncio.Task[None] | None = None
         self.media_distributor: Child | None = None
+        self.media_address = ""
         self.focus_url = ""
 
-    def link(self, name: str) -> Link:
+    def link(self, conference: str, name: str) -> Link:
         """The link of somebody who is invited; good once everything has started."""
         return Link(
             focus_url=self.focus_url,
-            conference=CONFERENCE,
-            secret=self._invited[name],
+            conference=conference,
+            secret=self._invited[conference, name],
             authority=sha256_of(self._certificates["authority"][0]),
-            focus=sha256_of(self._certificates["focus"][0]),
+            focus=self.focus_fingerprint,
             name=name,
         )
+
+    @property
+    def focus_fingerprint(self) -> bytes:
+        """SHA-256 of the Focus's certificate, once everything has started."""
+        return sha256_of(self._certificates["focus"][0])
 
     async def start(self) -> None:
         """Starts all three and waits until the tunnel between the first two is up.
@@ -96,9 +106,11 @@ class Servers:
         await self._start_focus()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._observer_context()),
-            timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT),
+            timeout=aiohttp.ClientTimeout(total=self._patience),
         )
-        self._following = asyncio.create_task(self._follow_key_distributor())
+        if self._on_key_event is not None:
+            following = self._follow_key_distributor(self._on_key_event)
+            self._following = asyncio.create_task(following)
         await self._tunnel_is_up()
 
     def _own(self, name: str) -> list[str]:
@@ -114,7 +126,7 @@ class Servers:
     async def _start(self, role: str, arguments: list[str]) -> tuple[Child, Message]:
         log = self._logs / f"{role}.log"
         child = await self._children.start(
-            Child(_NAMES[role], [role, *arguments], log, lambda _: None)
+            Child(_NAMES[role], [role, *arguments, *self._options[role]], log, lambda _: None)
         )
         return child, await child.ready()
 
@@ -127,9 +139,9 @@ class Servers:
         """Puts the invites where the Key Distributor will find them when it starts."""
         self._state.mkdir(mode=0o700)
         store = Store(self._state / STATE_FILE)
-        for number, (name, secret) in enumerate(self._invited.items()):
+        for number, ((conference, name), secret) in enumerate(self._invited.items()):
             store.add_invite(
-                Invite(f"demo-{number}", CONFERENCE, name, "participant", secret.thumbprint)
+                Invite(f"invite-{number}", conference, name, "participant", secret.thumbprint)
             )
         store.close()
 
@@ -140,7 +152,6 @@ class Servers:
             [
                 *("--tunnel-listen", _LOOPBACK, "--admission-listen", _LOOPBACK),
                 *("--state", str(self._state)),
-                *self._required,
                 *("--vouching-certificate", str(chain), "--vouching-key", str(key)),
                 *self._own("kd"),
                 *self._trust("--trust-media-distributors", "md"),
@@ -159,10 +170,10 @@ class Servers:
                 *self._own("md"),
                 *self._trust("--trust-key-distributors", "kd"),
                 *self._trust("--trust-focuses", "focus", "observer"),
-                *("--capture-bytes", str(_CAPTURED_BYTES), "--hostile"),
             ],
         )
         self._urls["md"] = f"https://{addresses['control']}"
+        self.media_address = addresses["media"]
 
     async def _start_focus(self) -> None:
         _, addresses = await self._start(
@@ -214,12 +225,12 @@ class Servers:
                 return content
         except TimeoutError:
             raise ChildFailed(
-                f"{_NAMES[role]} did not answer {path} within {ANSWER_TIMEOUT:g} s"
+                f"{_NAMES[role]} did not answer {path} within {self._patience:g} s"
             ) from None
         except (aiohttp.ClientError, ValueError) as error:
             raise ChildFailed(f"{_NAMES[role]} did not answer {path}: {error}") from error
 
-    async def _follow_key_distributor(self) -> None:
+    async def _follow_key_distributor(self, on_event: Callable[[Message], None]) -> None:
         """Hands on the Key Distributor's server-sent events for as long as there are any."""
         if self._session is None:
             return
@@ -227,7 +238,7 @@ class Servers:
         with contextlib.suppress(aiohttp.ClientError, CodecError):
             async with self._session.get(self._urls["kd"] + "/events", timeout=unlimited) as events:
                 async for event in read_events(events.content.iter_any()):
-                    self._on_key_event({"event": event.name, **event.data})
+                    on_event({"event": event.name, **event.data})
 
     async def close(self) -> None:
         """Ends the observer's connections; the processes are the children's to end."""

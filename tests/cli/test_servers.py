@@ -1,4 +1,4 @@
-"""The demo's servers when one of them doesn't answer any more."""
+"""The servers on loopback when one of them doesn't answer any more."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from halfkey.cli.children import ChildFailed, Children
-from halfkey.cli.demo import servers
+from halfkey.cli.servers import Servers
 
 
 async def test_a_frozen_media_distributor_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(servers, "ANSWER_TIMEOUT", 2.0)
     children = Children()
-    started = servers.Servers(children, tmp_path, tmp_path, lambda _: None)
+    started = Servers(children, tmp_path, tmp_path, patience=2.0)
     try:
         await started.start()
         assert started.media_distributor is not None
