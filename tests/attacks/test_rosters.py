@@ -48,6 +48,8 @@ from tests.endpoint.waiting import until
 
 GHOST_SSRC = 7
 
+ROSTERS = ("vouched-roster", "vouched-change")
+
 
 def ghost(number: int = 0, **others: Any) -> ServerSentEvent:
     """Somebody whom only the Focus knows."""
@@ -264,7 +266,7 @@ async def test_a_roster_of_before_a_restart(field: Arena, happened: Happened) ->
     later = before.issued_at + 1
     after = replace(before, instance="r" * 22, version=1, spi=spi, issued_at=later)
     authority = Authority.load(folder / "vouching.crt", folder / "vouching.key")
-    field.focus.mischief = without("vouched-roster")
+    field.focus.mischief = without(*ROSTERS)
     field.focus.inject(vouched(after.sign(authority)))
     await until(lambda: people_of(alice).reason is not None)
     reason = people_of(alice).reason
@@ -275,10 +277,59 @@ async def test_a_roster_of_before_a_restart(field: Arena, happened: Happened) ->
     happened(f"the Endpoint refuses it ({refusal}), and shows everybody as unverified ({reason})")
 
 
+@attack("Repeats what has changed in the signed roster", "the Endpoint refuses it (version)")
+async def test_a_replayed_change(field: Arena, happened: Happened) -> None:
+    seen: list[ServerSentEvent] = []
+
+    def note(event: ServerSentEvent) -> Iterable[ServerSentEvent]:
+        seen.extend([event] if event.name == "vouched-change" else [])
+        return (event,)
+
+    alice = await field.joined(0)
+    field.focus.mischief = Mischief(event=note)
+    await field.joined(1)
+    await until(lambda: verified(alice) == {"P0", "P1"} and seen)
+    assert refusals(alice) == {}
+    field.focus.inject(seen[-1])
+    await until(lambda: refusals(alice))
+    assert verified(alice) == {"P0", "P1"}
+    (reason,) = refusals(alice)
+    happened(f"the Endpoint refuses it ({reason})")
+
+
+@attack(
+    "Keeps back what has changed once, and passes on what changes after that",
+    "the Endpoint refuses that too (base), and the roster that it has becomes stale",
+)
+async def test_a_change_kept_back(field: Arena, happened: Happened) -> None:
+    kept_back: list[ServerSentEvent] = []
+
+    def keep_back_one(event: ServerSentEvent) -> Iterable[ServerSentEvent]:
+        if event.name == "vouched-change" and not kept_back:
+            kept_back.append(event)
+        return () if event in kept_back else (event,)
+
+    alice = await field.joined(0)
+    await until(lambda: verified(alice) == {"P0"})
+    field.focus.mischief = Mischief(event=keep_back_one)
+    await field.joined(1)
+    await until(lambda: kept_back)
+    due = people_of(alice).next_timer()
+    await field.joined(2)
+    await until(lambda: refusals(alice))
+    assert people_of(alice).next_timer() == due  # nothing of it makes the roster fresh
+    reason = reason_when_due(alice)
+    assert (verified(alice), reason) == (set(), "stale")
+    (refusal,) = refusals(alice)
+    happened(
+        f"the Endpoint refuses that too ({refusal}), and the roster that it has becomes {reason}"
+    )
+
+
 @attack("Gives the signed roster of another conference", "every Endpoint refuses it (conference)")
 async def test_mixed_conferences(field: Arena, happened: Happened) -> None:
     both = await field.pair()
-    field.focus.mischief = without("vouched-roster")
+    field.focus.mischief = without(*ROSTERS)
     count = len(field.focus.statements)
     await field.joined(2, _link_to(field, "other"))
     await until(lambda: len(field.focus.statements) > count)
@@ -305,7 +356,7 @@ def _link_to(field: Arena, conference: str) -> Link:
     "visible at once: nobody is verified (no_statement), and there is no conference code",
 )
 async def test_no_roster_at_all(field: Arena, happened: Happened) -> None:
-    field.focus.mischief = without("vouched-roster")
+    field.focus.mischief = without(*ROSTERS)
     alice, bob = await field.joined(0), await field.joined(1)
     await until(lambda: len(alice.statistics().streams) == 1)
     (stream,) = alice.statistics().streams
@@ -328,8 +379,8 @@ async def test_no_roster_at_all(field: Arena, happened: Happened) -> None:
 async def test_a_hidden_listener(field: Arena, happened: Happened) -> None:
     alice = await field.joined(0)
     await until(lambda: verified(alice) == {"P0"})
-    issued_at = _issued_at(field)
-    field.focus.mischief = without("vouched-roster", "joined", "roster")
+    issued_at = _newest(field).issued_at
+    field.focus.mischief = without(*ROSTERS, "joined", "roster")
     await field.joined(1)
     due = people_of(alice).next_timer()
     assert due is not None
@@ -351,7 +402,7 @@ async def test_a_hidden_listener_and_a_rekey(field: Arena, happened: Happened) -
     alice = await field.joined(0)
     await until(lambda: verified(alice) == {"P0"})
     spi = alice.statistics().ekt_spi
-    field.focus.mischief = without("vouched-roster", "joined", "roster")
+    field.focus.mischief = without(*ROSTERS, "joined", "roster")
     await field.joined(1)
     await until(lambda: alice.statistics().ekt_spi != spi)
     assert people_of(alice).code() is None  # at once
@@ -360,10 +411,10 @@ async def test_a_hidden_listener_and_a_rekey(field: Arena, happened: Happened) -
     happened(f"visible within {SPI_GRACE:g} s of the new EKTKey: nobody is verified ({reason})")
 
 
-def _issued_at(field: Arena) -> int:
+def _newest(field: Arena) -> RosterVouch:
     text, at = field.focus.statements[-1]
     trust = Trust(sha256_of(field.system.folder / "authority.crt"))
-    return RosterVouch.verify(text, trust, at).issued_at
+    return RosterVouch.verify(text, trust, at)
 
 
 @attack(

@@ -156,6 +156,29 @@ async def test_vouched_rosters_are_carried_verbatim_also_to_who_comes_later(stag
             assert (await anext(other)).name == "roster"
 
 
+async def test_what_has_changed_goes_to_who_has_the_roster(stage: Stage) -> None:
+    async with following(stage) as events:
+        await anext(events)
+        await stage.join(OFFER)
+        await anext(events)
+        # The first is whole: nobody has one of before.
+        vouched = {"conference": "plenary", "statement": "who.is.there", "change": "one.more.came"}
+        for expected in (
+            ServerSentEvent("vouched-roster", {"statement": "who.is.there"}),
+            ServerSentEvent("vouched-change", {"statement": "one.more.came"}),
+        ):
+            await stage.kd.tell("roster", vouched)
+            assert await anext(events) == expected
+        async with following(stage) as late:
+            await anext(late)
+            assert await anext(late) == ServerSentEvent(
+                "vouched-roster", {"statement": "who.is.there"}
+            )
+        # Where something may have been missed there is nothing but the whole.
+        await stage.kd.tell("roster", {"conference": "plenary", "statement": "all.of.it"})
+        assert await anext(events) == ServerSentEvent("vouched-roster", {"statement": "all.of.it"})
+
+
 async def test_an_assertion_is_shown_to_the_others_verbatim(stage: Stage) -> None:
     async with following(stage) as events:
         await anext(events)

@@ -19,6 +19,7 @@ from halfkey.pki import make_authority, make_vouching_certificate
 from halfkey.sdp.identity import external_id_hash
 from halfkey.vouching.answer import AnswerVouch, DTLSIdentity, ExpectedAnswer
 from halfkey.vouching.authority import Authority, Trust
+from halfkey.vouching.change import RosterChange
 from halfkey.vouching.refusal import VouchRefused
 from halfkey.vouching.roster import ROSTER_INTERVAL, RosterVouch
 from tests.key_distributor.world import Endpoint, World
@@ -46,7 +47,8 @@ class Vouching:
 
     authority: Authority
     world: World = field(default_factory=World)
-    published: list[tuple[str, str]] = field(default_factory=list)
+    published: list[tuple[str, str, str | None]] = field(default_factory=list)
+    changes: list[RosterChange | None] = field(default_factory=list)
     seen: int = 0
 
     def __post_init__(self) -> None:
@@ -56,7 +58,7 @@ class Vouching:
             self.authority,
             INSTANCE,
             lambda: UNIX + self.world.now,
-            lambda conference, statement: self.published.append((conference, statement)),
+            lambda *published: self.published.append(published),
         )
 
     def join(self, name: str, conference: str = "c") -> Endpoint:
@@ -70,15 +72,18 @@ class Vouching:
         )
 
     def settle(self) -> list[RosterVouch]:
-        """Takes what happened; gives the rosters that were stated since."""
+        """Takes what happened; gives the rosters that were stated since, `changes` what changed."""
         for event in self.world.events[self.seen :]:
             self.statements.on_event(event, self.world.now)
         self.seen = len(self.world.events)
         self.statements.handle_timer(self.world.now)
         taken, self.published[:] = list(self.published), []
         trust = Trust(self.authority.ca_sha256)
-        rosters = [RosterVouch.verify(text, trust, UNIX + self.world.now) for _, text in taken]
-        assert [roster.conference for roster in rosters] == [name for name, _ in taken]
+        now = UNIX + self.world.now
+        rosters = [RosterVouch.verify(text, trust, now) for _, text, _ in taken]
+        assert [roster.conference for roster in rosters] == [name for name, _, _ in taken]
+        texts = [change for _, _, change in taken]
+        self.changes = [text and RosterChange.verify(text, trust, now) for text in texts]
         return rosters
 
 
@@ -142,6 +147,37 @@ def test_it_is_repeated_while_nothing_happens(vouching: Vouching) -> None:
     (second,) = vouching.settle()
     assert second.entries == first.entries
     assert second.issued_at == first.issued_at + ROSTER_INTERVAL
+
+
+def test_what_has_changed_is_stated_for_who_has_the_one_before(vouching: Vouching) -> None:
+    vouching.join("alice")
+    (first,) = vouching.settle()
+    assert vouching.changes == [None]
+    vouching.world.advance(1.0)
+    vouching.join("bob")
+    (second,) = vouching.settle()
+    (change,) = vouching.changes
+    assert change is not None
+    assert [entry.id for entry in change.roster.entries] == ["bob"]
+    assert change.follow(first) == second
+    vouching.world.advance(ROSTER_INTERVAL)
+    (third,) = vouching.settle()
+    (change,) = vouching.changes
+    assert change is not None
+    assert (change.roster.entries, change.gone) == ((), ())
+    assert change.follow(second) == third
+
+
+def test_who_begins_to_follow_makes_the_next_a_whole_one(vouching: Vouching) -> None:
+    vouching.join("alice")
+    (first,) = vouching.settle()
+    vouching.world.advance(1.0)
+    vouching.statements.repeat(vouching.world.now)
+    (second,) = vouching.settle()
+    assert (second.entries, vouching.changes) == (first.entries, [None])
+    vouching.world.advance(ROSTER_INTERVAL)
+    vouching.settle()
+    assert vouching.changes != [None]
 
 
 def test_changes_that_come_fast_are_gathered(vouching: Vouching) -> None:

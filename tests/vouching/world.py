@@ -15,6 +15,7 @@ from halfkey.identity.claims import Binding, Claims, Person
 from halfkey.identity.invite import InviteSecret
 from halfkey.pki import make_authority, make_vouching_certificate
 from halfkey.vouching.authority import Authority, Trust
+from halfkey.vouching.change import RosterChange
 from halfkey.vouching.people import Own, People
 from halfkey.vouching.refusal import Refusal, VouchRefused
 from halfkey.vouching.roster import RosterEntry, RosterVouch
@@ -79,25 +80,36 @@ class KeyDistributor:
     version: int = 0
     conference: str = CONFERENCE
     entries: dict[str, RosterEntry] = field(default_factory=dict)
+    stated: RosterVouch | None = None
 
     def statement(self, now: float) -> str:
         """The next statement."""
         self.version += 1
-        return RosterVouch(
+        self.stated = RosterVouch(
             self.conference,
             self.instance,
             self.version,
             self.spi,
             int(now),
             RosterVouch.ordered(self.entries.values()),
-        ).sign(authority())
+        )
+        return self.stated.sign(authority())
+
+    def change(self, now: float) -> str:
+        """The next statement, as a change of the one before."""
+        before = self.stated
+        self.statement(now)
+        assert before is not None
+        assert self.stated is not None
+        return RosterChange.between(before, self.stated).sign(authority())
 
     def admit(self, *members: Member) -> None:
         self.entries |= {one.entry.id: one.entry for one in members}
 
     def restart(self, instance: str, spi: int | None) -> KeyDistributor:
         """The next run, which has the admissions of this one."""
-        return replace(self, instance=instance, spi=spi, version=0, entries=dict(self.entries))
+        entries = dict(self.entries)
+        return replace(self, instance=instance, spi=spi, version=0, entries=entries, stated=None)
 
 
 class World:
@@ -130,6 +142,12 @@ class World:
         """Signs a statement, and delivers it."""
         text = self.key_distributor.statement(self.now)
         self.people.receive_roster(text, self.now)
+        return text
+
+    def tell_change(self) -> str:
+        """Signs what has changed since the last statement, and delivers it."""
+        text = self.key_distributor.change(self.now)
+        self.people.receive_change(text, self.now)
         return text
 
     def wait(self, seconds: float) -> None:

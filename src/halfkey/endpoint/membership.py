@@ -112,7 +112,8 @@ class Membership:
         )
         vouch = AnswerVouch.verify(answer.identity, self._trust, expected, self.now)
         own = Own(vouch.participant, binding, self._assertion)
-        self._people = People(self._trust, own, vouch.admitted_at, self.now)
+        stated = None if self._people is None else self._people.stated
+        self._people = People(self._trust, own, vouch.admitted_at, self.now, stated)
         if self._spi is not None:
             self._people.ekt_key(self._spi, self.now)
         self._settle()
@@ -123,10 +124,12 @@ class Membership:
         people = self._people
         if people is None:
             return
-        if name == "vouched-roster":
+        if name in ("vouched-roster", "vouched-change"):
             statement = data.get("statement")
             if isinstance(statement, str):
-                people.receive_roster(statement, self.now)
+                is_whole = name == "vouched-roster"
+                receive = people.receive_roster if is_whole else people.receive_change
+                receive(statement, self.now)
         elif name == "joined":
             self._take_assertion(people, data)
         elif name == "roster":

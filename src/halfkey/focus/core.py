@@ -120,7 +120,8 @@ class ConferenceEvent:
 
     Attributes:
         conference: which conference.
-        name: ``"joined"``, ``"left"``, ``"renamed"``, ``"slot"`` or ``"vouched-roster"``.
+        name: ``"joined"``, ``"left"``, ``"renamed"``, ``"slot"``, ``"vouched-roster"``
+            or ``"vouched-change"``.
         data: what is told, ready for JSON.
     """
 
@@ -287,11 +288,21 @@ class Conferences:
             entry = {"id": participant.id, "name": offer.name}
             self._tell(participant.conference, "renamed", entry)
 
-    def vouched(self, conference: str, statement: str) -> None:
-        """The Key Distributor has stated the roster; we carry it, and are not asked to read it."""
-        if conference in self._conferences:
-            self._statements[conference] = statement
+    def vouched(self, conference: str, statement: str, change: str | None = None) -> None:
+        """The Key Distributor has stated the roster; we carry it, and are not asked to read it.
+
+        Args:
+            conference: whose.
+            statement: the roster, for who has none.
+            change: what makes it of the one before, for who has that.
+        """
+        if conference not in self._conferences:
+            return
+        before, self._statements[conference] = self._statements.get(conference), statement
+        if before is None or change is None:
             self._tell(conference, "vouched-roster", {"statement": statement})
+        else:
+            self._tell(conference, "vouched-change", {"statement": change})
 
     def statement(self, conference: str) -> dict[str, Any] | None:
         """The data of the latest ``vouched-roster`` event; None where there was none."""

@@ -38,9 +38,10 @@ class KeyEvents:
         if not isinstance(conference, str):
             return
         if event.name == "roster":
-            statement = event.data.get("statement")
+            statement, change = event.data.get("statement"), event.data.get("change")
             if isinstance(statement, str):
-                self._conferences.vouched(conference, statement)
+                change = change if isinstance(change, str) else None
+                self._conferences.vouched(conference, statement, change)
                 self._broadcast.drain()
         elif event.name == "removed" and event.data.get("by") != _OURS:
             identifier = event.data.get("participant")

@@ -133,9 +133,18 @@ class AdmissionAPI:
         """Tells everybody who follows."""
         self._followers.publish(event.name, event_as_dict(event))
 
-    def publish_roster(self, conference: str, statement: str) -> None:
-        """Gives everybody who follows a vouched roster, to be passed on verbatim."""
+    def publish_roster(self, conference: str, statement: str, change: str | None) -> None:
+        """Gives everybody who follows a vouched roster, to be passed on verbatim.
+
+        Args:
+            conference: whose.
+            statement: the roster.
+            change: what makes it of the one before; None where there is none, or somebody is
+                among those who follow that may have missed it.
+        """
         data = {"conference": conference, "statement": statement}
+        if change is not None:
+            data["change"] = change
         self._followers.publish("roster", data)
 
     def close(self) -> None:

@@ -213,8 +213,8 @@ class RunningKeyDistributor:
         with contextlib.suppress(StoreUnavailable):
             self.store.note_roster_time(second)
 
-    def _publish_roster(self, conference: str, statement: str) -> None:
-        self.admission.publish_roster(conference, statement)
+    def _publish_roster(self, conference: str, statement: str, change: str | None) -> None:
+        self.admission.publish_roster(conference, statement, change)
 
 
 @asynccontextmanager

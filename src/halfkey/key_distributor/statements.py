@@ -1,8 +1,9 @@
 """What the Key Distributor vouches for: its answers to admissions, and the roster of a conference.
 
 The roster names who holds a key: everybody whose association is up, and nobody else. It is signed
-anew when that changes or the EKTKey does, and every `ROSTER_INTERVAL` seconds. After a restart it
-names nobody, and by that those who were admitted before learn that they must associate again.
+anew when that changes or the EKTKey does, and every `ROSTER_INTERVAL` seconds; each time also what
+has changed since, which is what Endpoints get that have the one before. After a restart it names
+nobody, and by that those who were admitted before learn that they must associate again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from halfkey.dtls import Fingerprint
+from halfkey.errors import CodecError
 from halfkey.identity.claims import Binding
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.core import KeyDistributor
@@ -18,6 +20,7 @@ from halfkey.key_distributor.events import Associated, Disassociated, EKTKeyIssu
 from halfkey.key_distributor.roster_clock import RosterClock
 from halfkey.vouching.answer import AnswerVouch, DTLSIdentity
 from halfkey.vouching.authority import Authority
+from halfkey.vouching.change import RosterChange
 from halfkey.vouching.roster import ROSTER_INTERVAL, RosterEntry, RosterVouch
 
 SPACING_PER_ENTRY = 0.002
@@ -29,9 +32,10 @@ a statement is long and much happens at once, changes are gathered."""
 class _Roster:
     """How far the statements of one conference have come."""
 
-    spi: int | None = None
+    stated: RosterVouch | None = None
     due_at: float | None = None
     not_before: float = 0.0
+    is_wanted_whole: bool = False
 
 
 class Statements:
@@ -42,7 +46,8 @@ class Statements:
         authority: signs.
         instance: of this run, 16 to 128 characters of base64url.
         clock: Unix time, seconds.
-        publish: takes a conference's name and a roster's statement.
+        publish: takes a conference's name, a roster's statement, and the statement of what has
+            changed in it, None where that isn't enough.
         roster_clock: dates rosters, joining, and in answers what rosters are held against; by
             default by `clock`.
     """
@@ -53,7 +58,7 @@ class Statements:
         authority: Authority,
         instance: str,
         clock: Callable[[], float],
-        publish: Callable[[str, str], None],
+        publish: Callable[[str, str, str | None], None],
         roster_clock: RosterClock | None = None,
     ) -> None:
         self._core = core
@@ -104,13 +109,14 @@ class Statements:
             self._mark(event.conference, now)
         elif isinstance(event, EKTKeyIssued):
             roster = self._rosters.get(event.conference)
-            if roster is None or roster.spi != event.spi:
+            if roster is None or roster.stated is None or roster.stated.spi != event.spi:
                 self._mark(event.conference, now)
 
     def repeat(self, now: float) -> None:
         """Makes every conference's roster due, for somebody who has none yet."""
         for name in self._core.conference_names():
             self._mark(name, now)
+            self._rosters[name].is_wanted_whole = True
 
     def next_timer(self) -> float | None:
         """When `handle_timer` wants to be called (monotonic seconds), or None."""
@@ -136,18 +142,27 @@ class Statements:
             return
         # One count for all conferences: so it grows also in one that ends and begins again.
         self._version += 1
-        roster.spi = None if conference.current is None else conference.current.spi
         vouch = RosterVouch(
             conference=name,
             instance=self._instance,
             version=self._version,
-            spi=roster.spi,
+            spi=None if conference.current is None else conference.current.spi,
             issued_at=self._roster_clock.issue(now),
             entries=RosterVouch.ordered(entries),
         )
         roster.not_before = now + SPACING_PER_ENTRY * len(entries)
         roster.due_at = now + ROSTER_INTERVAL
-        self._publish(name, vouch.sign(self._authority))
+        change = None if roster.is_wanted_whole else self._change(roster.stated, vouch)
+        roster.stated, roster.is_wanted_whole = vouch, False
+        self._publish(name, vouch.sign(self._authority), change)
+
+    def _change(self, before: RosterVouch | None, after: RosterVouch) -> str | None:
+        if before is None:
+            return None
+        try:
+            return RosterChange.between(before, after).sign(self._authority)
+        except CodecError:  # nobody is left of a thousand, and another thousand is there
+            return None
 
     def _entries(self, conference: Conference, now: float) -> list[RosterEntry]:
         entries = []

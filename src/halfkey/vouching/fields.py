@@ -35,10 +35,7 @@ class Fields:
 
     def text(self, name: str) -> str:
         """Takes a string."""
-        value = self._value[name]
-        if not isinstance(value, str):
-            raise CodecError(f"{name} is not a string")
-        return value
+        return _text(name, self._value[name])
 
     def integer(self, name: str) -> int:
         """Takes an integer; JSON's true and 1.0 are none."""
@@ -59,6 +56,10 @@ class Fields:
         """Takes an array of at most `maximum` integers."""
         return tuple(_integer(name, value) for value in self.items(name, maximum))
 
+    def texts(self, name: str, maximum: int) -> tuple[str, ...]:
+        """Takes an array of at most `maximum` strings."""
+        return tuple(_text(name, value) for value in self.items(name, maximum))
+
     def object(self, name: str, *names: str) -> Fields:
         """Takes an object."""
         return Fields(self._value[name], *names)
@@ -70,6 +71,12 @@ class Fields:
         if str(fingerprint) != text:
             raise CodecError(f"{name} is not written as usual")
         return fingerprint
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise CodecError(f"{name} is not a string")
+    return value
 
 
 def _integer(name: str, value: object) -> int:

@@ -12,7 +12,7 @@ What a Focus can still do is to withhold: then the roster is stale after `STALE_
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from halfkey.identity.claims import Binding
@@ -67,15 +67,23 @@ class People:
         own: ourselves.
         admitted_at: that of the Key Distributor's answer, which was verified.
         now: when that answer came.
+        before: of the people of an earlier admission to the conference, what was stated last.
 
     Raises:
         CodecError: our own assertion is no value of a=identity.
     """
 
-    def __init__(self, trust: Trust, own: Own, admitted_at: int, now: float) -> None:
+    def __init__(
+        self,
+        trust: Trust,
+        own: Own,
+        admitted_at: int,
+        now: float,
+        before: RosterVouch | None = None,
+    ) -> None:
         self._trust = trust
         self._own = own
-        self._statements = Statements(trust, own.binding.conference, admitted_at, now)
+        self._statements = Statements(trust, own.binding.conference, admitted_at, now, before)
         self._proofs = Proofs(own.binding.conference)
         self._own_hash = external_id_hash(own.assertion)
         self._proofs.receive(own.participant, own.assertion)
@@ -104,6 +112,11 @@ class People:
     def refusals(self) -> Mapping[Refusal, int]:
         """How many statements and assertions were refused, by reason."""
         return self._refusals
+
+    @property
+    def stated(self) -> RosterVouch | None:
+        """The statement that the next may be a change of; says nothing of who is verified."""
+        return self._statements.known
 
     def people(self) -> tuple[Standing, ...]:
         """Everybody in the newest statement, ourselves too, ascending by id."""
@@ -152,9 +165,18 @@ class People:
     # What happens
 
     def receive_roster(self, text: str, now: float) -> None:
-        """Takes a statement that the Focus passed on."""
+        """Takes a whole roster that the Focus passed on."""
+        self._receive(self._statements.receive, text, now)
+
+    def receive_change(self, text: str, now: float) -> None:
+        """Takes a change of the newest that the Focus passed on."""
+        self._receive(self._statements.receive_change, text, now)
+
+    def _receive(
+        self, receive: Callable[[str, float], RosterVouch | None], text: str, now: float
+    ) -> None:
         try:
-            statement = self._statements.receive(text, now)
+            statement = receive(text, now)
         except VouchRefused as fault:
             self._refuse(fault.reason)
             statement = None

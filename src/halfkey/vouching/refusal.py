@@ -9,6 +9,7 @@ from halfkey.errors import HalfkeyError
 Refusal = Literal[
     "algorithm",
     "authority",
+    "base",
     "certificate",
     "conference",
     "expired",
@@ -28,6 +29,7 @@ Refusal = Literal[
 _EXPLANATIONS: dict[Refusal, str] = {
     "algorithm": "its signature algorithm is not ES256",
     "authority": "it is not under the certificate authority of the link",
+    "base": "it is a change of another roster than the newest",
     "certificate": "its certificate may not vouch",
     "conference": "it is for another conference",
     "expired": "it is too old, or its certificate is not valid now",

@@ -1,7 +1,8 @@
 """The vouched roster: who is in a conference, as the Key Distributor states it.
 
 It signs one whenever somebody joins or leaves, whenever the EKTKey changes, and every
-`ROSTER_INTERVAL` seconds, so that an Endpoint that is not told notices.
+`ROSTER_INTERVAL` seconds, so that an Endpoint that is not told notices; and with each what has
+changed in it (`halfkey.vouching.change`), for those who had the one before.
 """
 
 from __future__ import annotations
@@ -219,11 +220,12 @@ def _read(payload: object) -> RosterVouch:
         version=fields.integer("version"),
         spi=fields.optional_integer("spi"),
         issued_at=fields.integer("iat"),
-        entries=tuple(_read_entry(one) for one in fields.items("entries", MAXIMUM_ENTRIES)),
+        entries=tuple(read_entry(one) for one in fields.items("entries", MAXIMUM_ENTRIES)),
     )
 
 
-def _read_entry(value: object) -> RosterEntry:
+def read_entry(value: object) -> RosterEntry:
+    """Reads an entry of a statement; raises `CodecError` where it doesn't follow the format."""
     fields = Fields(
         value,
         "assertion-sha256",
