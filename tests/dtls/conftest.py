@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from halfkey.dtls.flight import FlightMessage, Packer
 from halfkey.dtls.registries import ProtocolVersion
 from tests.dtls import helpers
 from tests.dtls.deviations import Deviate
@@ -27,6 +28,21 @@ def version(request: pytest.FixtureRequest) -> Iterator[ProtocolVersion]:
     helpers.SPOKEN[:] = [request.param]
     yield request.param
     helpers.SPOKEN[:] = before
+
+
+@pytest.fixture
+def one_message_per_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has every side send each message in a record of its own, as other stacks may.
+
+    Then a peer that takes record after record rests in every state.
+    """
+    add_message = Packer.add_message
+
+    def apart(packer: Packer, message: FlightMessage, *part: int) -> None:
+        add_message(packer, message, *part)
+        packer.close()
+
+    monkeypatch.setattr(Packer, "add_message", apart)
 
 
 @pytest.fixture

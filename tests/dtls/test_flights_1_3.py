@@ -10,13 +10,18 @@ from collections.abc import Callable
 
 import pytest
 
-from halfkey.dtls import AlertDescription, HandshakeCompleted
+from halfkey.dtls import AlertDescription, Certificate, HandshakeCompleted
 from halfkey.dtls.configuration import MINIMUM_PMTU
 from halfkey.dtls.crypto.signatures import sign
 from halfkey.dtls.messages.ack import Ack
 from halfkey.dtls.messages.certificate import CertificateVerify
 from halfkey.dtls.messages.framing import decode_fragments
-from halfkey.dtls.record import APPLICATION_EPOCH, HANDSHAKE_EPOCH, RecordNumber
+from halfkey.dtls.record import (
+    APPLICATION_EPOCH,
+    HANDSHAKE_EPOCH,
+    PLAINTEXT_EPOCH,
+    RecordNumber,
+)
 from halfkey.dtls.record_layer import RecordWriter
 from halfkey.dtls.registries import DTLS_1_3, ContentType, HandshakeType, NamedGroup
 from tests.dtls.deviations import Deviate, replacing
@@ -36,6 +41,7 @@ from tests.dtls.helpers import (
 FIRST_TIMEOUT = 0.4
 ACK_DELAY = FIRST_TIMEOUT / 4
 SETTINGS = {"versions": (DTLS_1_3,), "groups": (NamedGroup.X25519,), "pmtu": MINIMUM_PMTU}
+CERTIFICATE = Certificate.generate("a client whose flight takes three datagrams of the least size")
 OTHER = {"client": "server", "server": "client"}
 both_sides = pytest.mark.parametrize("sender", OTHER)
 
@@ -61,7 +67,10 @@ class Flights(Network):
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, sender: str = "client") -> None:
-        super().__init__(client_configuration(**SETTINGS), server_configuration(**SETTINGS))
+        super().__init__(
+            client_configuration(certificate=CERTIFICATE, **SETTINGS),
+            server_configuration(peer_fingerprints=(CERTIFICATE.fingerprint(),), **SETTINGS),
+        )
         self.sender = sender
         self.lost: Callable[[int], bool] = lambda place: False
         self.flight: list[tuple[float, bytes]] = []
@@ -186,6 +195,22 @@ def test_what_is_missing_at_the_end_is_missed_after_a_quarter_of_the_timeout(
     assert at - network.flight[0][0] == pytest.approx(ACK_DELAY + 2 * LATENCY)
     assert covered(network.records_at(at)) == covered(network.records(last.__eq__))
     assert_connected(network)
+
+
+def test_a_server_hello_is_not_sent_again_to_who_has_acknowledged_something_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    last = undisturbed_length(monkeypatch, "server") - 1
+    epochs = []
+    for lost in (last.__eq__, lambda place: True):
+        network = Flights(monkeypatch, "server")
+        network.lost = lost
+        network.start().run(5)
+        at = network.repeated[0][0]
+        written = network.written("server", ContentType.HANDSHAKE)
+        epochs.append({one.number.epoch for one in written if one.at == at})
+        assert_connected(network)
+    assert epochs == [{HANDSHAKE_EPOCH}, {PLAINTEXT_EPOCH, HANDSHAKE_EPOCH}]
 
 
 @both_sides

@@ -35,7 +35,7 @@ HELLO = ClientHello(0xFEFD, bytes(range(32)), b"", b"", (0xC02B, 0x00FF), b"\0",
 def datagrams(hello: ClientHello, message_seq: int = 0, pmtu: int = 1200) -> list[bytes]:
     packer = Packer(RecordWriter(message_seq), pmtu)
     message = FlightMessage(HandshakeType.CLIENT_HELLO, message_seq, hello.encode(), 0)
-    list(packer.add_message(message))
+    packer.add_message(message)
     return packer.take()
 
 

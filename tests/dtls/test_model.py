@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -25,7 +24,7 @@ from halfkey.dtls import (
 )
 from halfkey.dtls.flight import FlightMessage, Packer
 from halfkey.dtls.messages.framing import Fragment
-from halfkey.dtls.record import PLAINTEXT_EPOCH, RecordNumber
+from halfkey.dtls.record import PLAINTEXT_EPOCH
 from halfkey.dtls.registries import ContentType, HandshakeType
 from halfkey.dtls.states import State
 from tests.dtls.helpers import (
@@ -50,10 +49,11 @@ from tests.dtls.model import (
     of_protected,
 )
 
+pytestmark = pytest.mark.usefixtures("one_message_per_record")
+
 SIDES = ("client", "server")
 OTHER = {"client": "server", "server": "client"}
 UNKNOWN_TYPE = 99
-Sent = tuple[RecordNumber, Fragment]
 KINDS = (*(kind for kind in HandshakeType if kind <= 0xFF), UNKNOWN_TYPE)
 
 
@@ -62,9 +62,9 @@ def bodies_of(version: Version, **changes: dict[str, object]) -> dict[int, bytes
     bodies = {int(HandshakeType.EKT_KEY): ekt_key(99).encode()}
     add_message = Packer.add_message
 
-    def noting(packer: Packer, message: FlightMessage, *part: int) -> Iterator[Sent]:
+    def noting(packer: Packer, message: FlightMessage, *part: int) -> None:
         bodies[message.message_type] = message.body
-        return add_message(packer, message, *part)
+        add_message(packer, message, *part)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Packer, "add_message", noting)

@@ -63,6 +63,7 @@ def noise() -> list[bytes]:
     ]
 
 
+@pytest.mark.usefixtures("one_message_per_record")
 def test_noise_changes_nothing_in_any_state() -> None:
     """Noise before and after every record of a handshake, to both sides."""
     network = Network(client_configuration(), server_configuration())

@@ -32,7 +32,7 @@ from tests.dtls.helpers import (
     split_records,
 )
 
-pytestmark = of_each_version
+pytestmark = [of_each_version, pytest.mark.usefixtures("one_message_per_record")]
 
 TABLES = {
     (side, version): table

@@ -106,6 +106,8 @@ class Channel:
         """
         if self.retransmission is None or not self._flight.acknowledge(ack.record_numbers):
             return False
+        # Whoever has the keys for an ACK has the hello that they were made from.
+        self._flight.acknowledge_plaintext()
         if self._flight.is_acknowledged:
             self.flight_answered()
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from halfkey.dtls.fragments import Coverage
@@ -41,58 +42,109 @@ class ChangeCipherSpec(NamedTuple):
 Flight = list[FlightMessage | ChangeCipherSpec]
 
 
+Part = tuple[int, int, int]
+"""Of a message: its message_seq, where the part begins, and where it ends."""
+
+
 class Packer:
-    """Fills datagrams with records.
+    """Fills records with fragments of messages, and datagrams with records.
+
+    Messages that go together share a record where they fit into it whole (RFC 9147 section 5.5):
+    a record costs a seal, an opening and a header, and an ACK names it.
 
     Args:
         writer: numbers and seals the records.
         pmtu: the size of the largest datagram, in bytes.
+
+    Attributes:
+        sent: what of which messages is in the records that were closed.
     """
 
-    __slots__ = ("_datagrams", "_pmtu", "_writer")
+    __slots__ = ("_datagrams", "_epoch", "_limit", "_parts", "_payload", "_pmtu", "_writer", "sent")
 
     def __init__(self, writer: RecordWriter, pmtu: int) -> None:
         self._writer = writer
         self._pmtu = pmtu
         self._datagrams: list[bytes] = []
+        # The record in the making.
+        self._epoch = PLAINTEXT_EPOCH
+        self._payload = b""
+        self._parts: list[Part] = []
+        self._limit = 0
+        self.sent: list[tuple[RecordNumber, list[Part]]] = []
 
-    def add_message(
-        self, message: FlightMessage, start: int = 0, end: int | None = None
-    ) -> Iterator[tuple[RecordNumber, Fragment]]:
-        """Adds a message, or a part, in fragments if need be; yields each with its number."""
+    def add_message(self, message: FlightMessage, start: int = 0, end: int | None = None) -> None:
+        """Adds a message, or a part, in fragments if need be."""
+        if message.epoch != self._epoch:
+            self.close()
+            self._epoch = message.epoch
         offset, length = start, len(message.body)
         stop = length if end is None else end
-        while offset < stop or offset == start:
-            size = self._fragment_size(message.epoch, stop - offset)
-            data = message.body[offset : offset + size]
-            fragment = Fragment(message.message_type, length, message.message_seq, offset, data)
-            yield self.add(message.epoch, ContentType.HANDSHAKE, fragment.encode()), fragment
-            offset += size
-            if not length:
+        while True:
+            data = message.body[offset : offset + self._fragment_size(stop - offset)]
+            self._add_fragment(
+                Fragment(message.message_type, length, message.message_seq, offset, data)
+            )
+            offset += len(data)
+            if offset >= stop:
                 return
 
     def add(self, epoch: int, content_type: int, payload: bytes) -> RecordNumber:
         """Adds one record."""
+        self.close()
         number, record = self._writer.write(epoch, content_type, payload)
-        if self._datagrams and len(self._datagrams[-1]) + len(record) <= self._pmtu:
+        if len(record) <= self._left:
             self._datagrams[-1] += record
         else:
             self._datagrams.append(record)
         return number
 
+    def close(self) -> None:
+        """Ends the record in the making, if there is one."""
+        if self._payload:
+            payload, self._payload = self._payload, b""
+            number = self.add(self._epoch, ContentType.HANDSHAKE, payload)
+            self.sent.append((number, self._parts))
+            self._parts = []
+
     def take(self) -> list[bytes]:
         """The datagrams."""
+        self.close()
         datagrams, self._datagrams = self._datagrams, []
         return datagrams
 
-    def _fragment_size(self, epoch: int, remaining: int) -> int:
-        overhead = self._writer.overhead(epoch) + HEADER_LENGTH
-        largest = self._pmtu - overhead
-        if self._datagrams:
-            here = self._pmtu - len(self._datagrams[-1]) - overhead
-            if here >= min(remaining, largest, _LEAST_FRAGMENT) and remaining > largest:
-                return here
+    @property
+    def _left(self) -> int:
+        """How many bytes there are left in the latest datagram."""
+        return self._pmtu - len(self._datagrams[-1]) if self._datagrams else 0
+
+    @property
+    def _overhead(self) -> int:
+        return self._writer.overhead(self._epoch)
+
+    @property
+    def _room(self) -> int:
+        """For how many bytes of fragments there is room in the record, or else in the datagram."""
+        return (self._limit - len(self._payload)) if self._payload else self._left - self._overhead
+
+    def _fragment_size(self, remaining: int) -> int:
+        """How much of a message to take next: all of it, unless it is too long for a datagram."""
+        largest = self._pmtu - self._overhead - HEADER_LENGTH
+        here = self._room - HEADER_LENGTH
+        if remaining > largest and here >= _LEAST_FRAGMENT:
+            return here
         return min(remaining, largest)
+
+    def _add_fragment(self, fragment: Fragment) -> None:
+        encoded = fragment.encode()
+        if len(encoded) > self._room:
+            self.close()
+        if not self._payload:
+            here = self._room
+            self._limit = here if len(encoded) <= here else self._pmtu - self._overhead
+        self._payload += encoded
+        end = fragment.offset + len(fragment.data)
+        self._parts.append((fragment.message_seq, fragment.offset, end))
 
 
 class Transmission:
@@ -111,7 +163,7 @@ class Transmission:
             for item in flight
             if isinstance(item, FlightMessage)
         }
-        self._sent: dict[RecordNumber, tuple[int, int, int]] = {}
+        self._sent: dict[RecordNumber, list[Part]] = {}
 
     @property
     def is_acknowledged(self) -> bool:
@@ -125,21 +177,27 @@ class Transmission:
                 packer.add(PLAINTEXT_EPOCH, ContentType.CHANGE_CIPHER_SPEC, b"\x01")
             elif item.message_seq in self._missing:
                 for start, end in self._missing[item.message_seq].gaps:
-                    for number, fragment in packer.add_message(item, start, end):
-                        self._note(number, fragment)
+                    packer.add_message(item, start, end)
+        packer.close()
+        self._note(packer.sent)
 
     def acknowledge(self, numbers: Iterable[RecordNumber]) -> bool:
         """Takes what an ACK names, of any transmission; whether that was news."""
         known = [self._sent.pop(number) for number in numbers if number in self._sent]
-        for message_seq, start, end in known:
+        for message_seq, start, end in itertools.chain.from_iterable(known):
             coverage = self._missing.get(message_seq)
             if coverage is not None and coverage.add(start, end) and coverage.is_complete:
                 del self._missing[message_seq]
         return bool(known)
 
-    def _note(self, number: RecordNumber, fragment: Fragment) -> None:
-        end = fragment.offset + len(fragment.data)
-        self._sent[number] = fragment.message_seq, fragment.offset, end
+    def acknowledge_plaintext(self) -> None:
+        """Takes it that the peer has what was sent in plain text, which no ACK names."""
+        for item in self._flight:
+            if isinstance(item, FlightMessage) and item.epoch == PLAINTEXT_EPOCH:
+                self._missing.pop(item.message_seq, None)
+
+    def _note(self, sent: Iterable[tuple[RecordNumber, list[Part]]]) -> None:
+        self._sent.update(sent)
         while len(self._sent) > _MAXIMUM_REMEMBERED_RECORDS:
             del self._sent[next(iter(self._sent))]
 
