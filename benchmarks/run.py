@@ -36,7 +36,9 @@ work. `ratio` below 1: one call into Rust costs less than two into that package.
 DTLS = """\
 Handshakes with cookie and certificates on both sides that one core does in a second, in each
 side's code. `ratio` is our rate over that of pyOpenSSL, which has DTLS 1.2 only, and whose
-handshake is all in C, so more is better; ours is Python around the primitives of `cryptography`."""
+handshake is all in C, so more is better; ours is Python around the primitives of `cryptography`.
+An answer to a ClientHello without a cookie, in microseconds, is beside OpenSSL's
+`DTLSv1_listen`; its `ratio`, too, is of rates. Either makes a connection for it."""
 
 
 KEY_DISTRIBUTOR = """\
