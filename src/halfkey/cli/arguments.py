@@ -15,7 +15,7 @@ from halfkey.hosts import is_host
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 
 if TYPE_CHECKING:
-    from halfkey.dtls.registries import ProtocolVersion
+    from halfkey.dtls.registries import NamedGroup, ProtocolVersion
 
 Address = tuple[str, int]
 
@@ -25,6 +25,7 @@ Supervised = Annotated[
     bool, typer.Option("--supervised", hidden=True, help="Speak JSON lines; see cli/supervised.py.")
 ]
 
+HYBRID = "hybrid"
 PROFILES = {"128": DOUBLE_128, "256": DOUBLE_256}
 
 
@@ -63,20 +64,32 @@ def profile(text: str) -> SRTPProtectionProfile:
     return PROFILES[text]
 
 
-def dtls_versions(text: str | None) -> tuple[ProtocolVersion, ...]:
-    """Reads which version of DTLS is required; with none, any.
+def required_dtls(
+    text: str | None,
+) -> tuple[tuple[ProtocolVersion, ...], tuple[NamedGroup, ...]]:
+    """Reads which version of DTLS is required, and which key exchange; with none, any.
 
     Raises:
-        ConfigurationError: there is no such version.
+        ConfigurationError: there is no such version, or no hybrid on this machine.
     """
-    from halfkey.dtls.registries import ProtocolVersion  # the engine: only where it is to run
+    # The engine: only where it is to run.
+    from halfkey.dtls.crypto.key_exchange import AVAILABLE_GROUPS
+    from halfkey.dtls.registries import DTLS_1_3, ProtocolVersion
 
     versions = {version.title.removeprefix("DTLS "): version for version in ProtocolVersion}
     if text is None:
-        return tuple(ProtocolVersion)
+        return tuple(ProtocolVersion), AVAILABLE_GROUPS
+    if text == HYBRID:
+        groups = tuple(group for group in AVAILABLE_GROUPS if group.is_hybrid)
+        if not groups:
+            raise ConfigurationError(
+                f"--dtls {HYBRID}: the cryptography package has no ML-KEM here; "
+                "install one that has, or give 1.3"
+            )
+        return (DTLS_1_3,), groups
     if text not in versions:
-        raise ConfigurationError(f"--dtls {text}: give {' or '.join(versions)}")
-    return (versions[text],)
+        raise ConfigurationError(f"--dtls {text}: give {', '.join(versions)} or {HYBRID}")
+    return (versions[text],), AVAILABLE_GROUPS
 
 
 def within(option: str, value: float, least: float, most: float) -> None:

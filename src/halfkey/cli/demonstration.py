@@ -25,7 +25,7 @@ def demo(
     ] = None,
     profile: Annotated[str, typer.Option(help="128 or 256: the Double profile to offer.")] = "128",
     dtls: Annotated[
-        str | None, typer.Option(help="1.2 or 1.3: require it; else the latest, which is 1.3.")
+        str | None, typer.Option(help="1.2, 1.3 or hybrid: require it; else the best, the hybrid.")
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for report.json, what-they-saw.png and logs.")

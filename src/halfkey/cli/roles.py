@@ -18,7 +18,7 @@ from halfkey.cli.arguments import (
     Supervised,
     address,
     both,
-    dtls_versions,
+    required_dtls,
     within,
 )
 from halfkey.cli.configured import CheckConfig, Config, as_written
@@ -67,7 +67,8 @@ def key_distributor(
         float | None, typer.Option(help="Seconds between rekeys; none leaves it to the life.")
     ] = None,
     dtls: Annotated[
-        str | None, typer.Option(help="1.2 or 1.3: require it; else the latest that both speak.")
+        str | None,
+        typer.Option(help="1.2, 1.3 or hybrid (1.3 with ML-KEM): require it; else the best."),
     ] = None,
     state: Annotated[
         Path | None, typer.Option(help="Folder for invites and admissions; else they end with it.")
@@ -107,6 +108,7 @@ def key_distributor(
         vouching = both(vouching_certificate, vouching_key, "--vouching-certificate")
         if rekey_interval is not None:
             within("--rekey-interval", rekey_interval, MINIMUM_REKEY_INTERVAL, MAXIMUM_TTL)
+        versions, groups = required_dtls(dtls)
         options = KeyDistributorOptions(
             certificate=certificate,
             key=key,
@@ -116,7 +118,10 @@ def key_distributor(
             dial=tuple(address(target, "--dial") for target in dial or ()),
             admission=address(admission_listen, "--admission-listen"),
             policy=Policy(
-                ttl=ekt_ttl, rekey_interval=rekey_interval, dtls_versions=dtls_versions(dtls)
+                dtls_versions=versions,
+                dtls_groups=groups,
+                ttl=ekt_ttl,
+                rekey_interval=rekey_interval,
             ),
             state=state,
             vouching=vouching,

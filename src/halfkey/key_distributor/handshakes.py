@@ -102,6 +102,7 @@ class Handshakes:
             select=self._select,
             foresee=self._foresee,
             versions=policy.dtls_versions,
+            groups=policy.dtls_groups,
             cookie_secrets=dtls.CookieSecrets(random=random),
             handshake_timeout=policy.handshake_age,
             random=random,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from halfkey.dtls import ProtocolVersion
+from halfkey.dtls import NamedGroup, ProtocolVersion
+from halfkey.dtls.crypto.key_exchange import AVAILABLE_GROUPS
 from halfkey.ekt.messages import EKTCipher
 from halfkey.errors import ConfigurationError
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
@@ -25,6 +26,8 @@ class Policy:
         profiles: double profiles, the most wanted first; a conference keeps the one that its first
             participant got.
         dtls_versions: what is spoken with Endpoints; the latest that both speak is taken.
+        dtls_groups: the groups of the key exchange, best first; the hybrid is for DTLS 1.3 only,
+            and keeps out who lacks it where it is the only one.
         ttl: the life of an EKTKey in seconds (RFC 8870 section 5.2.2: 24 bits).
         rekey_interval: seconds between rekeys on the timer; None leaves it to the ttl.
         handshake_age: seconds that an association may take to complete its handshake.
@@ -46,6 +49,7 @@ class Policy:
 
     profiles: tuple[SRTPProtectionProfile, ...] = (DOUBLE_128, DOUBLE_256)
     dtls_versions: tuple[ProtocolVersion, ...] = tuple(ProtocolVersion)
+    dtls_groups: tuple[NamedGroup, ...] = AVAILABLE_GROUPS
     ttl: int = 3600
     rekey_interval: float | None = None
     handshake_age: float = 30.0

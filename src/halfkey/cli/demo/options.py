@@ -43,7 +43,7 @@ class DemoOptions:
         out: the folder for the report, the picture and the logs.
         json: whether stdout carries the report document and nothing else.
         kinds: what everybody sends: ``"audio"``, ``"video"`` or both.
-        dtls: the version of DTLS that is required, as the Key Distributor's option has it; None for
+        dtls: the DTLS that is required, as the Key Distributor's option has it; None for
             the latest.
     """
 
@@ -93,7 +93,7 @@ class DemoOptions:
                 f"{MAXIMUM_DURATION:g}"
             )
         chosen = arguments.profile(profile)
-        arguments.dtls_versions(dtls)
+        arguments.required_dtls(dtls)
         from halfkey.endpoint.media import probe  # loads the codecs: only when it is to run
 
         _make(out)
