@@ -35,4 +35,4 @@ pub use ohb::OriginalHeaderBlock;
 pub use profile::{DoubleProfile, HopProfile};
 pub use relay::OpenedPacket;
 pub use share::Share;
-pub use srtp::{HopReceiveContext, HopSendContext, Opened, SendStream, TAG_LENGTH};
+pub use srtp::{HopReceiveContext, HopSendContext, Opened, Origin, Repeat, SendStream, TAG_LENGTH};

@@ -27,9 +27,9 @@ pub(crate) use cipher::Fingerprint;
 pub(crate) use cipher::SessionCipher;
 pub use receive::{HopReceiveContext, Opened};
 pub use send::HopSendContext;
-pub use stream::SendStream;
 #[cfg(feature = "endpoint")]
 pub(crate) use stream::next_index;
+pub use stream::{Origin, Repeat, SendStream};
 
 /// The length of AES-GCM's authentication tag, in bytes.
 pub const TAG_LENGTH: usize = 16;

@@ -88,12 +88,14 @@ impl HopSendContext {
     }
 
     /// Hands an SSRC's stream to whoever seals its packets from now on; until it is given back,
-    /// this context seals none.
+    /// this context seals none. What others sealed is never sealed again by whoever has it now.
     ///
     /// # Errors
     /// There are too many SSRCs, or somebody has it.
     pub fn lend(&mut self, ssrc: u32) -> Result<Box<SendStream>, SealError> {
-        self.stream(ssrc)?.take().ok_or(SealError::StreamLent)
+        let mut stream = self.stream(ssrc)?.take().ok_or(SealError::StreamLent)?;
+        stream.end_run();
+        Ok(stream)
     }
 
     /// Takes a stream back. One that was made under other keys is dropped: its indices mean nothing

@@ -264,3 +264,102 @@ fn debug_shows_no_key() {
         assert!(text.contains("SessionCipher { .. }"), "{text}");
     }
 }
+
+/// A stream's packet with this SEQ, in a buffer with room for the tag.
+fn unsealed(sequence_number: u16) -> (Vec<u8>, usize) {
+    let mut packet = rtp(7, sequence_number);
+    let length = packet.len();
+    packet.resize(length + TAG_LENGTH, 0xee);
+    (packet, length)
+}
+
+fn seal_of(stream: &mut SendStream, sequence_number: u16, origin: u64) -> Vec<u8> {
+    let (mut packet, length) = unsealed(sequence_number);
+    let sealed = stream.seal_rtp_of(Origin(origin), &mut packet, length);
+    assert_eq!(sealed, Ok(packet.len()));
+    packet
+}
+
+fn origin(stream: &SendStream, sequence_number: u16) -> Option<u64> {
+    Some(stream.repeat(sequence_number)?.origin().0)
+}
+
+#[test]
+fn what_was_sealed_can_be_sealed_again_to_the_same_bits_and_nothing_else() {
+    let mut stream = contexts().0.lend(7).expect("free");
+    let first = seal_of(&mut stream, 0xffff, 999);
+    seal_of(&mut stream, 1, 1001);
+    for _ in 0..2 {
+        let repeat = stream.repeat(0xffff).expect("sealed");
+        assert_eq!(repeat.origin(), Origin(999));
+        let (mut packet, length) = unsealed(0xffff);
+        assert_eq!(repeat.seal(&mut packet, length), Ok(packet.len()));
+        assert_eq!(packet, first);
+    }
+    assert!(stream.was_sealed(0xffff) && stream.was_sealed(1));
+    // Neither what was never sealed, nor under another index than its own.
+    for other in [0, 2, 0x7000] {
+        assert!(!stream.was_sealed(other));
+        assert_eq!(origin(&stream, other), None);
+    }
+    let repeat = stream.repeat(1).expect("sealed");
+    let (mut packet, length) = unsealed(2);
+    assert_eq!(repeat.seal(&mut packet, length), Err(SealError::NotAPacket));
+    let repeat = stream.repeat(1).expect("sealed");
+    assert_eq!(
+        repeat.seal(&mut packet, length + 1),
+        Err(SealError::BufferTooSmall)
+    );
+    // Behind the window it can't be told any more.
+    seal_of(&mut stream, 0x1000, 0x1000 + 1000);
+    assert!(stream.was_sealed(1));
+    assert_eq!(origin(&stream, 1), None);
+}
+
+#[test]
+fn a_run_is_of_origins_at_one_distance() {
+    let mut stream = contexts().0.lend(7).expect("free");
+    seal_of(&mut stream, 5, 105);
+    seal_of(&mut stream, 8, 108);
+    assert_eq!(origin(&stream, 5), Some(105));
+    // The sender went round, and the receiver saw nothing of it: 9 is no more of 109.
+    seal_of(&mut stream, 9, 109 + 0x1_0000);
+    assert_eq!(origin(&stream, 9), Some(109 + 0x1_0000));
+    for earlier in [5, 8] {
+        assert_eq!(origin(&stream, earlier), None);
+    }
+    // One from before, which is late: it isn't what the run says of its index.
+    seal_of(&mut stream, 7, 107);
+    for any in [5, 7, 8, 9] {
+        assert_eq!(origin(&stream, any), None);
+    }
+    seal_of(&mut stream, 10, 110 + 0x1_0000);
+    assert_eq!(origin(&stream, 10), Some(110 + 0x1_0000));
+}
+
+#[test]
+fn a_run_ends_with_whoever_has_the_stream_and_with_what_has_no_origin() {
+    let mut context = contexts().0;
+    let mut stream = context.lend(7).expect("free");
+    seal_of(&mut stream, 5, 5);
+    stream.end_run();
+    assert_eq!(origin(&stream, 5), None);
+    seal_of(&mut stream, 4, 4);
+    seal_of(&mut stream, 6, 6);
+    let of = [4, 5, 6].map(|number| origin(&stream, number));
+    assert_eq!(
+        of,
+        [None, None, Some(6)],
+        "what is below the run's beginning"
+    );
+
+    let (mut packet, length) = unsealed(7);
+    stream.seal_rtp(&mut packet, length).expect("fresh");
+    let of = [6, 7].map(|number| origin(&stream, number));
+    assert_eq!(of, [None; 2]);
+
+    seal_of(&mut stream, 8, 8);
+    context.give_back(stream);
+    let stream = context.lend(7).expect("given back");
+    assert_eq!(origin(&stream, 8), None);
+}
