@@ -183,6 +183,8 @@ class Switch:
             waited longer is dropped. None for 0.2.
         workers: how many, from 1 to 64. A source is forwarded by the one to which its SSRC belongs:
             the SSRC modulo their number.
+        retransmission_cache: bytes of memory, of all workers together, for what video sources sent
+            last: packets that a receiver lost are sent again from there. 0 for none.
 
     Raises:
         OSError: the address can't be bound.
@@ -197,6 +199,7 @@ class Switch:
         capture_bytes: int = 0,
         workers: int = 1,
         late_after: float | None = None,
+        retransmission_cache: int = 0,
     ) -> Switch: ...
     @property
     def local_address(self) -> tuple[str, int]: ...
@@ -306,7 +309,10 @@ class Switch:
     def statistics(self) -> dict[str, Any]:
         """Counters: received_packets, handed_over_packets (came to another worker first),
         forwarded_packets, sent_rtcp_packets, answered_checks, keyframe_requests; dropped, by
-        reason; sources, by SSRC: received, lost, jitter in timestamp units.
+        reason; sources, by SSRC: received, lost, jitter in timestamp units. Of packets that
+        receivers asked for again: retransmitted_packets, retransmitted_bytes, which are not among
+        the forwarded; retransmission_cache_hits, retransmission_cache_misses;
+        retransmission_cache_bytes, the memory taken now.
 
         Distributions, each with `counts`, of (size, how many had no larger one, and a larger one
         than the entry before), and `sum`: added_latency, of forwarded packets, in seconds;
@@ -318,7 +324,8 @@ class Switch:
         """By participant: its number as participant; received_packets, received_bytes,
         refused_packets (of the received ones), sent_packets, sent_bytes, unsent_packets; streams:
         ssrc, kind, received_packets, received_bytes, lost, jitter, receivers, sent_packets,
-        sent_bytes. Workers are asked for a few at a time."""
+        sent_bytes, retransmitted_packets, retransmitted_bytes, the former without the latter.
+        Workers are asked for a few at a time."""
 
     def captured(self) -> dict[int, bytes]:
         """By SSRC, the payload bytes that came last."""

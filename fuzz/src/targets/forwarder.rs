@@ -1,7 +1,9 @@
 //! Two workers of a switch, with two participants: whatever comes from them or from others, what goes out opens under
 //! the keys of the participant that it goes to, is none of that one's own media, and is bounded. STUN is answered only
-//! where it was made with the password, once, to where it came from, and what is made of it moves nobody.
+//! where it was made with the password, once, to where it came from, and what is made of it moves nobody. What was
+//! lost is sent again as it was: no index is sealed for two packets.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +12,13 @@ use halfkey_media::forwarder::{
     Checked, Credentials, Forwarder, HopKeys, Kind, Output, ParticipantConfig, ParticipantId,
     SourceConfig,
 };
-use halfkey_media::rtcp::{CompoundWriter, FirEntry, is_rtcp};
+use halfkey_media::replay::ReplayWindow;
+use halfkey_media::rtcp::{CompoundWriter, FirEntry, NackItem, is_rtcp};
 use halfkey_media::rtp::RtpView;
 use halfkey_media::stun::{Password, request};
-use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, Share, ekt_field_length};
+use halfkey_media::{
+    HopProfile, HopReceiveContext, HopSendContext, Rejection, Share, ekt_field_length,
+};
 
 use crate::bytes::{part, rtp, take};
 
@@ -26,6 +31,8 @@ const USERNAME: [&str; 2] = ["ours0:peer", "ours1:peer"];
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// Reports, requests and a packet for each receiver: more than this for one datagram is too much.
 const MOST: usize = 32;
+/// A NACK brings more: as many packets as there were, but no more bytes than this.
+const MOST_BYTES: usize = 1 << 18;
 
 /// What a participant sends: sound and pictures.
 const SOURCES: [[u32; 2]; 2] = [[0x11, 0x12], [0x21, 0x22]];
@@ -44,6 +51,8 @@ fn keys(participant: usize) -> [[u8; 16]; 2] {
 struct Client {
     send: HopSendContext,
     receive: HopReceiveContext,
+    /// By SSRC, the packets that came and their indices.
+    came: HashMap<u32, (ReplayWindow, HashMap<u64, Vec<u8>>)>,
 }
 
 impl Client {
@@ -52,7 +61,20 @@ impl Client {
         Self {
             send: HopSendContext::new(HOP, &up, &SALT).expect("lengths fit"),
             receive: HopReceiveContext::new(HOP, &down, &SALT).expect("lengths fit"),
+            came: HashMap::new(),
         }
+    }
+
+    /// Checks that a packet is new, or the same as the one with its index; true if it is that.
+    fn came_before(&mut self, packet: &[u8]) -> bool {
+        let view = RtpView::parse(packet).expect("a packet");
+        let (window, packets) = self.came.entry(view.ssrc()).or_default();
+        let index = window.estimate(view.sequence_number());
+        window.mark(index);
+        let before = packets.insert(index, packet.to_vec());
+        let differs = before.as_ref().is_some_and(|before| before != packet);
+        assert!(!differs, "an index was sealed for two packets");
+        before.is_some()
     }
 
     /// Checks what arrives.
@@ -66,7 +88,12 @@ impl Client {
         }
         let field = ekt_field_length(&datagram).expect("an EKT Field");
         let length = datagram.len() - field;
+        let is_repeat = self.came_before(&datagram[..length]);
         let opened = self.receive.open_rtp(&mut datagram[..length]);
+        if is_repeat {
+            assert_eq!(opened, Err(Rejection::Replayed));
+            return;
+        }
         let opened = opened.expect("media under this hop's key");
         let view = RtpView::parse(&datagram[..opened.length()]).expect("a packet");
         let [one, other] = SOURCES;
@@ -101,7 +128,7 @@ impl Output for Sent {
 }
 
 fn worker(share: Share) -> Forwarder {
-    let mut forwarder = Forwarder::new(share, 64);
+    let mut forwarder = Forwarder::new(share, 64, 1 << 20);
     for participant in 0..2 {
         let id = participant as u64;
         let [audio, video] = SOURCES[participant];
@@ -181,7 +208,11 @@ pub fn run(mut data: &[u8]) -> bool {
             datagram.to_vec()
         };
         let sent = receive(&mut workers, datagram, source, now);
-        assert!(sent.len() <= MOST, "one datagram makes too many");
+        let bytes: usize = sent.iter().map(|one| one.1.len()).sum();
+        assert!(
+            sent.len() <= MOST || bytes <= MOST_BYTES,
+            "one datagram makes too many"
+        );
         for (to, datagram) in &sent {
             let participant = (0..2).find(|one| address(*one) == *to);
             let participant = participant.expect("a participant's address");
@@ -310,6 +341,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
     writer.goodbye(&[0x21]).expect("has room");
     let length = writer.length();
     let compound = &buffer[..length];
+    let mut buffer = [0; 256];
+    let mut writer = CompoundWriter::new(&mut buffer);
+    let lost = [(0xffff, 7), (5, 0)].map(|(packet_id, bitmask)| NackItem { packet_id, bitmask });
+    writer
+        .generic_nack(0x21, 0x12, lost.into_iter())
+        .expect("has room");
+    let length = writer.length();
+    let nack = &buffer[..length];
     vec![
         [say(2, &media(0x11, 111, 1)), say(0x32, &media(0x12, 96, 1))].concat(),
         [say(3, &media(0x21, 111, 1)), say(0xf3, compound)].concat(),
@@ -317,6 +356,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
             say(6, &media(0x11, 111, 1)),
             say(1, compound),
             say(0, b"\x80"),
+        ]
+        .concat(),
+        [
+            say(2, &media(0x12, 96, 0xffff)),
+            say(2, &media(0x12, 96, 1)),
+            say(3, nack),
+            say(0x13, nack),
         ]
         .concat(),
         [

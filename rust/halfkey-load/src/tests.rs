@@ -90,6 +90,7 @@ fn switch() -> Switch {
         queue_limit: 16,
         capture_bytes: 0,
         late_after: Settings::LATE_AFTER,
+        retransmission_cache: 1 << 22,
     })
     .expect("a free port")
 }

@@ -15,6 +15,7 @@
 //! [`Forwarder::next_timer`].
 
 mod batch;
+mod cache;
 mod capture;
 mod checks;
 mod control;
@@ -22,10 +23,13 @@ mod drops;
 mod feedback;
 mod figures;
 mod keyframes;
+mod limits;
+mod mapping;
 mod media;
 mod output;
 mod participant;
 mod reception;
+mod repeats;
 mod route;
 
 #[cfg(test)]
@@ -46,10 +50,12 @@ pub use participant::{HopKeys, Kind, Negotiated, ParticipantConfig, SourceConfig
 pub use reception::ReceptionReport;
 
 use batch::{MAX_WAITING, Waiting};
+use cache::Budget;
 use capture::Captures;
 use checks::Sessions;
 use participant::{Downlink, Uplink};
 
+use crate::rtcp::NackItem;
 use crate::share::Share;
 
 /// A participant's number, chosen by the caller.
@@ -79,6 +85,10 @@ pub struct Forwarder {
     waiting: Vec<Waiting>,
     buffer: Vec<u8>,
     captures: Captures,
+    /// For what sources sent last.
+    budget: Budget,
+    /// What a source is being asked for; kept for its memory.
+    asked: Vec<NackItem>,
     statistics: Statistics,
     /// When whose turn it is. Only the entry that a participant's `armed` names counts: an earlier
     /// one leaves a later one behind, which means nothing when it comes up.
@@ -90,8 +100,10 @@ pub struct Forwarder {
 impl Forwarder {
     /// A forwarder without participants, for the sources of this share. `capture_bytes`: how much of
     /// what each SSRC sent last is kept, as it came (still encrypted end to end); 0 for nothing.
+    /// `cache_bytes`: the memory for what video sources sent last, from which losses on the way to
+    /// receivers are repaired; sources for which there is none go without.
     #[must_use]
-    pub fn new(share: Share, capture_bytes: usize) -> Self {
+    pub fn new(share: Share, capture_bytes: usize, cache_bytes: usize) -> Self {
         Self {
             share,
             indices: HashMap::new(),
@@ -103,6 +115,8 @@ impl Forwarder {
             waiting: Vec::with_capacity(MAX_WAITING),
             buffer: vec![0; BUFFER_LENGTH],
             captures: Captures::new(capture_bytes),
+            budget: Budget::new(cache_bytes),
+            asked: Vec::new(),
             statistics: Statistics::default(),
             timers: BinaryHeap::new(),
             work: 0,
@@ -193,6 +207,12 @@ impl Forwarder {
     #[must_use]
     pub fn captured(&self) -> Vec<(u32, Vec<u8>)> {
         self.captures.all()
+    }
+
+    /// The memory that is taken for what sources sent last, in bytes.
+    #[must_use]
+    pub fn cache_bytes(&self) -> usize {
+        self.budget.used()
     }
 
     /// The number of participants.

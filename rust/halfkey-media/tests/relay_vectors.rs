@@ -177,7 +177,7 @@ fn forwarder(profile: HopProfile, relay: &Value, sent: ChangeableFields) -> Forw
     let (client, server) = (keys(&relay["receive"]), keys(&relay["send"]));
     // For the directions in which nothing goes.
     let unused = (vec![0x55; profile.key_length()], vec![0x55; 12]);
-    let mut forwarder = Forwarder::new(Share::WHOLE, 0);
+    let mut forwarder = Forwarder::new(Share::WHOLE, 0, 0);
     for (id, config, client, server) in [
         (
             OWNER,

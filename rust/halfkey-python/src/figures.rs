@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use halfkey_media::forwarder::{Kind, ParticipantFigures, StreamFigures};
+use halfkey_media::forwarder::{Kind, ParticipantFigures, Statistics, StreamFigures};
 use halfkey_media::histogram::{Histogram, Sizes};
 use halfkey_switch::Figures;
 use pyo3::prelude::*;
@@ -38,6 +38,25 @@ fn sizes<'py>(py: Python<'py>, sizes: &Sizes) -> PyResult<Bound<'py, PyDict>> {
     figures.set_item("counts", sizes.counts().collect::<Vec<_>>())?;
     figures.set_item("sum", sizes.sum())?;
     Ok(figures)
+}
+
+/// Adds the counters of the forwarders.
+pub(crate) fn add_counters(statistics: &Bound<'_, PyDict>, counters: &Statistics) -> PyResult<()> {
+    for (name, count) in [
+        ("received_packets", counters.received_packets),
+        ("handed_over_packets", counters.handed_over_packets),
+        ("forwarded_packets", counters.forwarded_packets),
+        ("retransmitted_packets", counters.repeated.packets),
+        ("retransmitted_bytes", counters.repeated.bytes),
+        ("retransmission_cache_hits", counters.cache_hits),
+        ("retransmission_cache_misses", counters.cache_misses),
+        ("sent_rtcp_packets", counters.sent_rtcp_packets),
+        ("answered_checks", counters.answered_checks),
+        ("keyframe_requests", counters.keyframe_requests),
+    ] {
+        statistics.set_item(name, count)?;
+    }
+    statistics.set_item("dropped", counters.dropped())
 }
 
 /// Adds what the workers counted of their work.
@@ -81,5 +100,7 @@ fn stream<'py>(py: Python<'py>, figures: &StreamFigures) -> PyResult<Bound<'py, 
     dictionary.set_item("receivers", figures.receivers)?;
     dictionary.set_item("sent_packets", figures.sent.packets)?;
     dictionary.set_item("sent_bytes", figures.sent.bytes)?;
+    dictionary.set_item("retransmitted_packets", figures.repeated.packets)?;
+    dictionary.set_item("retransmitted_bytes", figures.repeated.bytes)?;
     Ok(dictionary)
 }

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::{Error, closed, malformed, seconds, unknown_profile};
-use crate::figures::{add_work, participant};
+use crate::figures::{add_counters, add_work, participant};
 
 /// A UDP address with forwarders behind it, each in a thread of its own.
 #[pyclass(module = "halfkey._media")]
@@ -27,7 +27,8 @@ pub(crate) struct Switch {
 impl Switch {
     #[new]
     #[pyo3(signature = (
-        address, port, queue_limit = 4096, capture_bytes = 0, workers = 1, late_after = None
+        address, port, queue_limit = 4096, capture_bytes = 0, workers = 1, late_after = None,
+        retransmission_cache = 0
     ))]
     fn new(
         address: &str,
@@ -36,6 +37,7 @@ impl Switch {
         capture_bytes: usize,
         workers: usize,
         late_after: Option<f64>,
+        retransmission_cache: usize,
     ) -> Result<Self, Error> {
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(malformed(format!(
@@ -48,6 +50,7 @@ impl Switch {
             queue_limit,
             capture_bytes,
             late_after: late_after.map_or(Ok(Settings::LATE_AFTER), seconds)?,
+            retransmission_cache,
         })?;
         Ok(Self {
             local_address: switch.local_address(),
@@ -201,13 +204,20 @@ impl Switch {
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let figures = self.each(py, |forwarder, _| {
             let counters = forwarder.statistics().clone();
-            (counters, forwarder.reception(), forwarder.participants())
+            let cache = forwarder.cache_bytes();
+            (
+                counters,
+                forwarder.reception(),
+                forwarder.participants(),
+                cache,
+            )
         })?;
         let mut counters = Statistics::default();
-        let mut participants = 0;
+        let (mut participants, mut cache_bytes) = (0, 0);
         let mut reception = Vec::new();
-        for (counted, sources, count) in figures {
+        for (counted, sources, count, cache) in figures {
             counters.add(&counted);
+            cache_bytes += cache;
             reception.extend(sources);
             participants = count;
         }
@@ -220,13 +230,8 @@ impl Switch {
             sources.set_item(ssrc, figures)?;
         }
         let statistics = PyDict::new(py);
-        statistics.set_item("received_packets", counters.received_packets)?;
-        statistics.set_item("handed_over_packets", counters.handed_over_packets)?;
-        statistics.set_item("forwarded_packets", counters.forwarded_packets)?;
-        statistics.set_item("sent_rtcp_packets", counters.sent_rtcp_packets)?;
-        statistics.set_item("answered_checks", counters.answered_checks)?;
-        statistics.set_item("keyframe_requests", counters.keyframe_requests)?;
-        statistics.set_item("dropped", counters.dropped())?;
+        add_counters(&statistics, &counters)?;
+        statistics.set_item("retransmission_cache_bytes", cache_bytes)?;
         statistics.set_item("sources", sources)?;
         statistics.set_item("forwarder_participants", participants)?;
         let switch = self.switch()?;

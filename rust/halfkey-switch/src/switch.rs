@@ -46,6 +46,9 @@ pub struct Settings {
     /// How long media may wait for its turn; what waited longer is dropped. So too much of it costs
     /// packets, the same for every receiver, and not time.
     pub late_after: Duration,
+    /// The memory for what video sources sent last, in bytes, of all workers together: each gets the
+    /// same part. See [`Forwarder::new`].
+    pub retransmission_cache: usize,
 }
 
 impl Settings {
@@ -103,7 +106,8 @@ impl Switch {
         };
         let shares = Share::all(settings.workers);
         for ((share, poll), socket) in shares.zip(polls).zip(sockets) {
-            let forwarder = Forwarder::new(share, settings.capture_bytes);
+            let cache_bytes = settings.retransmission_cache / settings.workers;
+            let forwarder = Forwarder::new(share, settings.capture_bytes, cache_bytes);
             switch.start(forwarder, poll, socket, settings.late_after)?;
         }
         Ok(switch)

@@ -35,6 +35,7 @@ fn settings(workers: usize) -> Settings {
         queue_limit: 16,
         capture_bytes: 0,
         late_after: Settings::LATE_AFTER,
+        retransmission_cache: 1 << 22,
     }
 }
 
@@ -234,6 +235,7 @@ fn a_port_in_use_is_an_error_and_free_again_afterwards() {
         queue_limit: 1,
         capture_bytes: 0,
         late_after: Settings::LATE_AFTER,
+        retransmission_cache: 1 << 22,
     };
     let error = Switch::new(&settings).map(|_| ()).expect_err("in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);

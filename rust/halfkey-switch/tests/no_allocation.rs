@@ -1,5 +1,5 @@
 //! The workers allocate nothing per packet, from the socket to the sockets, nor for consent checks,
-//! nor for feedback that goes from one to the other.
+//! nor for feedback that goes from one to the other, nor for what is kept and sent again.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -40,6 +40,8 @@ const WORKERS: usize = 2;
 const PASSWORD: &str = "a password of twenty-two";
 const RECEIVERS: u64 = 10;
 const PACKETS: u16 = 2000;
+/// One in so many is lost.
+const LOST: u16 = 8;
 /// For what isn't a packet: an instruction, a report each second.
 const OTHERS: u64 = 100;
 
@@ -54,7 +56,7 @@ fn add(switch: &Switch, id: u64) -> (UdpSocket, HopSendContext) {
         payload_types: vec![("VP8/90000".into(), 96)],
         sources: vec![SourceConfig {
             ssrc: id as u32,
-            kind: Kind::Audio,
+            kind: Kind::Video,
         }],
     };
     let (client, server, salt) = ([id as u8; 16], [id as u8 | 0x80; 16], [7; 12]);
@@ -80,13 +82,14 @@ fn look_at(switch: &Switch) -> (u64, Vec<u64>) {
     )
 }
 
-/// A generic NACK of receiver 2 about the source, from an SSRC of the other worker.
-fn nack(seal: &mut HopSendContext) -> Vec<u8> {
+/// A generic NACK of receiver 2 about the source, from an SSRC of the other worker: of a packet that
+/// it got, and of one that is still to come.
+fn nack(seal: &mut HopSendContext, packet_id: u16) -> Vec<u8> {
     let mut buffer = vec![0; 200];
     let mut writer = CompoundWriter::new(&mut buffer);
     let lost = core::iter::once(NackItem {
-        packet_id: 0,
-        bitmask: 0,
+        packet_id,
+        bitmask: 1 << 9,
     });
     writer.receiver_report(2, &[]).expect("has room");
     writer.generic_nack(2, 1, lost).expect("has room");
@@ -104,6 +107,7 @@ fn forwarding_allocates_nothing_per_packet() {
         queue_limit: 16,
         capture_bytes: 0,
         late_after: Settings::LATE_AFTER,
+        retransmission_cache: 1 << 22,
     })
     .expect("a free port");
     let (sender, mut seal) = add(&switch, 1);
@@ -139,12 +143,16 @@ fn forwarding_allocates_nothing_per_packet() {
             .send_to(&check, switch.local_address())
             .expect("sent");
         sender.recv(&mut packet).expect("in time");
-        // And the source hears of what one of them lost.
+        if sequence_number % LOST != 0 {
+            return;
+        }
+        // One of them gets again what it lost, and the source hears of what never came.
         let (_, (receiver, seal_feedback)) = &mut receivers[0];
-        let lost = nack(seal_feedback);
+        let lost = nack(seal_feedback, sequence_number);
         receiver
             .send_to(&lost, switch.local_address())
             .expect("sent");
+        receiver.recv(&mut packet).expect("in time");
         sender.recv(&mut packet).expect("in time");
     };
     send(0);
@@ -155,6 +163,9 @@ fn forwarding_allocates_nothing_per_packet() {
     (1..=PACKETS).for_each(&mut send);
     let (forwarded_after, allocations_after) = look_at(&switch);
     assert_eq!(forwarded_after - forwarded, u64::from(PACKETS) * RECEIVERS);
+    let repeated = |forwarder: &mut Forwarder, _| forwarder.statistics().repeated.packets;
+    let repeated = switch.each(|_| repeated).expect("running");
+    assert_eq!(repeated.iter().sum::<u64>(), u64::from(PACKETS / LOST) + 1);
     for (before, after) in allocations.iter().zip(allocations_after) {
         let made = after - before;
         assert!(made < OTHERS, "{made} allocations");

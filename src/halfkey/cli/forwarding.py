@@ -66,8 +66,13 @@ def _print(before: Forwarding, now: Forwarding) -> None:
 
 
 def _figures(before: Forwarding, now: Forwarding) -> Iterator[_Row]:
-    yield "packets received", f"{now.received - before.received:,}", f"{now.received:,}"
-    yield "packets forwarded", f"{now.forwarded - before.forwarded:,}", f"{now.forwarded:,}"
+    for name, before_it, now_it in (
+        ("packets received", before.received, now.received),
+        ("packets forwarded", before.forwarded, now.forwarded),
+        ("packets sent again", before.retransmitted, now.retransmitted),
+        ("asked for again, kept no more", before.missed, now.missed),
+    ):
+        yield name, f"{now_it - before_it:,}", f"{now_it:,}"
     recent = now.latency.since(before.latency)
     for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
         yield f"added latency, {name}", _latency(recent, share), _latency(now.latency, share)

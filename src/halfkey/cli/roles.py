@@ -177,6 +177,12 @@ def media_distributor(
     workers: Annotated[
         int | None, typer.Option(help="Threads that forward media; else one a core, 8 at most.")
     ] = None,
+    retransmission_cache: Annotated[
+        int,
+        typer.Option(
+            metavar="MIB", help="Memory for repairing what receivers lose of video; 0 for none."
+        ),
+    ] = 64,
     capture_bytes: Annotated[
         int, typer.Option(hidden=True, help="Payload bytes to keep per SSRC, for the demo.")
     ] = 0,
@@ -212,6 +218,7 @@ def media_distributor(
             dial=None if key_distributor is None else address(key_distributor, "--key-distributor"),
             tunnel=None if tunnel_listen is None else address(tunnel_listen, "--tunnel-listen"),
             workers=default_workers() if workers is None else workers,
+            retransmission_cache=retransmission_cache,
             capture_bytes=capture_bytes,
             keep_forwarding_after_disconnect=hostile,
             direct=direct,

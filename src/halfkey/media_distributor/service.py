@@ -24,6 +24,12 @@ from halfkey.peering import Peer
 from halfkey.serving import Address, Ready, binding, dialling, listening, serving
 from halfkey.tls import client_context, server_context
 
+RETRANSMISSION_CACHE = 64
+"""MiB: what 220 video sources take."""
+
+MAXIMUM_CACHE = 1 << 16
+"""MiB."""
+
 LISTED_PARTICIPANTS = 512
 """The most that an operator is shown one by one: those with the most packets."""
 
@@ -53,6 +59,8 @@ class MediaDistributorOptions:
         dial: the address of the Key Distributor's tunnel; None to wait for it instead.
         tunnel: the address to wait at for a Key Distributor that dials; None not to.
         workers: threads that forward, one for each core by default and `MAX_WORKERS` at most.
+        retransmission_cache: MiB of memory for what video sources sent last, from which packets
+            that receivers lost are sent again; 0 for none, else one for each worker or more.
         capture_bytes: how many payload bytes to keep of each SSRC, as they are without the outer
             layer: still encrypted end to end. For demonstrations.
         keep_forwarding_after_disconnect: acts as a hostile Media Distributor, for demonstrations
@@ -71,6 +79,7 @@ class MediaDistributorOptions:
     dial: Address | None = None
     tunnel: Address | None = None
     workers: int = field(default_factory=default_workers)
+    retransmission_cache: int = RETRANSMISSION_CACHE
     capture_bytes: int = 0
     keep_forwarding_after_disconnect: bool = False
     direct: bool = False
@@ -84,6 +93,13 @@ class MediaDistributorOptions:
         if not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigurationError(
                 f"--workers {self.workers}: give a number from 1 to {MAX_WORKERS}"
+            )
+        if self.retransmission_cache != 0 and not (
+            self.workers <= self.retransmission_cache <= MAXIMUM_CACHE
+        ):
+            raise ConfigurationError(
+                f"--retransmission-cache {self.retransmission_cache}: give 0 for none, or MiB from "
+                f"{self.workers} (one for each worker) to {MAXIMUM_CACHE}"
             )
         with suppress(ValueError):  # a host name, whose address is known when it is bound
             advertised_host(self.media[0], self.advertise)
@@ -159,7 +175,10 @@ async def serve(
 
         with binding("media address", options.media):
             switch = Switch(
-                *options.media, capture_bytes=options.capture_bytes, workers=options.workers
+                *options.media,
+                capture_bytes=options.capture_bytes,
+                workers=options.workers,
+                retransmission_cache=options.retransmission_cache << 20,
             )
         driver = Driver(switch, options.keep_forwarding_after_disconnect, publish)
         stack.callback(driver.close)

@@ -66,6 +66,25 @@ MEDIA_DISTRIBUTOR = (
         "Media packets that came to another worker first.",
     ),
     Family(COUNTER, "forwarded_packets", "packets_forwarded", "Media packets sent on."),
+    Family(
+        COUNTER,
+        "retransmitted_packets",
+        "packets_retransmitted",
+        "Media packets sent again to who lost them.",
+    ),
+    Family(COUNTER, "retransmitted_bytes", "bytes_retransmitted", "Their bytes."),
+    Family(
+        COUNTER,
+        "retransmission_cache_hits",
+        "retransmission_cache_hits",
+        "Packets asked for again that were kept.",
+    ),
+    Family(
+        COUNTER,
+        "retransmission_cache_misses",
+        "retransmission_cache_misses",
+        "Packets asked for again that were sent once and kept no more.",
+    ),
     Family(COUNTER, "sent_rtcp_packets", "rtcp_packets_sent", "RTCP packets of our own."),
     Family(
         COUNTER, "answered_checks", "stun_checks_answered", "Checks that packet workers answered."
@@ -104,6 +123,12 @@ MEDIA_DISTRIBUTOR = (
     Family(GAUGE, "participants", "participants", "Participants allocated."),
     Family(GAUGE, "associations", "associations_active", "DTLS associations carried."),
     Family(GAUGE, "sources_now", "sources", "Sources that media came from."),
+    Family(
+        GAUGE,
+        "retransmission_cache_bytes",
+        "retransmission_cache_bytes",
+        "Memory taken for what may be sent again.",
+    ),
     Family(GAUGE, "sources_lost", "sources_packets_lost", "Packets lost on the way here, by now."),
     Family(GAUGE, "tunnel.connected", "tunnel_up", "Whether there is a tunnel: 1 or 0."),
 )

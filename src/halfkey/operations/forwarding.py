@@ -72,6 +72,8 @@ class Forwarding:
     Attributes:
         received: media packets.
         forwarded: media packets sent on.
+        retransmitted: those sent again to who had lost them.
+        missed: those asked for again that were kept no more.
         dropped: packets and messages, by reason.
         latency: from arrival to leaving, of each forwarded packet, in seconds.
         received_at_once: datagrams of a worker's turn.
@@ -83,6 +85,8 @@ class Forwarding:
 
     received: int
     forwarded: int
+    retransmitted: int
+    missed: int
     dropped: Counter[str]
     latency: Distribution
     received_at_once: Distribution
@@ -98,6 +102,8 @@ class Forwarding:
         return cls(
             int(figures["received_packets"]),
             int(figures["forwarded_packets"]),
+            int(figures["retransmitted_packets"]),
+            int(figures["retransmission_cache_misses"]),
             Counter({str(name): int(count) for name, count in figures["dropped"].items()}),
             Distribution.of(figures["added_latency"]),
             Distribution.of(figures["received_at_once"]),

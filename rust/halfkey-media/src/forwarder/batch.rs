@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use super::{Checked, DropReason, Forwarder, Output, Peer};
 use crate::rtcp::is_rtcp;
+use crate::srtp::Origin;
 
 /// The packets that wait to be forwarded before what waits is forwarded in any case.
 pub(super) const MAX_WAITING: usize = 256;
@@ -24,6 +25,7 @@ pub(super) struct Waiting {
     pub(super) source: (usize, usize),
     pub(super) packet: Range<usize>,
     pub(super) ekt_field: Range<usize>,
+    pub(super) origin: Origin,
     /// When it came, by the caller's notes.
     pub(super) arrived: Option<Duration>,
     /// How many it becomes.

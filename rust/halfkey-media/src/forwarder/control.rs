@@ -135,7 +135,7 @@ impl Forwarder {
     /// There is no such participant.
     pub fn remove_keys(&mut self, id: ParticipantId) -> Result<(), ControlError> {
         let index = self.index(id)?;
-        self.uplinks[index].keys = None;
+        self.uplinks[index].remove_keys();
         self.downlinks[index].keys = None;
         self.lend_streams(index);
         Ok(())
@@ -216,8 +216,10 @@ impl Forwarder {
         let slot = slot.ok_or(ControlError::EmptySlot)?;
         let route = route_into(&mut self.uplinks, slot);
         let route = route.ok_or(ControlError::EmptySlot)?;
-        route.sequence_offset = sequence_offset;
-        route.marker = marker;
+        route.change(|mapping| {
+            mapping.sequence_offset = sequence_offset;
+            mapping.marker = marker;
+        });
         Ok(())
     }
 

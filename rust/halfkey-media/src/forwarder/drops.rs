@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::figures::Traffic;
 use crate::error::{Rejection, SealError, StunRejection};
 
 /// Why a packet went no further, altogether or to one receiver.
@@ -27,6 +28,10 @@ pub enum DropReason {
     ReceiverNotReady,
     /// It waited so long for its turn that nobody needs it any more.
     Late,
+    /// A receiver asked for it again so soon that the repeat before may be under way.
+    RepeatTooSoon,
+    /// A receiver has been sent as much again as it may.
+    RepeatLimit,
     /// The socket had no room for it.
     ReceiveBufferFull,
     /// The queue of datagrams that are not media is full.
@@ -56,6 +61,8 @@ impl DropReason {
             Self::UnsupportedRtcp => "unsupported_rtcp",
             Self::ReceiverNotReady => "receiver_not_ready",
             Self::Late => "late",
+            Self::RepeatTooSoon => "repeat_too_soon",
+            Self::RepeatLimit => "repeat_limit",
             Self::ReceiveBufferFull => "receive_buffer_full",
             Self::QueueFull => "queue_full",
             Self::HandoverFull => "handover_full",
@@ -84,6 +91,8 @@ impl DropReason {
             Self::HandoverFull => 10,
             Self::Late => 11,
             Self::ReceiveBufferFull => 12,
+            Self::RepeatTooSoon => 13,
+            Self::RepeatLimit => 14,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -98,7 +107,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 13] = [
+const OTHERS: [DropReason; 15] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -112,6 +121,8 @@ const OTHERS: [DropReason; 13] = [
     DropReason::HandoverFull,
     DropReason::Late,
     DropReason::ReceiveBufferFull,
+    DropReason::RepeatTooSoon,
+    DropReason::RepeatLimit,
 ];
 
 const ROWS: usize =
@@ -142,8 +153,14 @@ pub struct Statistics {
     pub received_packets: u64,
     /// Of these, those that came to another worker first.
     pub handed_over_packets: u64,
-    /// SRTP packets that were sealed for a receiver.
+    /// SRTP packets that were sealed for a receiver, for the first time.
     pub forwarded_packets: u64,
+    /// Those that were sent again to who had lost them.
+    pub repeated: Traffic,
+    /// Packets asked for again that were kept.
+    pub cache_hits: u64,
+    /// Packets asked for again that had gone to the receiver, and could not be made again.
+    pub cache_misses: u64,
     /// SRTCP packets that were sealed, own ones and relayed ones.
     pub sent_rtcp_packets: u64,
     /// Requests for a picture that went to a source.
@@ -160,6 +177,9 @@ impl Default for Statistics {
             received_packets: 0,
             handed_over_packets: 0,
             forwarded_packets: 0,
+            repeated: Traffic::default(),
+            cache_hits: 0,
+            cache_misses: 0,
             sent_rtcp_packets: 0,
             keyframe_requests: 0,
             answered_checks: 0,
@@ -178,6 +198,9 @@ impl Statistics {
         self.received_packets += other.received_packets;
         self.handed_over_packets += other.handed_over_packets;
         self.forwarded_packets += other.forwarded_packets;
+        self.repeated.add(&other.repeated);
+        self.cache_hits += other.cache_hits;
+        self.cache_misses += other.cache_misses;
         self.sent_rtcp_packets += other.sent_rtcp_packets;
         self.keyframe_requests += other.keyframe_requests;
         self.answered_checks += other.answered_checks;

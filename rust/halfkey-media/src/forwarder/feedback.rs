@@ -1,8 +1,9 @@
 //! SRTCP: what is passed on, what ends here, and the forwarder's own reports.
 //!
 //! Sender reports and goodbyes go to those who receive the source. Receiver reports end here, since
-//! the forwarder reports for itself on each hop. NACK, PLI and FIR go to the source's owner in the
-//! forwarder's own name, if the asker has that source in a slot. Nothing else is passed on.
+//! the forwarder reports for itself on each hop. PLI and FIR go to the source's owner in the
+//! forwarder's own name, if the asker has that source in a slot; so does what the forwarder can't do
+//! about a NACK itself. Nothing else is passed on.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -14,8 +15,7 @@ use super::route::Slot;
 use super::{DropReason, Forwarder, Output, ParticipantId};
 use crate::error::{Rejection, SealError};
 use crate::rtcp::{
-    CompoundWriter, FeedbackHeader, FirEntry, NackItem, ReportBlock, RtcpPacket, RtcpView,
-    SenderInfo, split_compound,
+    CompoundWriter, FirEntry, ReportBlock, RtcpPacket, RtcpView, SenderInfo, split_compound,
 };
 use crate::srtp::SRTCP_OVERHEAD;
 
@@ -155,7 +155,7 @@ impl Forwarder {
             | RtcpPacket::SourceDescription
             | RtcpPacket::Goodbye
             | RtcpPacket::Other => Ok(()),
-            RtcpPacket::GenericNack(header) => self.relay_nack(from, header, view, send),
+            RtcpPacket::GenericNack(header) => self.follow_nack(from, header, view, now, send),
             RtcpPacket::PictureLossIndication(header) => {
                 self.relay_keyframe_request(from, header.media_ssrc, false, now, send)
             }
@@ -215,36 +215,10 @@ impl Forwarder {
     }
 
     /// The slot of this receiver that the SSRC is in.
-    fn slot_with(&self, receiver: usize, media_ssrc: u32) -> Result<&Slot, DropReason> {
+    pub(super) fn slot_with(&self, receiver: usize, media_ssrc: u32) -> Result<&Slot, DropReason> {
         let mut slots = self.downlinks[receiver].slots.iter();
         let slot = slots.find(|slot| slot.ssrc == media_ssrc);
         slot.ok_or(DropReason::UnknownSsrc)
-    }
-
-    fn relay_nack(
-        &mut self,
-        from: usize,
-        header: FeedbackHeader,
-        view: &RtcpView<'_>,
-        send: &mut impl FnMut(SocketAddr, &[u8]),
-    ) -> Result<(), DropReason> {
-        if !self.share.owns(header.media_ssrc) {
-            return Ok(());
-        }
-        let slot = self.slot_with(from, header.media_ssrc)?;
-        let (owner, at) = (slot.owner, slot.route);
-        let source = self.uplinks[owner].sources.get(header.media_ssrc);
-        let route = source.and_then(|source| source.routes.get(at));
-        // The source knows its own numbers, not those that this receiver saw.
-        let offset = route.ok_or(DropReason::UnknownSsrc)?.sequence_offset;
-        let items = view.nack_items().map(|item| NackItem {
-            packet_id: item.packet_id.wrapping_sub(offset),
-            ..item
-        });
-        self.send_compound(owner, &[], send, |writer, own_ssrc| {
-            writer.generic_nack(own_ssrc, header.media_ssrc, items)
-        });
-        Ok(())
     }
 
     fn relay_keyframe_request(
@@ -302,7 +276,8 @@ impl Forwarder {
         }
     }
 
-    /// Reports to a participant on those of its sources from which something came.
+    /// Reports to a participant on those of its sources from which something came. Once a second, so
+    /// it is where those that are silent give their caches back.
     pub(super) fn send_report(
         &mut self,
         index: usize,
@@ -311,7 +286,10 @@ impl Forwarder {
     ) {
         let sources = self.uplinks[index].sources.iter_mut();
         let blocks: Vec<ReportBlock> = sources
-            .filter_map(|(ssrc, source)| source.reception.take_block(ssrc, now))
+            .filter_map(|(ssrc, source)| {
+                source.drop_stale_cache(now);
+                source.reception.take_block(ssrc, now)
+            })
             .collect();
         for blocks in blocks.chunks(MAX_BLOCKS) {
             self.send_compound(index, blocks, send, |_, _| Ok(()));
@@ -320,7 +298,7 @@ impl Forwarder {
 
     /// Sends a compound of our own: a receiver report, our CNAME, and what `write` adds; it is given
     /// our SSRC on that hop.
-    fn send_compound(
+    pub(super) fn send_compound(
         &mut self,
         to: usize,
         blocks: &[ReportBlock],

@@ -37,7 +37,7 @@ pub struct ParticipantFigures {
     pub received: Traffic,
     /// Of these, the packets that were dropped on arrival.
     pub refused: u64,
-    /// SRTP that was sealed for it.
+    /// SRTP that was sealed for it, for the first time.
     pub sent: Traffic,
     /// SRTP packets for it that could not be made.
     pub unsent: u64,
@@ -69,8 +69,10 @@ pub struct StreamFigures {
     pub received_bytes: u64,
     /// The slots that it is in.
     pub receivers: usize,
-    /// What of it was sealed for receivers.
+    /// What of it was sealed for receivers, for the first time.
     pub sent: Traffic,
+    /// What of it was sent again to those who had lost it.
+    pub repeated: Traffic,
 }
 
 impl Forwarder {
@@ -116,6 +118,7 @@ fn streams(uplink: &Uplink) -> Vec<StreamFigures> {
         received_bytes: source.received_bytes,
         receivers: source.routes.len(),
         sent: sent(source),
+        repeated: source.repeated,
     };
     uplink.sources.iter().map(figures).collect()
 }

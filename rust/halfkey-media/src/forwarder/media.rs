@@ -9,6 +9,7 @@ use super::{DropReason, Forwarder, Output, Statistics};
 use crate::ekt_field::ekt_field_length;
 use crate::relay::OpenedPacket;
 use crate::rtp::RtpView;
+use crate::srtp::Origin;
 
 /// The most packets of a source that one receiver gets in a row.
 const MAX_RUN: usize = 32;
@@ -17,8 +18,30 @@ const MAX_RUN: usize = 32;
 /// length, an OHB and a tag.
 const GROWTH: usize = 512;
 
-/// An opened packet with its EKT Field.
-type Relayed<'a> = (OpenedPacket<'a>, &'a [u8]);
+/// An opened packet with its EKT Field: all that it takes to make packets of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relayed<'a> {
+    pub(super) packet: OpenedPacket<'a>,
+    pub(super) ekt_field: &'a [u8],
+    pub(super) origin: Origin,
+}
+
+impl<'a> Relayed<'a> {
+    /// Of a packet that was parsed before, so it can be.
+    pub(super) fn parse(packet: &'a [u8], ekt_field: &'a [u8], origin: Origin) -> Option<Self> {
+        Some(Self {
+            packet: OpenedPacket::parse(packet).ok()?,
+            ekt_field,
+            origin,
+        })
+    }
+
+    /// The room that it takes to make a packet of it for anybody.
+    fn room(&self) -> usize {
+        let view = &self.packet.view;
+        view.bytes().len() + view.header_length() + GROWTH + self.ekt_field.len()
+    }
+}
 
 impl Forwarder {
     /// Opens the datagram that begins at `start` of its buffer.
@@ -33,8 +56,7 @@ impl Forwarder {
         let whole = datagram.len();
         // Cheap checks first: most of what is bogus ends here, without any cryptography.
         let length = datagram.len() - ekt_field_length(datagram)?;
-        let ekt_field = start + length..start + datagram.len();
-        let packet = &mut datagram[..length];
+        let (packet, ekt_field) = datagram.split_at_mut(length);
         let keys = uplink.keys.as_mut().ok_or(DropReason::NoKeys)?;
         let ssrc = RtpView::parse(packet)?.ssrc();
         let position = uplink.sources.position(ssrc);
@@ -53,10 +75,13 @@ impl Forwarder {
         (source.reception).receive(opened.index, timestamp, clock_rate, now);
         source.received_bytes += whole as u64;
         self.captures.add(ssrc, packet.inner);
+        let origin = Origin(opened.index);
+        source.keep(&self.budget, origin, packet.view.bytes(), ekt_field, now);
         Ok(Waiting {
             source: (from, position),
             packet: start..start + opened.length(),
-            ekt_field,
+            ekt_field: start + length..start + whole,
+            origin,
             arrived: None,
             receivers: source.routes.len(),
         })
@@ -99,8 +124,7 @@ fn forward_run(
     for (packet, waiting) in packets.iter_mut().zip(run) {
         let opened = buffer.get(waiting.packet.clone()).unwrap_or_default();
         let ekt_field = buffer.get(waiting.ekt_field.clone()).unwrap_or_default();
-        // It was parsed before, so it can be.
-        *packet = OpenedPacket::parse(opened).ok().zip(Some(ekt_field));
+        *packet = Relayed::parse(opened, ekt_field, waiting.origin);
     }
     // By turns: where the way out is too narrow for all, the loss isn't always the same ones'.
     source.first = (source.first + 1) % source.routes.len().max(1);
@@ -124,24 +148,11 @@ fn forward_run(
 /// Makes and sends the datagram for one receiver: the packet sealed again, and its EKT Field. Gives
 /// its length.
 fn relay(
-    (packet, ekt_field): &Relayed<'_>,
+    relayed: &Relayed<'_>,
     route: &mut Route,
     output: &mut impl Output,
 ) -> Result<usize, DropReason> {
-    let address = route.address.ok_or(DropReason::ReceiverNotReady)?;
-    route.begin(packet.view.sequence_number());
-    let sent = route
-        .rewrite(packet.view.changeable_fields())
-        .ok_or(DropReason::UnknownPayloadType)?;
-    let length = packet.view.bytes().len() + packet.view.header_length() + GROWTH;
-    let room = output.room(length + ekt_field.len());
-    let room_for_packet = room.len().saturating_sub(ekt_field.len());
-    let elements = route.elements(packet.view.extensions());
-    let length = packet.rewrite(sent, elements, &mut room[..room_for_packet])?;
-    let stream = route.stream.as_mut().ok_or(DropReason::ReceiverNotReady)?;
-    let sealed = stream.seal_rtp(&mut room[..room_for_packet], length)?;
-    let end = sealed + ekt_field.len();
-    room[sealed..end].copy_from_slice(ekt_field);
-    output.send(address, end);
-    Ok(end)
+    let (address, length) = route.seal(relayed, output.room(relayed.room()))?;
+    output.send(address, length);
+    Ok(length)
 }

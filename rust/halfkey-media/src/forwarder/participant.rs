@@ -5,14 +5,16 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::ParticipantId;
+use super::cache::{Budget, Cache};
 use super::figures::Traffic;
 use super::keyframes::Keyframes;
+use super::limits::Recent;
 use super::reception::Reception;
 use super::route::{Route, Slot};
 use crate::error::KeyError;
 use crate::profile::HopProfile;
 use crate::share::Share;
-use crate::srtp::{HopReceiveContext, HopSendContext, SendStream};
+use crate::srtp::{HopReceiveContext, HopSendContext, Origin, SendStream};
 use crate::ssrc_table::SsrcTable;
 
 /// The most sources that one participant may declare.
@@ -126,6 +128,65 @@ pub(super) struct Source {
     pub(super) received_bytes: u64,
     /// What went through routes that are no more.
     pub(super) sent_before: Traffic,
+    /// What it sent last, if that is kept.
+    pub(super) cache: Option<Box<Cache>>,
+    /// What was sent again out of the cache.
+    pub(super) repeated: Traffic,
+    /// What it was asked for lately; none if it never was.
+    pub(super) asked: Option<Box<Recent>>,
+}
+
+impl Source {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            routes: Vec::new(),
+            first: 0,
+            reception: Reception::default(),
+            keyframes: Keyframes::default(),
+            cname: Vec::new(),
+            received_bytes: 0,
+            sent_before: Traffic::default(),
+            cache: None,
+            repeated: Traffic::default(),
+            asked: None,
+        }
+    }
+
+    /// Keeps a packet for those who lose it, if somebody gets it and there is memory. Of sound
+    /// nothing is kept: nobody waits for it.
+    pub(super) fn keep(
+        &mut self,
+        budget: &Budget,
+        origin: Origin,
+        packet: &[u8],
+        ekt_field: &[u8],
+        now: Duration,
+    ) {
+        if self.kind != Kind::Video || self.routes.is_empty() {
+            return;
+        }
+        if self.cache.is_none() {
+            self.cache = budget.take();
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.keep(origin, packet, ekt_field, now);
+        }
+    }
+
+    /// Gives the cache's memory back when there is nothing in it that anybody would get.
+    pub(super) fn drop_stale_cache(&mut self, now: Duration) {
+        if self.cache.as_ref().is_some_and(|cache| cache.is_stale(now)) {
+            self.cache = None;
+        }
+    }
+
+    /// Under other keys indices begin anew, and name other packets than before.
+    fn begin_anew(&mut self) {
+        self.reception = Reception::default();
+        self.cache = None;
+        self.routes.iter_mut().for_each(Route::end_run);
+    }
 }
 
 /// A payload type of a sender.
@@ -184,16 +245,7 @@ impl Uplink {
     pub(super) fn new(id: ParticipantId, negotiated: &Arc<Negotiated>, share: Share) -> Self {
         let mut sources = SsrcTable::new(MAX_SOURCES);
         for source in negotiated.sources.iter().filter(|one| share.owns(one.ssrc)) {
-            sources.get_or_insert_with(source.ssrc, || Source {
-                kind: source.kind,
-                routes: Vec::new(),
-                first: 0,
-                reception: Reception::default(),
-                keyframes: Keyframes::default(),
-                cname: Vec::new(),
-                received_bytes: 0,
-                sent_before: Traffic::default(),
-            });
+            sources.get_or_insert_with(source.ssrc, || Source::new(source.kind));
         }
         Self {
             id,
@@ -218,10 +270,16 @@ impl Uplink {
         let known = self.keys.as_ref().map(|old| old.fingerprints());
         if known != Some(keys.fingerprints()) {
             self.keys = Some(keys);
-            for (_, source) in self.sources.iter_mut() {
-                source.reception = Reception::default();
-            }
+            let sources = self.sources.iter_mut();
+            sources.for_each(|(_, source)| source.begin_anew());
         }
+    }
+
+    /// Wipes the keys, and what was opened with them.
+    pub(super) fn remove_keys(&mut self) {
+        self.keys = None;
+        let sources = self.sources.iter_mut();
+        sources.for_each(|(_, source)| source.cache = None);
     }
 
     pub(super) fn payload_type(&self, number: u8) -> Option<&PayloadType> {

@@ -1,21 +1,20 @@
-//! Where a source goes, and what changes on its way there.
+//! Where a source goes.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
-use super::ControlError;
+use super::cache::Cache;
 use super::figures::Traffic;
+use super::limits::Allowance;
+use super::mapping::Mapping;
+use super::media::Relayed;
 use super::participant::{Downlink, Uplink};
-use crate::rtp::{ChangeableFields, Element};
+use super::{ControlError, DropReason};
+use crate::error::Rejection;
 use crate::srtp::SendStream;
 
-/// The `mid` header extension (RFC 9143 section 15.2), which names the slot.
-const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-
-/// Extensions that mean something on one hop only, and are never passed on.
-const OF_ONE_HOP: [&str; 2] = [
-    MID,
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-];
+/// More than a repeat is longer than what it is made of: tag, OHB, and a `mid` of common length.
+const ADDED: usize = 64;
 
 /// A slot of a receiver, with the source that is in it.
 #[derive(Debug)]
@@ -37,22 +36,29 @@ pub(super) struct Route {
     /// What seals for the receiver; none as long as there are no keys. It is borrowed from the
     /// downlink, and to be given back.
     pub(super) stream: Option<Box<SendStream>>,
-    mid: Vec<u8>,
-    mid_id: u8,
-    /// Local identifiers, the sender's and the receiver's.
-    extensions: Vec<(u8, u8)>,
-    /// Payload types, the sender's and the receiver's.
-    payload_types: Vec<(u8, u8)>,
-    /// Added to SEQ.
-    pub(super) sequence_offset: u16,
+    /// To be changed by [`Self::change`] alone.
+    mapping: Mapping,
     /// Whether a packet came for it.
     is_in_use: bool,
-    /// What M becomes, if it is changed.
-    pub(super) marker: Option<bool>,
-    /// What went to the receiver.
+    /// What went to the receiver, without what it was sent again.
     pub(super) sent: Traffic,
     /// How many packets could not be made for it.
     pub(super) unsent: u64,
+    /// Made when it asks for the first time: most never do.
+    allowance: Option<Box<Allowance>>,
+}
+
+/// What becomes of a packet that a receiver asks for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It is sent again, with this length.
+    Repeated(usize),
+    /// It never went to the receiver: it was lost before, if it ever was.
+    Upstream,
+    /// It went to the receiver, and can't be made again: most likely it is kept no more.
+    Gone,
+    /// It could be sent again, and is not.
+    Refused(DropReason),
 }
 
 impl Route {
@@ -62,42 +68,35 @@ impl Route {
         receiver: usize,
         mid: &str,
     ) -> Result<Self, ControlError> {
-        let theirs = |uri: &str| {
-            let mut entries = downlink.negotiated.extensions.iter();
-            entries.find(|entry| entry.0 == uri).map(|entry| entry.1)
-        };
-        let passed_on = uplink
-            .negotiated
-            .extensions
-            .iter()
-            .filter(|(uri, _)| !OF_ONE_HOP.contains(&uri.as_str()));
-        let known = uplink.negotiated.payload_types.iter().filter_map(|ours| {
-            let mut types = downlink.negotiated.payload_types.iter();
-            let same = types.find(|theirs| theirs.name == ours.name)?;
-            Some((ours.number, same.number))
-        });
         Ok(Self {
             receiver,
             address: downlink.address,
             stream: None,
-            mid: mid.as_bytes().to_vec(),
-            mid_id: theirs(MID).ok_or(ControlError::NoMidExtension)?,
-            extensions: passed_on
-                .filter_map(|(uri, ours)| Some((*ours, theirs(uri)?)))
-                .collect(),
-            payload_types: known.collect(),
-            sequence_offset: 0,
+            mapping: Mapping::new(uplink, downlink, mid)?,
             is_in_use: false,
-            marker: None,
             sent: Traffic::default(),
             unsent: 0,
+            allowance: None,
         })
+    }
+
+    /// Has packets made in another way from now on. Those that went out are not made again.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Mapping)) {
+        self.end_run();
+        change(&mut self.mapping);
+    }
+
+    /// Lets no packet that went out be sent again: what it was made of is to be known no more.
+    pub(super) fn end_run(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.end_run();
+        }
     }
 
     /// Before the first packet of a source that comes back to a receiver: lets its numbers go on
     /// behind the highest that the receiver had of it, unless they are ahead of that anyhow. Where
     /// the source went on by half a round in between, both ends would take them for old ones.
-    pub(super) fn begin(&mut self, first: u16) {
+    fn begin(&mut self, first: u16) {
         if self.is_in_use {
             return;
         }
@@ -109,35 +108,67 @@ impl Route {
             return;
         };
         let ahead = first
-            .wrapping_add(self.sequence_offset)
+            .wrapping_add(self.mapping.sequence_offset)
             .wrapping_sub(highest);
         if !(1..0x8000).contains(&ahead) {
-            self.sequence_offset = highest.wrapping_add(1).wrapping_sub(first);
+            let offset = highest.wrapping_add(1).wrapping_sub(first);
+            self.change(|mapping| mapping.sequence_offset = offset);
         }
     }
 
-    /// PT, SEQ and M as the receiver gets them; `None` if it doesn't know the payload type.
-    pub(super) fn rewrite(&self, received: ChangeableFields) -> Option<ChangeableFields> {
-        let payload_type = lookup(&self.payload_types, received.payload_type)?;
-        Some(ChangeableFields {
-            payload_type,
-            sequence_number: received.sequence_number.wrapping_add(self.sequence_offset),
-            marker: self.marker.unwrap_or(received.marker),
-        })
+    /// Makes the datagram for the receiver in `room`; gives where it goes and its length.
+    pub(super) fn seal(
+        &mut self,
+        relayed: &Relayed<'_>,
+        room: &mut [u8],
+    ) -> Result<(SocketAddr, usize), DropReason> {
+        let address = self.address.ok_or(DropReason::ReceiverNotReady)?;
+        self.begin(relayed.packet.view.sequence_number());
+        let stream = self.stream.as_mut().ok_or(DropReason::ReceiverNotReady)?;
+        let length = self.mapping.make(relayed, room, |buffer, length| {
+            stream.seal_rtp_of(relayed.origin, buffer, length)
+        })?;
+        Ok((address, length))
     }
 
-    /// The header extension as the receiver gets it: its `mid`, and what else both sides know.
-    pub(super) fn elements<'a>(
-        &'a self,
-        received: impl Iterator<Item = Element<'a>> + Clone,
-    ) -> impl Iterator<Item = Element<'a>> + Clone {
-        let mid: Element<'a> = (self.mid_id, &self.mid);
-        let others = received.filter_map(|(id, data)| Some((lookup(&self.extensions, id)?, data)));
-        core::iter::once(mid).chain(others)
+    /// Makes the datagram in `room` again that the receiver got, or was to get, with this SEQ.
+    pub(super) fn repeat(
+        &mut self,
+        sequence_number: u16,
+        cache: Option<&Cache>,
+        now: Duration,
+        room: &mut [u8],
+    ) -> Lost {
+        let Some(stream) = &self.stream else {
+            return Lost::Gone;
+        };
+        if !stream.was_sealed(sequence_number) {
+            return Lost::Upstream;
+        }
+        let Some(repeat) = stream.repeat(sequence_number) else {
+            return Lost::Gone;
+        };
+        let origin = repeat.origin();
+        let Some((packet, ekt_field)) = cache.and_then(|cache| cache.find(origin, now)) else {
+            return Lost::Gone;
+        };
+        let length = packet.len() + ekt_field.len() + ADDED;
+        let sent = self.sent.bytes;
+        let new = || Box::new(Allowance::new(sent));
+        let allowance = self.allowance.get_or_insert_with(new);
+        // First, since it costs much less than sealing.
+        if let Err(reason) = allowance.spend(sequence_number, length, sent, now) {
+            return Lost::Refused(reason);
+        }
+        let seal = |buffer: &mut [u8], length| repeat.seal(buffer, length);
+        let made = Relayed::parse(packet, ekt_field, origin)
+            .ok_or(DropReason::Rejected(Rejection::Malformed))
+            .and_then(|relayed| self.mapping.make(&relayed, room, seal));
+        made.map_or_else(Lost::Refused, Lost::Repeated)
     }
-}
 
-/// Few entries: faster than a hash.
-fn lookup(pairs: &[(u8, u8)], key: u8) -> Option<u8> {
-    pairs.iter().find(|pair| pair.0 == key).map(|pair| pair.1)
+    /// The source's own SEQ of what this receiver knows by another.
+    pub(super) const fn original(&self, sequence_number: u16) -> u16 {
+        sequence_number.wrapping_sub(self.mapping.sequence_offset)
+    }
 }

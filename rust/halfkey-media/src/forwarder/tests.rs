@@ -7,4 +7,6 @@ mod figures;
 mod helpers;
 mod media;
 mod noise;
+mod nonces;
+mod repeats;
 mod rtcp;

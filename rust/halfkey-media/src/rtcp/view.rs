@@ -268,7 +268,7 @@ impl<'a> RtcpView<'a> {
     }
 
     /// The items of a generic NACK.
-    pub fn nack_items(&self) -> impl Iterator<Item = NackItem> + 'a {
+    pub fn nack_items(&self) -> impl Iterator<Item = NackItem> + use<'a> {
         let items = self.feedback_control(TRANSPORT_FEEDBACK, FMT_GENERIC_NACK);
         items.chunks_exact(4).map(|item| NackItem {
             packet_id: u16::from_be_bytes([item[0], item[1]]),

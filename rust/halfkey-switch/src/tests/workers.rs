@@ -2,7 +2,7 @@
 
 use super::*;
 
-use halfkey_media::rtcp::CompoundWriter;
+use halfkey_media::rtcp::{CompoundWriter, NackItem};
 
 const WORKERS: usize = 3;
 const LENGTH: usize = 60;
@@ -203,6 +203,45 @@ fn feedback_reaches_the_worker_of_the_source_and_no_two_share_an_ssrc() {
 }
 
 #[test]
+fn what_a_receiver_lost_comes_again_from_the_worker_of_the_source() {
+    let mut two = two();
+    let sources = 4..8;
+    for ssrc in sources.clone() {
+        let datagram = packet(&mut two.seal, ssrc, 3);
+        let to = two.switch.local_address();
+        two.sender.send_to(&datagram, to).expect("sent");
+    }
+    let mut lost = Vec::new();
+    while lost.len() < 4 {
+        let mut buffer = [0; 2000];
+        let length = two.receiver.recv(&mut buffer).expect("in time");
+        if !halfkey_media::rtcp::is_rtcp(&buffer[..length]) {
+            lost.push(buffer[..length].to_vec());
+        }
+    }
+    // From one SSRC, so through one worker.
+    let mut buffer = [0; 300];
+    let mut writer = CompoundWriter::new(&mut buffer);
+    for ssrc in sources.clone() {
+        let item = NackItem {
+            packet_id: 3,
+            bitmask: 0,
+        };
+        let item = core::iter::once(item);
+        writer.generic_nack(8, ssrc, item).expect("has room");
+    }
+    let length = writer.length();
+    let sealed = two.seal_feedback.seal_rtcp(&mut buffer, length);
+    let nack = &buffer[..sealed.expect("has room")];
+    (two.receiver.send_to(nack, two.switch.local_address())).expect("sent");
+    let mut again: Vec<_> = (0..4).map(|_| two.receive()).collect();
+    again.sort_unstable();
+    assert!(again.into_iter().eq(sources.map(|ssrc| (ssrc, 3))));
+    let taken = |forwarder: &mut Forwarder, _| forwarder.cache_bytes() > 0;
+    assert_eq!(two.switch.each(|_| taken), Ok(vec![true; WORKERS]));
+}
+
+#[test]
 fn a_slot_that_changes_workers_shows_one_source() {
     let mut two = two();
     assert_eq!(
@@ -284,6 +323,7 @@ fn there_is_at_least_one_worker_and_a_bound() {
             queue_limit: 1,
             capture_bytes: 0,
             late_after: Settings::LATE_AFTER,
+            retransmission_cache: 1 << 22,
         };
         let error = Switch::new(&settings)
             .map(|_| ())
@@ -301,6 +341,7 @@ fn an_address_that_workers_share_is_taken_all_the_same() {
         queue_limit: 1,
         capture_bytes: 0,
         late_after: Settings::LATE_AFTER,
+        retransmission_cache: 1 << 22,
     };
     let error = Switch::new(&settings).map(|_| ()).expect_err("in use");
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);

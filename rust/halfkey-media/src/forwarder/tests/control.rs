@@ -162,7 +162,7 @@ fn idleness_counts_from_the_last_authentic_packet() {
 
 #[test]
 fn what_passes_is_kept_when_asked_for() {
-    let mut forwarder = Forwarder::new(Share::WHOLE, 8);
+    let mut forwarder = Forwarder::new(Share::WHOLE, 8, 0);
     let mut endpoint = Endpoint::new(1);
     forwarder.add_participant(1, &endpoint.config);
     forwarder.set_address(1, endpoint.address).expect("free");

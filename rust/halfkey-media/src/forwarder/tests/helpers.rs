@@ -9,7 +9,7 @@ use super::super::{
 use crate::ekt_field::ekt_field_length;
 use crate::ohb::OriginalHeaderBlock;
 use crate::profile::HopProfile;
-use crate::rtcp::CompoundWriter;
+use crate::rtcp::{CompoundWriter, NackItem};
 use crate::rtp::{ChangeableFields, RtpView, write_header};
 use crate::srtp::{HopReceiveContext, HopSendContext};
 use crate::{Rejection, SealError, Share};
@@ -27,7 +27,18 @@ pub(super) struct Endpoint {
 }
 
 fn key(seed: u64) -> ([u8; 16], [u8; 12]) {
-    ([seed as u8; 16], [seed as u8 ^ 0x5a; 12])
+    let mut key = [seed as u8; 16];
+    key[..8].copy_from_slice(&seed.to_be_bytes());
+    (key, [seed as u8 ^ 0x5a; 12])
+}
+
+/// The other end of the hop with [`hop_keys`].
+fn contexts(seed: u64) -> (HopSendContext, HopReceiveContext) {
+    let ((client, client_salt), (server, server_salt)) = (key(2 * seed), key(2 * seed + 1));
+    let profile = HopProfile::AeadAes128Gcm;
+    let send = HopSendContext::new(profile, &client, &client_salt);
+    let receive = HopReceiveContext::new(profile, &server, &server_salt);
+    (send.expect("lengths fit"), receive.expect("lengths fit"))
 }
 
 pub(super) fn hop_keys(seed: u64) -> HopKeys {
@@ -72,15 +83,29 @@ impl Endpoint {
                 },
             ],
         };
-        let ((client, client_salt), (server, server_salt)) = (key(2 * id), key(2 * id + 1));
-        let profile = HopProfile::AeadAes128Gcm;
+        let (send, receive) = contexts(id);
         Self {
             id,
             address: SocketAddr::from(([192, 0, 2, small], 5000)),
             config,
-            send: HopSendContext::new(profile, &client, &client_salt).expect("lengths fit"),
-            receive: HopReceiveContext::new(profile, &server, &server_salt).expect("lengths fit"),
+            send,
+            receive,
         }
+    }
+
+    /// Takes the keys of [`hop_keys`] for another number into use.
+    pub(super) fn set_keys(&mut self, seed: u64) {
+        (self.send, self.receive) = contexts(seed);
+    }
+
+    /// A NACK of this receiver about packets of a source.
+    pub(super) fn nack(&mut self, ssrc: u32, items: &[(u16, u16)]) -> Vec<u8> {
+        let own = self.audio();
+        let items = items.iter().map(|(packet_id, bitmask)| NackItem {
+            packet_id: *packet_id,
+            bitmask: *bitmask,
+        });
+        self.rtcp(|writer| writer.generic_nack(own, ssrc, items))
     }
 
     pub(super) fn audio(&self) -> u32 {
@@ -166,7 +191,12 @@ impl Endpoint {
 
 /// A forwarder with Endpoints 1 to `count`, all connected and keyed; nothing is in any slot.
 pub(super) fn conference(count: u64) -> (Forwarder, Vec<Endpoint>) {
-    let mut forwarder = Forwarder::new(Share::WHOLE, 0);
+    conference_with(count, 1 << 22)
+}
+
+/// The same, with so much memory for what sources sent last.
+pub(super) fn conference_with(count: u64, cache_bytes: usize) -> (Forwarder, Vec<Endpoint>) {
+    let mut forwarder = Forwarder::new(Share::WHOLE, 0, cache_bytes);
     let endpoints: Vec<_> = (1..=count).map(Endpoint::new).collect();
     for endpoint in &endpoints {
         forwarder.add_participant(endpoint.id, &endpoint.config);
