@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from halfkey.key_distributor.service import serve as serve_key_distributor
 from halfkey.media_distributor.service import MediaDistributorOptions
 from halfkey.media_distributor.service import serve as serve_media_distributor
 from halfkey.pki import make_authority, make_certificate, make_vouching_certificate
+from halfkey.serving import Address
 from halfkey.tls import client_context
 from tests.endpoint.waiting import until
 
@@ -44,6 +45,7 @@ class System:
     session: aiohttp.ClientSession
     kd: RunningKeyDistributor
     endpoints: list[Endpoint] = field(default_factory=list)
+    media: Address = ("127.0.0.1", 0)
 
     def endpoint(self, index: int, **options: Any) -> Endpoint:
         """An Endpoint ``P<index>`` that sends its test picture and tone."""
@@ -94,9 +96,20 @@ def sha256_of(certificate: Path) -> bytes:
 
 @asynccontextmanager
 async def running_system(
-    folder: Path, *, hostile: bool = False, **key_distributor: Any
+    folder: Path,
+    *,
+    hostile: bool = False,
+    media: Mapping[str, Any] | None = None,
+    **key_distributor: Any,
 ) -> AsyncIterator[System]:
-    """Everything up, and the tunnel connected; what joined is closed at the end."""
+    """Everything up, and the tunnel connected; what joined is closed at the end.
+
+    Args:
+        folder: for credentials.
+        hostile: whether the Media Distributor goes on forwarding to who left.
+        media: other options of its.
+        key_distributor: options of the Key Distributor.
+    """
     for name in ("kd", "md", "focus", "observer"):
         make_certificate(folder, name)
     make_vouching_certificate(folder, make_authority(folder, "authority"), "vouching")
@@ -111,6 +124,7 @@ async def running_system(
             )
         )
         options = _media_distributor_options(folder, focuses, kd.addresses["tunnel"], hostile)
+        options = replace(options, **(media or {}))
         media_addresses = await stack.enter_async_context(
             serve_media_distributor(options, media_events.append)
         )
@@ -131,6 +145,7 @@ async def running_system(
             _url(media_addresses["control"]),
             session,
             kd,
+            media=media_addresses["media"],
         )
         await _tunnel(system)
         try:
