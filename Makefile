@@ -1,5 +1,5 @@
 # Every target sets up what it needs: `make demo` and `make test` work in a fresh clone.
-.PHONY: demo test bench bench-eviction bench-restarts bench-load check fmt interop bogo fuzz wycheproof coverage clean help
+.PHONY: demo test bench bench-eviction bench-restarts bench-load bench-soak check fmt interop bogo fuzz wycheproof coverage clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/lib/rust-web/bin
@@ -25,8 +25,11 @@ bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks
 bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 participants (3 min)
 	$(BIN)/python -m benchmarks.eviction
 
-bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (6 min)
+bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (8 min)
 	$(BIN)/python -m benchmarks.load
+
+bench-soak: .venv/ready ## half load for an hour (SECONDS=3600); rewrites benchmarks/soak.md
+	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600)
 
 bench-restarts: .venv/ready ## what a killed server interrupts, each killed 5 times (3 min)
 	$(BIN)/python -m benchmarks.restarts

@@ -5,17 +5,13 @@ Each row is one `halfkey load`, the command as anybody gives it.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks import memory
+from benchmarks import memory, saturation
 from benchmarks.report import Row, machine, table
+from benchmarks.run_load import Report, run_load
 from halfkey.cli.load.options import FLOODS as KINDS
 
 RESULTS = Path(__file__).parent / "load.md"
@@ -81,7 +77,7 @@ def floods(seconds: float) -> list[Row]:
     return [_flood(_report([*FLOODED.split(), "--flood", kind], seconds)) for kind in KINDS]
 
 
-def _flood(report: dict[str, Any]) -> Row:
+def _flood(report: Report) -> Row:
     flood = report["flood"]
     return {
         "flood": flood["kind"],
@@ -99,17 +95,11 @@ def measure(plan: Plan) -> list[Row]:
     return [_row(arguments, _report(arguments.split(), plan.seconds)) for arguments in plan.loads]
 
 
-def _report(arguments: Sequence[str], seconds: float) -> dict[str, Any]:
-    print(f"halfkey load {' '.join(arguments)}", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "halfkey", "load", *arguments, "--direct", "--floor"]
-        command += ["--duration", str(seconds), "--json", "--out", out]
-        ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    report: dict[str, Any] = json.loads(ended.stdout)
-    return report
+def _report(arguments: Sequence[str], seconds: float) -> Report:
+    return run_load([*arguments, "--direct", "--floor"], seconds)
 
 
-def _row(arguments: str, report: dict[str, Any]) -> Row:
+def _row(arguments: str, report: Report) -> Row:
     latency = report["latency_us"]
     return {
         "load": arguments,
@@ -130,6 +120,7 @@ def main() -> None:
     """Measures and writes."""
     where = machine()
     rows = table(measure(WHOLE))
+    rows += ["", *saturation.text(WHOLE.seconds)]
     rows += ["", FLOODS, "", f"`{FLOODED}`:", "", *table(floods(WHOLE.seconds))]
     rows += ["", MEMORY, "", *table([*memory.measure(), *memory.measure(workers=4)])]
     head = "# What a Media Distributor costs for a forwarded packet"

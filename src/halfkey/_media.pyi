@@ -391,7 +391,7 @@ class LoadGenerator:
         """
 
     def progress(self) -> tuple[int, int]:
-        """Packets sent and datagrams received so far, from another thread."""
+        """Packets sent, and received by somebody, in all runs so far, from another thread."""
 
     def handed_back(self) -> list[tuple[int, bytes]]:
         """Takes what came of the Media Distributor and isn't media, from another thread: the place

@@ -101,6 +101,7 @@ WRONG: dict[str, str] = {
     "--trust-focuses": "gone.crt",
     "--trust-key-distributors": "gone.crt",
     "--trust-media-distributors": "gone.crt",
+    "--trace": "gone.csv",
     "--tunnel-listen": ADDRESS,
     "--vouching-certificate": "gone.crt",
     "--vouching-key": "gone.key",

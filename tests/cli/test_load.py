@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from halfkey.cli.children import ChildFailed
-from halfkey.cli.load import run
+from halfkey.cli.load import run, samples
 from halfkey.cli.load.joining import Conferences
 from halfkey.cli.load.options import LoadOptions
 from halfkey.cli.load.traffic import DOUBLE_OVERHEAD, speech, video
 from halfkey.cli.servers import Servers
 from halfkey.endpoint import ice
+from halfkey.errors import ConfigurationError
 
 
 def load(*arguments: str, out: Path) -> subprocess.CompletedProcess[str]:
@@ -40,6 +43,7 @@ def options(scenario: str, out: Path, **chosen: Any) -> LoadOptions:
         "sweep": False,
         "flood": None,
         "direct": True,
+        "trace": None,
         "json": True,
     }
     return LoadOptions.check(scenario, out=out, **{**usual, **chosen})
@@ -147,6 +151,71 @@ def test_ten_speakers_to_three(tmp_path: Path) -> None:
     assert said["offered"] == pytest.approx(1500, rel=0.1)
     # Each that comes is opened, once the first packets have brought the keys.
     assert said["authenticated_samples"] == said["forwarded"]
+
+
+def test_a_trace_is_played_again_and_again_or_faster(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("".join(f"{number / 100},{100 + number}\n" for number in range(10)))
+    arguments = ["livestream", "--receivers", "2", "--trace", str(trace)]
+    said = report(*arguments, out=tmp_path / "out")
+    assert said["offered"] == pytest.approx(200, rel=0.1)
+    said = report(*arguments, "--load", "2000", out=tmp_path / "faster")
+    assert said["offered"] == pytest.approx(2000, rel=0.1)
+
+
+def test_a_trace_with_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("0,100\n0.1,many\n")
+    ended = load("audio", "--direct", "--trace", str(trace), out=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert "line 2" in ended.stderr
+
+
+def test_more_than_can_be_sent_is_refused(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    packets = "".join(f"0,{100 + number % 1000}\n" for number in range(2000))
+    trace.write_text(packets + "0.0001,100\n")
+    with pytest.raises(ConfigurationError, match="packets a second to all receivers"):
+        options("audio", tmp_path, trace=trace)
+    trace.write_text(packets + "1000,100\n")
+    with pytest.raises(ConfigurationError, match="too long for 600 streams"):
+        options("audio", tmp_path, speakers=6, conferences=100, receivers=1, trace=trace)
+
+
+def test_memory_and_what_is_missing_are_told_over_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "LONG", 1.0)
+    assert run.run(options("audio", tmp_path, duration=2)) == 0
+    said = json.loads((tmp_path / "load.json").read_text())
+    taken = said["samples"]
+    assert 5 <= len(taken) <= 25
+    for before, after in itertools.pairwise(taken):
+        assert before["seconds"] < after["seconds"]
+        assert before["offered"] <= after["offered"]
+    assert taken[-1]["offered"] == said["offered"]
+    assert taken[-1]["missing"] == said["lost"]
+    at = said["md_rss_bytes_at"]
+    assert (at["start"], at["end"]) == (taken[0]["md_rss_bytes"], taken[-1]["md_rss_bytes"])
+    assert min(at.values()) > 1 << 20
+    with Image.open(tmp_path / "load.png") as picture:
+        assert picture.size == (1200, 900)
+
+
+def test_samples_are_few_however_long_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(samples, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    counts = iter((number, 3 * number - number // 7) for number in range(10_000))
+    sampler = samples.Sampler(5000, 3, lambda: next(counts), lambda: 7)
+    for _ in range(5000):
+        sampler.take_if_due()
+    assert 90 <= len(sampler.samples) <= samples.SAMPLES
+    sampler.conclude(30, 4)
+    assert sampler.samples[-1]["missing"] == 4
+    assert sampler.samples[-2]["offered"] == 3 * (len(sampler.samples) - 1)
+    assert sampler.samples[-2]["missing"] == (len(sampler.samples) - 1) // 7
+    assert samples.memory(sampler.samples) == {"start": 7, "tenth": 7, "end": 7}
 
 
 def test_a_person_is_told_in_lines(tmp_path: Path) -> None:

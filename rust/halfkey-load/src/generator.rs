@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Progress {
     /// Packets that the senders gave to the system.
     pub sent: AtomicU64,
-    /// Datagrams that receivers took.
+    /// Packets that receivers took, each once.
     pub received: AtomicU64,
     /// Set to end the run.
     pub stop: AtomicBool,
@@ -306,7 +306,7 @@ impl Generator {
         }
         let now = self.epoch.elapsed();
         self.last_arrival = now;
-        let mut datagrams = 0;
+        let before = participant.receiver.arrivals.received;
         for number in 0..count {
             let Some(message) = self.buffer.message(number) else {
                 continue;
@@ -319,15 +319,13 @@ impl Generator {
                     }
                     continue;
                 }
-                datagrams += 1;
                 participant
                     .receiver
                     .take(datagram, now, self.sample, latency);
             }
         }
-        self.progress
-            .received
-            .fetch_add(datagrams, Ordering::Relaxed);
+        let came = participant.receiver.arrivals.received - before;
+        self.progress.received.fetch_add(came, Ordering::Relaxed);
     }
 
     fn report(&self, sending: Duration, latency: Histogram, lateness: Histogram) -> Report {

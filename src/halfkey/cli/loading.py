@@ -52,6 +52,10 @@ def load(
         str | None,
         typer.Option(help="garbage, replay or unknown: a second run under a flood of it."),
     ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="File of SECONDS,BYTES lines: what each sender sends, again and again."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for load.json, load.png and md.log.")] = Path(
         "halfkey-load"
     ),
@@ -80,6 +84,7 @@ def load(
         sweep=sweep,
         flood=flood,
         direct=direct,
+        trace=trace,
         out=out,
         json=json,
     )

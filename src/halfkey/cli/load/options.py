@@ -8,6 +8,7 @@ from pathlib import Path
 
 from halfkey._media import MAX_WORKERS
 from halfkey.cli import arguments
+from halfkey.cli.load.trace import read as read_trace
 from halfkey.cli.load.traffic import Traffic, speech, video
 from halfkey.errors import ConfigurationError
 from halfkey.key_distributor.policy import Policy
@@ -25,6 +26,9 @@ MAXIMUM_DURATION = 86_400.0
 
 _USUAL_STREAM, _USUAL_LOAD = 6_000.0, 300_000.0
 """What a livestream offers if nothing is said: packets a second of the stream, and in all."""
+
+_MAXIMUM_BURSTS = 1_000_000
+"""Of all streams: each has its own list."""
 
 _SPARE_DESCRIPTORS = 64
 
@@ -144,6 +148,7 @@ class LoadOptions:
         sweep: bool,
         flood: str | None,
         direct: bool,
+        trace: Path | None,
         out: Path,
         json: bool,
     ) -> LoadOptions:
@@ -171,7 +176,8 @@ class LoadOptions:
             raise ConfigurationError(f"--flood {flood}: give {', '.join(FLOODS)}")
         if flood is not None and sweep:
             raise ConfigurationError("--flood and --sweep: give one of them")
-        traffic, double = chosen.traffic(), arguments.profile(profile)
+        traffic = chosen.traffic() if trace is None else read_trace(trace)
+        double = arguments.profile(profile)
         made = cls(
             scenario=chosen,
             receivers=receivers,
@@ -191,7 +197,7 @@ class LoadOptions:
         )
         made._check_numbers()
         _make(out)
-        return made._offering(load)
+        return made._offering(load, trace)
 
     def _check_numbers(self) -> None:
         if self.slots > MAXIMUM_SLOTS:
@@ -224,14 +230,29 @@ class LoadOptions:
         """With so many times the load."""
         return replace(self, traffic=self.traffic.at(self.traffic.rate * factor))
 
-    def _offering(self, load: float | None) -> LoadOptions:
-        """With so many packets a second to be forwarded in all."""
-        if load is None and self.scenario.kind == "audio":
+    def _offering(self, load: float | None, trace: Path | None) -> LoadOptions:
+        """With so many packets a second to be forwarded in all; a trace goes by its own time if
+        nothing is said."""
+        if trace is not None:
+            self._check_trace(trace)
+        if load is None and (trace is not None or self.scenario.kind == "audio"):
             return self
         if load is None:
             load = min(_USUAL_STREAM * self.ways, _USUAL_LOAD)
         arguments.within("--load", load, 1, MAXIMUM_LOAD)
         return replace(self, traffic=self.traffic.at(load / self.ways))
+
+    def _check_trace(self, trace: Path) -> None:
+        load, bursts = self.traffic.rate * self.ways, len(self.traffic.bursts) * self.streams
+        if load > MAXIMUM_LOAD:
+            raise ConfigurationError(
+                f"--trace {trace}: is {load:,.0f} packets a second to all receivers, more than "
+                f"{MAXIMUM_LOAD:,.0f}; ask for fewer"
+            )
+        if bursts > _MAXIMUM_BURSTS:
+            raise ConfigurationError(
+                f"--trace {trace}: is too long for {self.streams} streams; cut it, or ask for fewer"
+            )
 
 
 def _make(out: Path) -> None:

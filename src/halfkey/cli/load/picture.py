@@ -1,4 +1,4 @@
-"""`load.png`: added latency, and CPU for a packet, against the load that was offered."""
+"""`load.png`: latency and cost of a packet against the load, or a long run over the time."""
 
 from __future__ import annotations
 
@@ -58,24 +58,40 @@ _COST = (
 )
 
 
-def draw(path: Path, title: str, reports: Sequence[Report]) -> None:
+_OVER_TIME_MEMORY = (_Line("memory", _BLUE, lambda one: one["md_rss_bytes"] / 2**20, False),)
+_OVER_TIME_MISSING = (_Line("missing", _ORANGE, lambda one: one["missing"], False),)
+
+
+def draw_sweep(path: Path, title: str, reports: Sequence[Report]) -> None:
     """Draws the curves of a sweep and saves them as PNG."""
+    about = "Offered load, packets a second to all receivers. Hollow: more than 0.1% were lost."
+    panels = ("Added latency", _LATENCY, True), ("CPU for a forwarded packet, us", _COST, False)
+    _draw(path, (title, about), panels, reports, lambda one: one["offered_pps"])
+
+
+def draw_run(path: Path, title: str, samples: Sequence[Report]) -> None:
+    """Draws memory and missing packets over a run's time and saves them as PNG."""
+    about = "Seconds from the start. Missing: offered until then, and lost or still under way."
+    panels = (
+        ("Resident memory of the Media Distributor, MiB", _OVER_TIME_MEMORY, False),
+        ("Missing packets", _OVER_TIME_MISSING, False),
+    )
+    _draw(path, (title, about), panels, samples, lambda one: one["seconds"])
+
+
+def _draw(
+    path: Path,
+    text: tuple[str, str],
+    panels: Sequence[tuple[str, Sequence[_Line], bool]],
+    reports: Sequence[Report],
+    across: Callable[[Report], float],
+) -> None:
     image = Image.new("RGB", (_SIZE[0] * _SCALE, _SIZE[1] * _SCALE), _BACKGROUND)
     pen = _Pen(ImageDraw.Draw(image))
-    pen.text((_LEFT, 28), title, _INK, 26)
-    pen.text(
-        (_LEFT, 66),
-        "Offered load, packets a second to all receivers. Hollow: more than 0.1% were lost.",
-        _FAINT,
-        16,
-    )
-    most = _ceiling(max(one["offered_pps"] for one in reports))
-    panels = (
-        ("Added latency", _LATENCY, True),
-        ("CPU for a forwarded packet, us", _COST, False),
-    )
+    pen.text((_LEFT, 28), text[0], _INK, 26)
+    pen.text((_LEFT, 66), text[1], _FAINT, 16)
     for top, (name, lines, logarithmic) in zip(_TOPS, panels, strict=True):
-        _Panel(pen, top, most, logarithmic).draw(name, lines, reports)
+        _Panel(pen, top, across, logarithmic).draw(name, lines, reports)
     image.resize(_SIZE, Image.Resampling.LANCZOS).save(path)
 
 
@@ -106,20 +122,24 @@ class _Panel:
     Args:
         pen: draws.
         top: of its frame.
-        most: the right end of its horizontal axis.
+        across: a report's place on the horizontal axis.
         logarithmic: whether the vertical axis is.
     """
 
-    def __init__(self, pen: _Pen, top: int, most: float, logarithmic: bool) -> None:
+    def __init__(
+        self, pen: _Pen, top: int, across: Callable[[Report], float], logarithmic: bool
+    ) -> None:
         self._pen = pen
         self._top, self._bottom = top, top + _PANEL
-        self._most = most
+        self._across = across
+        self._most = 1.0
         self._logarithmic = logarithmic
         self._least_value, self._most_value = 0.0, 1.0
 
     def draw(self, name: str, lines: Sequence[_Line], reports: Sequence[Report]) -> None:
         """Draws axes and curves."""
         self._pen.text((_LEFT, self._top - 28), name, _INK, 17)
+        self._most = _ceiling(max(map(self._across, reports)))
         values = [v for line in lines for one in reports if (v := line.value(one)) is not None]
         self._range(values)
         self._axes()
@@ -161,7 +181,9 @@ class _Panel:
 
     def _curve(self, line: _Line, reports: Sequence[Report], heights: list[float]) -> None:
         found = [(one, line.value(one)) for one in reports]
-        points = [(one, (self._x(one["offered_pps"]), self._y(v))) for one, v in found if v]
+        points = [
+            (one, (self._x(self._across(one)), self._y(v))) for one, v in found if v is not None
+        ]
         if not points:
             return
         self._pen.line([point for _, point in points], line.colour, 2.5)

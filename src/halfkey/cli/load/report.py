@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from halfkey.cli.load.options import LoadOptions
 from halfkey.cli.load.process import Usage
+from halfkey.cli.load.samples import Sample, memory
 from halfkey.operations.distribution import Distribution
 
 Figures = dict[str, Any]
@@ -58,11 +59,13 @@ class Measured(NamedTuple):
         came: what the generator says.
         counted: what the Media Distributor says.
         used: by its process meanwhile.
+        samples: memory and what was missing, over the time.
     """
 
     came: Figures
     counted: Counted
     used: Usage
+    samples: list[Sample]
 
 
 def describe_flood(kind: str, alone: Measured, flooded: Measured) -> Figures:
@@ -85,15 +88,9 @@ def describe_flood(kind: str, alone: Measured, flooded: Measured) -> Figures:
     }
 
 
-def describe(options: LoadOptions, came: Figures, counted: Counted, used: Usage) -> Figures:
-    """The report document.
-
-    Args:
-        options: what was asked for.
-        came: what the generator says.
-        counted: what the Media Distributor says.
-        used: by its process meanwhile.
-    """
+def describe(options: LoadOptions, measured: Measured) -> Figures:
+    """The report document of what was asked for and came of it."""
+    came, counted, used, samples = measured
     ticks, forwarded = used.user + used.system, counted.forwarded
     cost = used.cpu * 1e6 / max(forwarded, 1)
     share = used.user / ticks if ticks else None
@@ -123,6 +120,7 @@ def describe(options: LoadOptions, came: Figures, counted: Counted, used: Usage)
         "cpu_us_system": None if share is None else cost * (1 - share),
         "md_cpu_share": used.cpu / came["seconds"],
         "md_rss_bytes": used.rss,
+        "md_rss_bytes_at": memory(samples),
         "md_context_switches": used.switches,
         "md_dropped": counted.dropped,
         "md_added_latency_us": {
@@ -132,6 +130,7 @@ def describe(options: LoadOptions, came: Figures, counted: Counted, used: Usage)
         "md_datagrams_in_a_message": counted.segments.mean,
         "authenticated_samples": came["authenticated"],
         "authentication_failures": came["failed"],
+        "samples": samples,
     }
 
 
@@ -165,6 +164,7 @@ def lines(report: Figures) -> list[tuple[str, str]]:
             f"{report['md_cpu_share']:.0%} of a core, {report['md_rss_bytes'] / 2**20:.0f} MiB, "
             f"{report['md_context_switches']:,} context switches",
         ),
+        ("its memory over the time", _memory(report["md_rss_bytes_at"])),
         (
             "opened through both layers",
             f"{report['authenticated_samples']:,}; {report['authentication_failures']:,} failed",
@@ -209,6 +209,11 @@ def rows(reports: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:
         for one in reports
     ]
     return heads, cells
+
+
+def _memory(at: Figures) -> str:
+    start, tenth, end = (at[name] / 2**20 for name in ("start", "tenth", "end"))
+    return f"{start:.1f} MiB, after a tenth of it {tenth:.1f} MiB, at the end {end:.1f} MiB"
 
 
 def _joins(joins: Figures) -> list[tuple[str, str]]:

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from halfkey._media import LoadGenerator, measure_load_floor
 from halfkey.cli.children import ChildFailed
-from halfkey.cli.load.distributor import distributor
+from halfkey.cli.load.direct import direct
 from halfkey.cli.load.joining import conferences
 from halfkey.cli.load.options import PICTURE, RESULT, LoadOptions
-from halfkey.cli.load.picture import draw
+from halfkey.cli.load.picture import draw_run, draw_sweep
 from halfkey.cli.load.process import Usage
 from halfkey.cli.load.report import (
     Counted,
@@ -27,6 +27,7 @@ from halfkey.cli.load.report import (
     rows,
     title,
 )
+from halfkey.cli.load.samples import LONG, Sampler
 from halfkey.cli.load.telling import line, tell
 from halfkey.cli.printing import table
 
@@ -78,7 +79,9 @@ def run(options: LoadOptions) -> int:
     document = json.dumps({"sweep": reports} if options.sweep else reports[0], indent=2)
     (options.out / RESULT).write_text(document + "\n")
     if options.sweep:
-        draw(options.out / PICTURE, title(options), reports)
+        draw_sweep(options.out / PICTURE, title(options), reports)
+    elif options.duration >= LONG:
+        draw_run(options.out / PICTURE, title(options), reports[0]["samples"])
     if options.json:
         print(document)  # noqa: T201
     elif options.sweep:
@@ -120,7 +123,7 @@ def _floor(options: LoadOptions) -> tuple[float, float]:
 async def _measure(options: LoadOptions) -> Figures:
     _allow_sockets()
     with tempfile.TemporaryDirectory(prefix="halfkey-load-") as folder:
-        start = distributor if options.direct else conferences
+        start = direct if options.direct else conferences
         async with start(options, Path(folder)) as md:
             return await _load(options, md)
 
@@ -140,7 +143,7 @@ async def _load(options: LoadOptions, md: _UnderLoad) -> Figures:
             f"nothing came through the Media Distributor; its log is {options.out / 'md.log'}"
         )
     alone = await _measured(generator, options, md)
-    report = describe(options, *alone)
+    report = describe(options, alone)
     if joins is not None:
         report["joins"] = joins
     if options.flood is not None:
@@ -155,10 +158,13 @@ async def _measured(
 ) -> Measured:
     before = await md.statistics()
     used = md.usage()
-    came = await _run(generator, options, md, options.duration, flood)
+    receivers = options.ways / options.streams
+    sampler = Sampler(options.duration, receivers, generator.progress, lambda: md.usage().rss)
+    came = await _run(generator, options, md, options.duration, flood, sampler)
     used = md.usage().since(used)
     after = await md.statistics()
-    return Measured(came, Counted.between(before, after), used)
+    sampler.conclude(came["offered"], came["offered"] - came["received"])
+    return Measured(came, Counted.between(before, after), used, sampler.samples)
 
 
 async def _run(
@@ -167,6 +173,7 @@ async def _run(
     md: _UnderLoad,
     seconds: float,
     flood: str | None = None,
+    sampler: Sampler | None = None,
 ) -> dict[str, Any]:
     running = asyncio.create_task(asyncio.to_thread(generator.run, seconds, flood))
     try:
@@ -175,6 +182,8 @@ async def _run(
                 await asyncio.wait([running], timeout=_TURN)
                 for participant, datagram in generator.handed_back():
                     md.hand_back(participant, datagram)
+                if sampler is not None:
+                    sampler.take_if_due()
                 sent, received = generator.progress()
                 show(f"{sent:,} packets sent, {received:,} forwarded")
         md.check()
