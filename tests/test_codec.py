@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfkey.codec import Reader, Writer
+from halfkey.codec import Reader, Writer, encode_vector, whole_vector
 from halfkey.errors import CodecError
 
 SIZES = {1: "uint8", 2: "uint16", 3: "uint24", 4: "uint32", 8: "uint64"}
@@ -46,6 +46,18 @@ def test_a_vector_outside_its_bounds_is_refused(length: int) -> None:
     data = Writer().vector(1, bytes(length)).getvalue()
     with pytest.raises(CodecError, match="outside its bounds"):
         Reader(data).vector(1, minimum=2, maximum=4)
+    with pytest.raises(CodecError, match="outside its bounds"):
+        whole_vector(data, 1, minimum=2, maximum=4)
+
+
+@given(st.sampled_from([1, 2, 3]), st.binary(max_size=255))
+def test_a_vector_by_itself_is_as_within_others(prefix: int, content: bytes) -> None:
+    whole = encode_vector(prefix, content)
+    assert whole == Writer().vector(prefix, content).getvalue()
+    assert whole_vector(whole, prefix) == content
+    for wrong in (*(whole[:length] for length in range(len(whole))), whole + b"x"):
+        with pytest.raises(CodecError):
+            whole_vector(wrong, prefix)
 
 
 def test_a_block_refuses_what_was_not_read_of_it() -> None:
@@ -66,3 +78,5 @@ def test_a_value_that_does_not_fit_is_our_own_fault() -> None:
         Writer().uint8(256)
     with pytest.raises(OverflowError):
         Writer().vector(1, bytes(256))
+    with pytest.raises(OverflowError):
+        encode_vector(1, bytes(256))
