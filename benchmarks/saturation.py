@@ -56,10 +56,10 @@ def find(workers: int) -> Saturation:
     """
     arguments = [*SCENARIO, "--workers", str(workers), "--load", str(MOST), "--sweep"]
     reports: list[Report] = run_load(arguments, SWEEP_SECONDS)["sweep"]
-    too_much = [n for n, one in enumerate(reports) if one["lost"] > LOSS * one["offered"]]
-    if not too_much or not too_much[0]:
+    through = [n for n, one in enumerate(reports) if one["lost"] <= LOSS * one["offered"]]
+    if not through or through[-1] == len(reports) - 1:
         raise RuntimeError("no load in between nothing and too much was found")
-    return Saturation(workers, reports[too_much[0] - 1], reports[too_much[0]])
+    return Saturation(workers, reports[through[-1]], reports[through[-1] + 1])
 
 
 def text(seconds: float) -> list[str]:

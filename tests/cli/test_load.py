@@ -218,12 +218,14 @@ def test_samples_are_few_however_long_the_run(monkeypatch: pytest.MonkeyPatch) -
     assert samples.memory(sampler.samples) == {"start": 7, "tenth": 7, "end": 7}
 
 
-def test_a_person_is_told_in_lines(tmp_path: Path) -> None:
-    arguments = ["audio", "--receivers", "1", "--speakers", "1", "--duration", "0.5", "--direct"]
+@pytest.mark.parametrize("how", [["--direct"], []])
+def test_a_person_is_told_in_lines(tmp_path: Path, how: list[str]) -> None:
+    arguments = ["audio", "--receivers", "1", "--speakers", "1", "--duration", "0.5", *how]
     ended = load(*arguments, out=tmp_path)
     assert ended.returncode == 0, ended.stderr
     names = [line[:28].strip() for line in ended.stdout.splitlines()]
     assert {"offered", "forwarded", "lost", "added latency"} <= set(names)
+    assert ("joined" in names) == (how == [])
 
 
 def test_a_sweep_leaves_its_loads_and_a_picture(

@@ -1,6 +1,7 @@
 //! The generator against the switch, both for real.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use halfkey_media::forwarder::{HopKeys, Kind, ParticipantConfig, SourceConfig};
@@ -102,6 +103,7 @@ fn all_that_is_offered_comes_and_opens() {
     for number in 1..=4 {
         join(&mut generator, &switch, number, None);
     }
+    let mut received = 0;
     for _ in 0..2 {
         let report = generator.run(Duration::from_millis(200)).expect("runs");
         let arrivals = report.arrivals;
@@ -115,6 +117,9 @@ fn all_that_is_offered_comes_and_opens() {
         assert!(arrivals.authenticated >= arrivals.received / 5);
         assert_eq!(report.latency.total(), arrivals.authenticated);
         assert_eq!(report.loss, (0.0, 0.0));
+        received += arrivals.received;
+        let progress = generator.progress();
+        assert_eq!(progress.received.load(Ordering::Relaxed), received);
     }
 }
 

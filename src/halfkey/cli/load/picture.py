@@ -217,5 +217,7 @@ def _ceiling(value: float) -> float:
     return next(base * step for step in _ROUND if base * step >= value)
 
 
-def _short(load: float) -> str:
-    return f"{load / 1e6:.3g}M" if load >= 1e6 else f"{load / 1e3:.3g}k" if load else "0"
+def _short(number: float) -> str:
+    if number < 1e3:
+        return f"{number:.3g}"
+    return f"{number / 1e6:.3g}M" if number >= 1e6 else f"{number / 1e3:.3g}k"

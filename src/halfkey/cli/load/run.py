@@ -182,11 +182,11 @@ async def _run(
                 await asyncio.wait([running], timeout=_TURN)
                 for participant, datagram in generator.handed_back():
                     md.hand_back(participant, datagram)
+                md.check()
                 if sampler is not None:
                     sampler.take_if_due()
                 sent, received = generator.progress()
                 show(f"{sent:,} packets sent, {received:,} forwarded")
-        md.check()
         return await running
     finally:
         # The thread can't be cancelled; told to stop, it is done in a moment.
