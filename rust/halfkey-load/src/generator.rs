@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use halfkey_media::histogram::Histogram;
 use halfkey_udp::ReceiveBuffer;
-use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{SockRef, Type};
 
 use crate::arrivals::Arrivals;
 use crate::flood::{Flood, FloodKind, LastPacket};
 use crate::handed_back::{HandedBack, is_media};
-use crate::participant::{Association, EktParameters, Participant, Stream, bind, prepare};
+use crate::participant::{Association, EktParameters, Participant, Stream, prepare};
 
 /// Messages that are taken from one socket before the schedule is looked at again.
 const MESSAGES: usize = 8;
@@ -126,8 +125,8 @@ impl Generator {
         stream: Option<Stream<'_>>,
         receives: bool,
     ) -> io::Result<SocketAddr> {
-        let socket = bind(self.to.ip())?;
-        self.seat(socket, conference, association, ekt, stream, receives)
+        let socket = UdpSocket::bind((self.to.ip(), 0))?;
+        self.adopt(socket, conference, association, ekt, stream, receives)
     }
 
     /// As [`Self::add`], for one that has joined, with the socket that it joined by. Whoever made it
@@ -137,7 +136,7 @@ impl Generator {
     /// Likewise, or it is no UDP socket.
     pub fn adopt(
         &mut self,
-        socket: std::net::UdpSocket,
+        socket: UdpSocket,
         conference: usize,
         association: &Association<'_>,
         ekt: &EktParameters<'_>,
@@ -148,18 +147,6 @@ impl Generator {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let socket = prepare(socket)?;
-        self.seat(socket, conference, association, ekt, stream, receives)
-    }
-
-    fn seat(
-        &mut self,
-        socket: UdpSocket,
-        conference: usize,
-        association: &Association<'_>,
-        ekt: &EktParameters<'_>,
-        stream: Option<Stream<'_>>,
-        receives: bool,
-    ) -> io::Result<SocketAddr> {
         let mut participant =
             Participant::new(socket, conference, association, ekt, stream, receives)?;
         let token = Token(self.participants.len());
