@@ -75,7 +75,7 @@ def stating(
         vouching.authority,
         instance,
         lambda: unix,
-        lambda conference, text: published.append(text),
+        lambda conference, text, change: published.append(text),
         RosterClock(lambda: unix, store.roster_time(), store.note_roster_time),
     )
 
