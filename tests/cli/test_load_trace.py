@@ -37,6 +37,7 @@ def test_packets_of_one_time_and_length_are_a_burst(tmp_path: Path) -> None:
         ("0,100,1\n", "line 1: '0,100,1' is not SECONDS,BYTES"),
         ("0,1.5\n", "line 1: '0,1.5' is not SECONDS,BYTES"),
         ("0," + "9" * 5000, "line 1: '0,9999"),
+        ("9" * 500 + ",100\n", "line 1: '9999"),
         ("nan,100\n", "line 1: nan: give seconds from 0"),
         ("-1,100\n", "line 1: -1: give seconds from 0"),
         ("0,7\n", "line 1: 7: a payload has 8 to 1354 bytes"),

@@ -56,7 +56,7 @@ def load(
         Path | None,
         typer.Option(help="File of SECONDS,BYTES lines: what each sender sends, again and again."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for load.json, load.png and md.log.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for load.json, load.png and logs.")] = Path(
         "halfkey-load"
     ),
     json: Annotated[

@@ -84,7 +84,7 @@ class LoadOptions:
         floor: whether the floor is measured, too.
         sweep: whether to go through loads, from a tenth of this one on, until packets are lost.
         flood: what is sent besides, in a second run; None for none.
-        out: the folder for load.json and the Media Distributor's log.
+        out: the folder for load.json, load.png and the servers' logs.
         direct: whether hop keys are given to the Media Distributor, and nobody joins.
         json: whether stdout carries the report document and nothing else.
     """

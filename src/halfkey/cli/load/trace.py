@@ -78,7 +78,9 @@ def _packets(path: Path, text: str) -> Iterator[_Packet]:
 def _packet(line: str) -> _Packet:
     """Raises `ValueError` that says what is wrong with a line."""
     try:
-        first, second = line.split(",")
+        first, second = line[: _LONGEST_LINE + 1].split(",")
+        if len(line) > _LONGEST_LINE:
+            raise ValueError
         at, length = float(first), int(second)
     except ValueError:
         shown = line[:_LONGEST_LINE]
