@@ -80,6 +80,9 @@ def test_a_port_in_use(certificates: Certificates, option: str) -> None:
         ({"media_listen": "here"}, "--media-listen here"),
         ({"workers": "0"}, "--workers 0: give a number from 1 to 64"),
         ({"workers": "65"}, "--workers 65: give a number from 1 to 64"),
+        ({"workers": "4", "retransmission_cache": "3"}, "give 0 for none, or MiB from 4 (one for"),
+        ({"retransmission_cache": "65537"}, "--retransmission-cache 65537: give 0 for none"),
+        ({"retransmission_cache": "-1"}, "--retransmission-cache -1: give 0 for none"),
         ({"key": "/nowhere.key"}, "/nowhere.key"),
     ],
 )

@@ -71,6 +71,7 @@ class Peer(Media):
 @pytest.fixture(params=[1, 3])
 def switch(request: pytest.FixtureRequest) -> Iterator[Switch]:
     options = {"queue_limit": 16, "capture_bytes": 64, "workers": request.param}
+    options["retransmission_cache"] = 1 << 22
     with closing(Switch("127.0.0.1", 0, **options)) as switch:
         yield switch
 
@@ -150,6 +151,28 @@ def test_what_is_garbage_replayed_or_foreign_is_dropped_and_counted(switch: Swit
     alice.send(datagram)
     wait_for_drop(switch, "replayed")
     assert switch.statistics()["forwarded_packets"] == 1
+
+
+def test_what_was_lost_is_sent_again_and_counted_apart(switch: Switch) -> None:
+    alice, bob = peers(switch, 2)
+    switch.assign_slots([(bob.number, "v", alice.number, alice.video)])
+    alice.send(alice.protect(alice.video, 7))
+    lost = bob.receive()
+    assert switch.statistics()["retransmission_cache_bytes"] > 0
+    # Twice in one packet: once is enough.
+    nack = struct.pack("!BBHII4H", 0x81, 205, 4, bob.video, alice.video, 7, 0, 7, 0)
+    bob.send(bob.sender.protect_rtcp(nack))
+    assert bob.receive() == lost
+    wait_for_drop(switch, "repeat_too_soon")
+    statistics = switch.statistics()
+    assert statistics["forwarded_packets"] == statistics["retransmitted_packets"] == 1
+    assert statistics["retransmitted_bytes"] == len(lost)
+    hits_and_misses = ("retransmission_cache_hits", "retransmission_cache_misses")
+    assert [statistics[name] for name in hits_and_misses] == [2, 0]
+    sender = next(one for one in switch.participants() if one["participant"] == alice.number)
+    stream = next(one for one in sender["streams"] if one["ssrc"] == alice.video)
+    assert (stream["sent_packets"], stream["retransmitted_packets"]) == (1, 1)
+    assert stream["retransmitted_bytes"] == len(lost)
 
 
 def test_no_member_opens_anothers_hop(switch: Switch) -> None:
