@@ -1,9 +1,10 @@
-//! The hop path allocates nothing per packet, once an SSRC is known.
+//! The hop path allocates nothing per packet, once an SSRC is known; nor does a repeat.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use halfkey_media::{HopProfile, HopReceiveContext, HopSendContext, OpenedPacket};
+use halfkey_media::{Origin, SendStream};
 
 struct Counting;
 
@@ -45,18 +46,25 @@ fn seal(sender: &mut HopSendContext, buffer: &mut [u8], sequence_number: u16) ->
 
 fn relay(
     receive: &mut HopReceiveContext,
-    send: &mut HopSendContext,
+    stream: &mut SendStream,
     packet: &mut [u8],
-    output: &mut [u8],
+    output: [&mut [u8]; 2],
 ) {
     let opened = receive.open_rtp(packet).expect("authentic");
     let packet = OpenedPacket::parse(&packet[..opened.length()]).expect("well-formed");
     let mut sent = packet.view.changeable_fields();
     sent.sequence_number = sent.sequence_number.wrapping_add(9);
     let mid = [(3, &b"slot"[..])];
-    let length = packet.rewrite(sent, mid.into_iter(), output);
-    send.seal_rtp(output, length.expect("has room"))
-        .expect("fresh");
+    let [first, again] = output.map(|output| {
+        let length = packet.rewrite(sent, mid.into_iter(), output);
+        let length = length.expect("has room");
+        let sealed = match stream.repeat(sent.sequence_number) {
+            Some(repeat) => repeat.seal(output, length),
+            None => stream.seal_rtp_of(Origin(opened.index), output, length),
+        };
+        &output[..sealed.expect("fresh, or the same")]
+    });
+    assert_eq!(first, again);
 }
 
 #[test]
@@ -67,11 +75,13 @@ fn opening_and_resealing_allocate_nothing() {
     let mut receive = HopReceiveContext::new(profile, &[1; 16], &salt).expect("lengths fit");
     let mut send = HopSendContext::new(profile, &[2; 16], &salt).expect("lengths fit");
     let mut packet = [0; 256];
-    let mut output = [0; 256];
+    let mut stream = send.lend(9).expect("free");
+    let mut output = [[0; 256], [0xee; 256]];
 
     let mut forward = |sequence_number| {
         let length = seal(&mut sender, &mut packet, sequence_number);
-        relay(&mut receive, &mut send, &mut packet[..length], &mut output);
+        let output = output.each_mut().map(|one| &mut one[..]);
+        relay(&mut receive, &mut stream, &mut packet[..length], output);
     };
     assert!(
         allocations(|| forward(1)) > 0,
