@@ -61,3 +61,33 @@ async def test_nothing_is_sent_that_could_not_be_put_on_record(failing: str) -> 
 
 async def test_a_fault_in_what_could_wait_ends_it_too() -> None:
     assert (await run("afterwards")) == (["event", "commit", "send", "afterwards", "abort"], True)
+
+
+@pytest.mark.parametrize("call", ["receive_data", "handle_timer", "close_tunnel"])
+async def test_a_core_that_raises_gives_no_key_any_more(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """It must not, whatever a peer sends; if it does, a rekey may be half done."""
+    done: list[str] = []
+    core = KeyDistributor(Policy(), Certificate.generate("dtls"))
+    driver = Driver(core, lambda event: None)
+    tunnel = driver.open(Noted(driver, done), bytes(32))
+    assert tunnel is not None
+    # The control: none of these ends anything by itself.
+    driver.receive(tunnel, b"")
+    driver._handle_timer()
+    assert not driver.failed.done()
+
+    def fail(*arguments: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(core, call, fail)
+    driver.open(Noted(driver, done), bytes(32))
+    driver.receive(tunnel, b"")
+    driver._handle_timer()
+    driver.lost(tunnel, bytes(32))
+    assert isinstance(driver.failed.exception(), ValueError)
+    assert done[-1] == "abort"
+    del done[:]
+    driver.receive(tunnel, b"")
+    assert done == []

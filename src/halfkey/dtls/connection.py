@@ -200,9 +200,13 @@ class Connection:
     def send_ekt_key(self, ekt_key: EKTKey, now: float) -> None:
         """Sends an EKTKey, after those that still wait; EKTKeyAcknowledged says it arrived.
 
+        Nothing is sent once the association is over, which the peer may bring about at any moment.
+
         Raises:
             UsageError: not a connected server that negotiated EKT, or a key of the wrong length.
         """
+        if self.is_terminated:
+            return
         try:
             self._connected().send_ekt_key(ekt_key, now)
         except ProtocolFault as fault:
@@ -211,6 +215,8 @@ class Connection:
     def update_keys(self, now: float, *, request_peer: bool = False) -> None:
         """Seals with a new key from now on (RFC 9147 section 8); done without asking where needed.
 
+        Nothing happens once the association is over.
+
         Args:
             now: monotonic seconds.
             request_peer: whether the peer is to do likewise.
@@ -218,6 +224,8 @@ class Connection:
         Raises:
             UsageError: not connected, or DTLS 1.2.
         """
+        if self.is_terminated:
+            return
         try:
             self._connected().update_keys(now, request_peer=request_peer)
         except ProtocolFault as fault:

@@ -415,6 +415,8 @@ class KeyDistributor:
         self, association: Association, event: dtls.HandshakeCompleted, now: float
     ) -> None:
         """The handshake is complete: MediaKeys first of all (RFC 9185 section 5.4), then EKTKey."""
+        if association.connection.is_terminated:
+            return  # the same datagram has ended it, which is told next
         participant, suite = association.participant, association.suite
         if participant is None or suite is None or not is_proven(participant, event):
             self._end(association, "not_proven", now)

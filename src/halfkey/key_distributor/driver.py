@@ -40,8 +40,9 @@ class Driver:
         afterwards: called when everything was sent: what takes long and no key waits for.
 
     Attributes:
-        failed: done with the exception if an event, `commit` or `afterwards` raised one. Then
-            nothing more is sent, and every connection is closed: media goes on, and no key leaves.
+        failed: done with the exception if the core, an event, `commit` or `afterwards` raised one.
+            Then nothing more is sent, and every connection is closed: media goes on, and no key
+            leaves.
     """
 
     def __init__(
@@ -78,10 +79,13 @@ class Driver:
             self._afterwards()
         except Exception as fault:
             # Fails closed whatever it is: what waits to be sent may hold keys nobody knows of.
-            self.failed.set_exception(fault)
-            self._abort()
+            self._fail(fault)
             return
         self._timer.arm(self.core.next_timer())
+
+    def receive(self, tunnel_id: int, data: bytes) -> None:
+        """Hands on what came on a connection."""
+        self._step(lambda: self.core.receive_data(tunnel_id, data, self.now))
 
     def check(self) -> None:
         """Raises `KeyDistributorFailed` if it has: then nothing that is asked for happens."""
@@ -107,8 +111,7 @@ class Driver:
         """Notes the loss of a connection."""
         self._of_media_distributor[media_distributor] -= 1
         del self._protocols[tunnel_id]
-        self.core.close_tunnel(tunnel_id, self.now)
-        self.settle()
+        self._step(lambda: self.core.close_tunnel(tunnel_id, self.now))
 
     def close(self) -> None:
         """Closes every connection and disarms the timer."""
@@ -123,8 +126,26 @@ class Driver:
             protocol.abort()
 
     def _handle_timer(self) -> None:
-        self.core.handle_timer(self.now)
-        self.settle()
+        self._step(lambda: self.core.handle_timer(self.now))
+
+    def _step(self, step: Callable[[], None]) -> None:
+        """Has the core do something, and settles.
+
+        Nothing that a peer sends makes the core raise. If something did, a rekey could be left half
+        done and somebody who is out keep a key that is in use: rather no key leaves any more.
+        """
+        if self.failed.done():
+            return
+        try:
+            step()
+        except Exception as fault:
+            self._fail(fault)
+        else:
+            self.settle()
+
+    def _fail(self, fault: Exception) -> None:
+        self.failed.set_exception(fault)
+        self._abort()
 
 
 class TunnelProtocol(Connection):
@@ -151,8 +172,7 @@ class TunnelProtocol(Connection):
         """Hands on what came."""
         super().data_received(data)
         if self._tunnel_id is not None:
-            self._driver.core.receive_data(self._tunnel_id, data, self._driver.now)
-            self._driver.settle()
+            self._driver.receive(self._tunnel_id, data)
 
     def connection_lost(self, fault: Exception | None) -> None:
         """The connection is gone."""

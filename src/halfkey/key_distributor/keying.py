@@ -125,7 +125,7 @@ class Keying:
         """
         participant = association.participant
         current = None if participant is None else participant.conference.current
-        if current is None or current.spi != association.sent_spi:
+        if current is None or current.spi != association.sent_spi or _is_over(association):
             return
         if association.is_acknowledged:
             association.connection.send_ekt_key(current.message(now), now)
@@ -155,7 +155,7 @@ class Keying:
     def _offer(self, association: Association, conference: Conference, now: float) -> None:
         """Sends the current key, unless it was sent or another is under way."""
         current = conference.current
-        if current is None or current.spi == association.sent_spi:
+        if current is None or current.spi == association.sent_spi or _is_over(association):
             return
         if association.sent_spi is None or association.is_acknowledged:
             message = current.message(now)
@@ -174,3 +174,8 @@ class Keying:
                 self._events.append(
                     Rekeyed(conference.name, rekey.spi, rekey.reason, ms, rekey.acknowledged)
                 )
+
+
+def _is_over(association: Association) -> bool:
+    """Whether the Endpoint's last datagram has ended it: that is told behind what else it did."""
+    return association.connection.is_terminated
