@@ -66,7 +66,7 @@ class ServerHandshake12(Handshake12):
             configuration, channel, State.EXPECT_CLIENT_HELLO, Transcript(self.version)
         )
         self._peer = peer
-        self._hello = hello
+        self._hello: ClientHello | None = hello
         self._server_random = configuration.random(RANDOM_LENGTH)
         if DTLS_1_3 in configuration.versions:
             # Tells a client who offered it that somebody on the way took the offer out.
@@ -84,7 +84,8 @@ class ServerHandshake12(Handshake12):
         }
 
     def _receive_client_hello(self, body: bytes, now: float) -> None:
-        hello = self._hello
+        # Nothing of it is wanted later, and a stranger chooses how much it is.
+        hello, self._hello = present(self._hello), None
         if DTLS_1_2 not in offered_versions(hello):
             raise ProtocolFault(AlertDescription.PROTOCOL_VERSION, "DTLS 1.2 not offered")
         if _NULL_COMPRESSION not in hello.compression_methods:

@@ -66,7 +66,7 @@ class ServerHandshake13(Handshake13):
             transcript.add_retry(retry.first_hash, retry.encode())
         super().__init__(configuration, channel, State.EXPECT_CLIENT_HELLO, transcript)
         self._peer = peer
-        self._hello = hello
+        self._hello: ClientHello | None = hello
         self._settled = settled
         self._suite, self._group = settled.suite, settled.group
         self._application: ApplicationSecrets | None = None
@@ -86,7 +86,8 @@ class ServerHandshake13(Handshake13):
             self._application.wipe()
 
     def _receive_client_hello(self, body: bytes, now: float) -> None:
-        hello = self._hello
+        # Nothing of it is wanted later, and a stranger chooses how much it is.
+        hello, self._hello = present(self._hello), None
         # RFC 8446 section 4.1.2: exactly this.
         if hello.compression_methods != b"\0":
             raise ProtocolFault(_ILLEGAL, "compression offered")
