@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halfkey.dtls import AlertDescription
 from halfkey.dtls.configuration import MINIMUM_PMTU
 from halfkey.dtls.faults import Counters
 from halfkey.dtls.flight import FlightMessage, Packer, Transmission
-from halfkey.dtls.messages.framing import Fragment, decode_fragments
-from halfkey.dtls.record import Record, RecordNumber, split_datagram
+from halfkey.dtls.messages.framing import HEADER_LENGTH, Fragment, decode_fragments
+from halfkey.dtls.record import MAXIMUM_PLAINTEXT, Record, RecordNumber, split_datagram
 from halfkey.dtls.record_layer import RecordWriter
 from halfkey.dtls.registries import DTLS_1_2, DTLS_1_3, NamedGroup, ProtocolVersion
 from tests.dtls.helpers import client_configuration, connected, server_configuration, split_records
@@ -90,6 +91,45 @@ def test_a_message_that_must_be_cut_fills_the_record_before() -> None:
         [1000 - (700 - 13 - 12 - 200 - 12)],
     ]
     assert len(datagrams[0]) == 700
+
+
+@pytest.mark.parametrize(
+    "lengths", [(10_000, 10_000), (20_000,), (100, 30_000, 100)], ids=["two", "long", "between"]
+)
+def test_a_record_has_its_bound_however_large_a_datagram(lengths: tuple[int, ...]) -> None:
+    """RFC 6347 section 4.1.1, RFC 9147 section 4.1: a reader drops what is longer."""
+    datagrams, sent, _ = pack(flight(*lengths), 40_000)
+    assert len(datagrams) == 1
+    of_records = [sum(HEADER_LENGTH + len(one.data) for one in record) for record in sent.values()]
+    assert max(of_records) <= MAXIMUM_PLAINTEXT
+    assert sum(len(one.data) for record in sent.values() for one in record) == sum(lengths)
+    if lengths != (10_000, 10_000):
+        assert max(of_records) == MAXIMUM_PLAINTEXT  # what must be cut fills its record
+
+
+LARGE = 40_000
+
+
+@pytest.mark.parametrize("version", ProtocolVersion, ids=lambda one: one.title)
+def test_a_protected_record_of_the_largest_size_is_taken(version: ProtocolVersion) -> None:
+    """In 1.3 a content type comes on top (RFC 8446 section 5.4); both sides agree on the bound."""
+    changes = {"versions": (version,), "pmtu": LARGE}
+    network = connected(client_configuration(**changes), server_configuration(**changes))
+    before = len(network.datagrams)
+    channel = network.server.connection._channel
+    overhead = channel.writer.overhead(channel.writer.epoch)
+    messages = [
+        FlightMessage(99, channel.take_message_seq(), bytes(length), channel.writer.epoch)
+        for length in (10_000, 20_000)
+    ]
+    channel.send(Transmission(list(messages)))
+    network.drain()
+    network.run(1)
+    ((_, datagram),) = [one for one in network.datagrams[before:] if one[0] == "server"]
+    assert max(map(len, split_records(datagram))) == MAXIMUM_PLAINTEXT + overhead
+    # It was read: what is in it has no place here.
+    assert network.client.terminated.alert is AlertDescription.UNEXPECTED_MESSAGE
+    assert network.client.connection.counters["malformed_record"] == 0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from halfkey.dtls.fragments import Coverage
 from halfkey.dtls.messages.framing import HEADER_LENGTH, Fragment
-from halfkey.dtls.record import PLAINTEXT_EPOCH, RecordNumber
+from halfkey.dtls.record import MAXIMUM_PLAINTEXT, PLAINTEXT_EPOCH, RecordNumber
 from halfkey.dtls.record_layer import RecordWriter
 from halfkey.dtls.registries import ContentType
 
@@ -119,17 +119,28 @@ class Packer:
         return self._pmtu - len(self._datagrams[-1]) if self._datagrams else 0
 
     @property
-    def _overhead(self) -> int:
-        return self._writer.overhead(self._epoch)
+    def _largest(self) -> int:
+        """How many bytes of fragments a record may have, in a datagram of its own."""
+        return self._payload_within(self._pmtu)
 
     @property
     def _room(self) -> int:
         """For how many bytes of fragments there is room in the record, or else in the datagram."""
-        return (self._limit - len(self._payload)) if self._payload else self._left - self._overhead
+        if self._payload:
+            return self._limit - len(self._payload)
+        return self._payload_within(self._left)
+
+    def _payload_within(self, size: int) -> int:
+        """What a record of that size can carry (RFC 6347 section 4.1.1, RFC 9147 section 4.1).
+
+        The bound is on the content: the content type within it that DTLS 1.3 has is beside it (RFC
+        8446 section 5.4), and is part of the overhead.
+        """
+        return min(size - self._writer.overhead(self._epoch), MAXIMUM_PLAINTEXT)
 
     def _fragment_size(self, remaining: int) -> int:
         """How much of a message to take next: all of it, unless it is too long for a datagram."""
-        largest = self._pmtu - self._overhead - HEADER_LENGTH
+        largest = self._largest - HEADER_LENGTH
         here = self._room - HEADER_LENGTH
         if remaining > largest and here >= _LEAST_FRAGMENT:
             return here
@@ -141,7 +152,7 @@ class Packer:
             self.close()
         if not self._payload:
             here = self._room
-            self._limit = here if len(encoded) <= here else self._pmtu - self._overhead
+            self._limit = here if len(encoded) <= here else self._largest
         self._payload += encoded
         end = fragment.offset + len(fragment.data)
         self._parts.append((fragment.message_seq, fragment.offset, end))
