@@ -252,6 +252,39 @@ def test_an_ack_of_an_earlier_transmission_counts() -> None:
     assert sent_after(network, "server", before) == 2
 
 
+TOO_FAR_AHEAD = 20
+
+
+def acks_of(network: Network, *message_seqs: int) -> list[bytes]:
+    """What a client says to ekt_keys with these numbers, in one record."""
+    parts = [
+        Fragment(HandshakeType.EKT_KEY, len(VECTOR), seq, 0, VECTOR).encode()
+        for seq in message_seqs
+    ]
+    network.server.connection._channel.send_record(ContentType.HANDSHAKE, b"".join(parts))
+    (datagram,) = network.server.connection.datagrams_to_send()
+    network.client.connection.receive_datagram(datagram, network.now)
+    network.client.events += iter(network.client.connection.next_event, None)
+    return network.client.connection.datagrams_to_send()
+
+
+def test_a_record_that_was_kept_in_part_is_not_acknowledged() -> None:
+    """RFC 9147 section 7: whoever sent it would take it that all of it came."""
+    network = connected()
+    first = network.server.connection._channel.take_message_seq()
+    assert acks_of(network, first, first + TOO_FAR_AHEAD) == []
+    assert network.client.connection.counters["reassembly_limit"] == 1
+    assert network.client.received_spis == [7]  # what was kept is taken all the same
+    # Nor where what was kept is a repetition.
+    assert acks_of(network, first, first + TOO_FAR_AHEAD) == []
+    assert acks_of(network, first + TOO_FAR_AHEAD, first) == []
+    # By itself it is acknowledged again; and so is what comes next, one ACK for all of it.
+    assert len(acks_of(network, first)) == 1
+    assert len(acks_of(network, first + 1)) == 1
+    assert acks_of(network, first + 2, first + 3)
+    assert network.client.received_spis == [7] * 4
+
+
 def test_without_ack_the_association_ends() -> None:
     network = connected()
     network.fate = lambda index, sender, datagram: (

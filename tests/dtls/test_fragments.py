@@ -92,6 +92,34 @@ def test_the_records_of_a_message_are_remembered_up_to_a_bound() -> None:
     assert message.record_numbers == tuple(RecordNumber(1, number) for number in range(64))
 
 
+@pytest.mark.parametrize("dropped", [0, 1, 2], ids=["first", "between", "last"])
+def test_a_record_of_which_a_fragment_was_dropped_is_not_named(dropped: int) -> None:
+    """RFC 9147 section 7: an ACK of it would say that the dropped one is here, too."""
+    subject, spoilt = Reassembler(Counters()), RecordNumber(1, 1)
+    subject.add(fragment(b"abcd", 0, 1), RecordNumber(1, 0))
+    kept = [fragment(b"abcd", 1, 2), fragment(b"abcd", 2, 3)]
+    for piece in [*kept[:dropped], fragment(b"x", 0, 1, MAXIMUM_AHEAD), *kept[dropped:]]:
+        assert subject.add(piece, spoilt) is (piece in kept)
+    assert not subject.has_kept(spoilt)
+    subject.add(fragment(b"abcd", 3, 4), RecordNumber(1, 2))
+    assert subject.has_kept(RecordNumber(1, 2))
+    message = subject.take(1)
+    assert message is not None
+    assert message.body == b"abcd"
+    assert message.record_numbers == (RecordNumber(1, 0), RecordNumber(1, 2))
+
+
+def test_a_whole_message_stays_as_it_came_whatever_its_record_lost() -> None:
+    subject = Reassembler(Counters())
+    subject.add(fragment(b"abcd", 0, 4), FIRST)
+    subject.add(fragment(b"x", 0, 1, MAXIMUM_AHEAD), FIRST)
+    subject.add(fragment(b"efgh", 0, 4), RecordNumber(0, 1))
+    message = subject.take(0)
+    assert message is not None
+    assert message.body == b"abcd"
+    assert message.record_numbers == (RecordNumber(0, 1),)
+
+
 def test_epochs_are_not_mixed() -> None:
     reassembler = Reassembler(Counters())
     reassembler.add(fragment(b"abcd", 0, 2), RecordNumber(0, 0))

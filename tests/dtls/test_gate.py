@@ -23,6 +23,8 @@ from tests.dtls.helpers import (
     client_configuration,
     of_each_version,
     only_1_2,
+    plaintext_record,
+    record_number,
     seeded,
     server_configuration,
 )
@@ -248,6 +250,21 @@ def test_a_fragmented_client_hello_is_put_together() -> None:
     verdicts = [subject.receive(piece, 0.0) for piece in reversed(datagrams(second, 1, 300))]
     assert isinstance(verdicts[-1], Admission)
     assert verdicts[:-1] == [None] * (len(verdicts) - 1)
+
+
+def test_a_client_hello_in_one_record_with_a_fragment_that_does_not_fit() -> None:
+    """It is answered under that record's number, though an ACK may not name the record."""
+    subject, counters = gate()
+    body = HELLO.encode()
+    parts = [
+        Fragment(HandshakeType.CLIENT_HELLO, length, 0, start, body[start:end])
+        for length, start, end in ((len(body), 0, 9), (99, 0, 9), (len(body), 9, len(body)))
+    ]
+    record = plaintext_record(ContentType.HANDSHAKE, b"".join(one.encode() for one in parts), 77)
+    answer = subject.receive(record, 0.0)
+    assert isinstance(answer, bytes)
+    assert record_number(answer) == (0, 77)
+    assert counters["fragment_mismatch"] == counters["cookie_missing"] == 1
 
 
 def test_fragments_before_the_cookie_are_bounded() -> None:

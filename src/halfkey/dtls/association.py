@@ -149,7 +149,7 @@ class Association:
         except CodecError as error:
             raise ProtocolFault(AlertDescription.DECODE_ERROR, "malformed message") from error
         # Not before it was processed (RFC 8870 section 5.4, RFC 9147 section 7).
-        self._channel.acknowledge(message.record_numbers)
+        self._acknowledge(message.record_numbers)
         return event
 
     def receive_ack(self, ack: Ack) -> list[Event]:
@@ -168,7 +168,7 @@ class Association:
         if self._channel.version is DTLS_1_3:
             # Whoever repeats lacks our ACK. A server's flight is answered by our own, not by ACKs.
             if self._role is Role.SERVER or number.epoch > HANDSHAKE_EPOCH:
-                self._channel.acknowledge((number,))
+                self._acknowledge_repetition(number)
         else:
             self._receive_repetition_1_2(fragments, number)
 
@@ -209,6 +209,16 @@ class Association:
         if request == UPDATE_REQUESTED and not self._deliveries.awaits_key_update:
             self._deliveries.send(KeyUpdate(UPDATE_NOT_REQUESTED), now)
 
+    def _acknowledge(self, numbers: tuple[RecordNumber, ...]) -> None:
+        """Says nothing where no record was kept whole: the peer sends the message again."""
+        if numbers:
+            self._channel.acknowledge(numbers)
+
+    def _acknowledge_repetition(self, number: RecordNumber) -> None:
+        """Unless something else in the record was dropped (RFC 9147 section 7)."""
+        if self._channel.reassembler.has_kept(number):
+            self._channel.acknowledge((number,))
+
     def _renew_sealing_key(self) -> None:
         """The peer has our KeyUpdate, and so the next key (RFC 9147 section 8)."""
         traffic, writer = present(self._traffic), self._channel.writer
@@ -222,7 +232,7 @@ class Association:
         """
         types = {fragment.message_type for fragment in fragments}
         if HandshakeType.EKT_KEY in types and self._role is Role.CLIENT:
-            self._channel.acknowledge((number,))
+            self._acknowledge_repetition(number)
         ended = {fragment.message_type for fragment in fragments if fragment.ends_message}
         if HandshakeType.FINISHED in ended and self._role is Role.SERVER:
             self._channel.resend_flight()

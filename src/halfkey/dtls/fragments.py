@@ -25,7 +25,10 @@ _KeyPredicate = Callable[[tuple[int, int]], bool]
 
 
 class Message(NamedTuple):
-    """A whole handshake message, and the records that brought it."""
+    """A whole handshake message, and the records that brought it.
+
+    Only those of which nothing was dropped: an ACK may name them (RFC 9147 section 7).
+    """
 
     message_type: int
     message_seq: int
@@ -92,33 +95,37 @@ class _Partial:
     def matches(self, fragment: Fragment) -> bool:
         return (self.message_type, len(self.body)) == (fragment.message_type, fragment.length)
 
-    def add(self, fragment: Fragment, number: RecordNumber) -> bool:
+    def add(self, fragment: Fragment) -> bool:
+        if self.coverage.is_complete:
+            return True  # a retransmission; its record number counts all the same
         end = fragment.offset + len(fragment.data)
-        if self.coverage.is_complete and self.record_numbers:
-            pass  # a retransmission; its record number counts all the same
-        elif self.coverage.add(fragment.offset, end):
-            self.body[fragment.offset : end] = fragment.data
-        else:
+        if not self.coverage.add(fragment.offset, end):
             return False
+        self.body[fragment.offset : end] = fragment.data
+        return True
+
+    def note(self, number: RecordNumber) -> None:
         if len(self.record_numbers) < _MAXIMUM_RECORD_NUMBERS:
             self.record_numbers.append(number)
-        return True
 
 
 class Reassembler:
     """Puts messages together and hands them out in the order of message_seq.
+
+    The fragments of a record are added one after another, before those of the next.
 
     Args:
         counters: told of every fragment that is dropped.
         next_seq: the message_seq that is wanted first.
     """
 
-    __slots__ = ("_bytes", "_counters", "_partials", "next_seq")
+    __slots__ = ("_bytes", "_counters", "_incomplete", "_partials", "next_seq")
 
     def __init__(self, counters: Counters, next_seq: int = 0) -> None:
         self._counters = counters
         self._partials: dict[tuple[int, int], _Partial] = {}
         self._bytes = 0
+        self._incomplete: RecordNumber | None = None
         self.next_seq = next_seq
 
     @property
@@ -132,16 +139,22 @@ class Reassembler:
         partial = self._partials.get(key)
         if partial is None:
             if not self._has_room(fragment):
-                return self._drop(Noise.REASSEMBLY_LIMIT)
+                return self._drop(Noise.REASSEMBLY_LIMIT, number)
             partial = _Partial(fragment)
         elif not partial.matches(fragment):
-            return self._drop(Noise.FRAGMENT_MISMATCH)
-        if not partial.add(fragment, number):
-            return self._drop(Noise.REASSEMBLY_LIMIT)
+            return self._drop(Noise.FRAGMENT_MISMATCH, number)
+        if not partial.add(fragment):
+            return self._drop(Noise.REASSEMBLY_LIMIT, number)
+        if self.has_kept(number):
+            partial.note(number)
         if key not in self._partials:
             self._partials[key] = partial
             self._bytes += fragment.length
         return True
+
+    def has_kept(self, number: RecordNumber) -> bool:
+        """Whether nothing of the latest record was dropped, so that an ACK may name it."""
+        return number != self._incomplete
 
     def is_disrupted(self, epoch: int) -> bool:
         """Whether something came in this epoch ahead of what is missing (RFC 9147 section 7.1)."""
@@ -179,8 +192,12 @@ class Reassembler:
         """Forgets what waits in epoch 0, once that is over."""
         self._forget(lambda key: key[0] == PLAINTEXT_EPOCH)
 
-    def _drop(self, noise: Noise) -> bool:
+    def _drop(self, noise: Noise, number: RecordNumber) -> bool:
+        """Also takes back that the record was noted for what came before in it."""
         self._counters.count(noise)
+        self._incomplete = number
+        for partial in self._partials.values():
+            partial.record_numbers = [one for one in partial.record_numbers if one != number]
         return False
 
     def _has_room(self, fragment: Fragment) -> bool:

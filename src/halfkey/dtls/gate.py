@@ -155,9 +155,11 @@ class Gate:
             self._partial = Reassembler(self._counters, fragment.message_seq)
         self._partial.add(fragment, number)
         message = self._partial.take(number.epoch)
-        if message is not None:
-            self._partial = None
-        return message
+        if message is None:
+            return None
+        self._partial = None
+        # Whether or not an ACK may name it: the answer has its number.
+        return message._replace(record_numbers=(number,))
 
     def _judge(self, message: Message, now: float) -> Admission | bytes:
         try:
