@@ -395,9 +395,15 @@ def test_misuse_is_told_to_the_caller() -> None:
     fresh = Network(client_configuration(), server_configuration())
     with pytest.raises(UsageError):
         fresh.server.connection.send_ekt_key(ekt_key(), 0.0)
+
+
+def test_once_the_association_is_over_no_ekt_key_is_sent() -> None:
+    """The peer may have ended it a moment ago: that is no misuse."""
+    network = connected()
     network.server.connection.close(network.now)
-    with pytest.raises(UsageError):
-        network.server.connection.send_ekt_key(ekt_key(), network.now)
+    assert len(network.server.connection.datagrams_to_send()) == 1  # close_notify
+    network.server.connection.send_ekt_key(ekt_key(), network.now)
+    assert network.server.connection.datagrams_to_send() == []
 
 
 @pytest.mark.parametrize(
