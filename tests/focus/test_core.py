@@ -202,3 +202,20 @@ UPDATES = {
 @pytest.mark.parametrize(("text", "kind"), UPDATES.values(), ids=UPDATES.keys())
 def test_what_an_update_may_change(text: str, kind: UpdateKind) -> None:
     assert check_update(offer(), read_offer(text)) is kind
+
+
+def test_after_a_gap_in_its_events_a_roster_is_passed_on_whole() -> None:
+    conferences = Conferences(random=counting())
+    join(conferences, "Ada", 10)
+    events(conferences)
+    conferences.expect_statements()
+    told = []
+    for number in range(5):
+        if number == 3:
+            conferences.expect_statements()
+        conferences.vouched("plenary", f"whole {number}", f"change {number}")
+        told += events(conferences)
+        assert conferences.statement("plenary") == {"statement": f"whole {number}"}
+    whole, change = "vouched-roster", "vouched-change"
+    assert [name for name, _ in told] == [whole, change, change, whole, change]
+    assert [data["statement"] for _, data in told][2:4] == ["change 2", "whole 3"]

@@ -168,16 +168,17 @@ def test_what_has_changed_is_stated_for_who_has_the_one_before(vouching: Vouchin
     assert change.follow(second) == third
 
 
-def test_who_begins_to_follow_makes_the_next_a_whole_one(vouching: Vouching) -> None:
-    vouching.join("alice")
-    (first,) = vouching.settle()
-    vouching.world.advance(1.0)
-    vouching.statements.repeat(vouching.world.now)
-    (second,) = vouching.settle()
-    assert (second.entries, vouching.changes) == (first.entries, [None])
-    vouching.world.advance(ROSTER_INTERVAL)
+def test_a_change_that_is_no_shorter_than_the_whole_is_left_out(vouching: Vouching) -> None:
+    for name in ("alice", "bob"):
+        vouching.join(name)
     vouching.settle()
-    assert vouching.changes != [None]
+    vouching.world.advance(1.0)
+    for name, other in (("alice", "carol"), ("bob", "dave")):
+        vouching.world.core.remove("c", name, vouching.world.now)
+        vouching.join(other)
+    (roster,) = vouching.settle()
+    assert [one.id for one in roster.entries] == ["carol", "dave"]
+    assert vouching.changes == [None]
 
 
 def test_changes_that_come_fast_are_gathered(vouching: Vouching) -> None:

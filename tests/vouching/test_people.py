@@ -127,13 +127,17 @@ def test_a_change_kept_back_makes_those_behind_it_worthless() -> None:
         world.tell_change()
     assert world.people.refusals == {"base": 3}
     assert world.people.reason == "stale"
+    assert world.people.is_behind
     assert world.people.person("p002") is not None
     # A whole one mends it; and then the one that was kept back is old.
+    world.people.receive_roster("nothing.of.that", world.now)
+    assert world.people.is_behind
     world.tell()
+    assert not world.people.is_behind
     assert world.people.reason is None
     assert world.people.person("p002") is None
     world.people.receive_change(kept_back, world.now)
-    assert world.people.refusals == {"base": 3, "version": 1}
+    assert world.people.refusals == {"base": 3, "malformed": 1, "version": 1}
 
 
 def test_a_change_comes_once() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from http import HTTPStatus
@@ -56,6 +57,9 @@ from halfkey.vouching.standing import KeyDistributorRestarted, RosterStateChange
 _EVENT_LIMIT = 1024
 _TLS_ID_BYTES = 30
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.25, 8.0
+
+_REREAD_SPACING = 5.0
+"""Seconds from one reading of all events anew to the next, where what comes doesn't fit."""
 
 
 class JoinFailedError(HalfkeyError):
@@ -410,12 +414,21 @@ class Endpoint:
     async def _follow_events(self) -> None:
         """Reads roster events, for ever; the roster comes anew after each break."""
         backoff = Backoff(_FIRST_BACKOFF, _LONGEST_BACKOFF)
+        reread_at = -math.inf
         while True:
             with contextlib.suppress(FocusError, CodecError):
-                async for event in self._client.events():
-                    backoff.reset()
-                    self._apply(event.name, event.data)
+                async with contextlib.aclosing(self._client.events()) as events:
+                    async for event in events:
+                        backoff.reset()
+                        self._apply(event.name, event.data)
+                        if self._is_behind() and self._loop.time() > reread_at:
+                            reread_at = self._loop.time() + _REREAD_SPACING
+                            break
             await asyncio.sleep(backoff.next_pause())
+
+    def _is_behind(self) -> bool:
+        """Whether the whole vouched roster is needed, which comes with the events' beginning."""
+        return self.people is not None and self.people.is_behind
 
     def _apply(self, name: str, data: dict[str, Any]) -> None:
         self._check_our_place(name, data)

@@ -151,6 +151,7 @@ class Conferences:
         self._conferences: dict[str, dict[str, Participant]] = {}
         self._by_token: dict[bytes, Participant] = {}
         self._statements: dict[str, str] = {}
+        self._outdated: set[str] = set()
         self._events: deque[ConferenceEvent] = deque()
 
     def restore(self, participant: Participant) -> None:
@@ -288,6 +289,10 @@ class Conferences:
             entry = {"id": participant.id, "name": offer.name}
             self._tell(participant.conference, "renamed", entry)
 
+    def expect_statements(self) -> None:
+        """The Key Distributor's events begin anew: one may have been missed of each conference."""
+        self._outdated = set(self._statements)
+
     def vouched(self, conference: str, statement: str, change: str | None = None) -> None:
         """The Key Distributor has stated the roster; we carry it, and are not asked to read it.
 
@@ -298,8 +303,10 @@ class Conferences:
         """
         if conference not in self._conferences:
             return
-        before, self._statements[conference] = self._statements.get(conference), statement
-        if before is None or change is None:
+        is_next = conference in self._statements and conference not in self._outdated
+        self._statements[conference] = statement
+        self._outdated.discard(conference)
+        if change is None or not is_next:
             self._tell(conference, "vouched-roster", {"statement": statement})
         else:
             self._tell(conference, "vouched-change", {"statement": change})

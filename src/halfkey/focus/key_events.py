@@ -30,7 +30,7 @@ class KeyEvents:
 
     async def run(self) -> None:
         """Follows the events, again and again, for as long as it isn't cancelled."""
-        await follow(self._client, self.receive)
+        await follow(self._client, self.receive, self._conferences.expect_statements)
 
     def receive(self, event: ServerSentEvent) -> None:
         """Takes one event; those that mean nothing here are passed over."""

@@ -139,8 +139,7 @@ class AdmissionAPI:
         Args:
             conference: whose.
             statement: the roster.
-            change: what makes it of the one before; None where there is none, or somebody is
-                among those who follow that may have missed it.
+            change: what makes it of the one before, for whoever has that; None for none.
         """
         data = {"conference": conference, "statement": statement}
         if change is not None:

@@ -35,7 +35,6 @@ class _Roster:
     stated: RosterVouch | None = None
     due_at: float | None = None
     not_before: float = 0.0
-    is_wanted_whole: bool = False
 
 
 class Statements:
@@ -47,7 +46,7 @@ class Statements:
         instance: of this run, 16 to 128 characters of base64url.
         clock: Unix time, seconds.
         publish: takes a conference's name, a roster's statement, and the statement of what has
-            changed in it, None where that isn't enough.
+            changed in it, None where there is none before or that isn't shorter.
         roster_clock: dates rosters, joining, and in answers what rosters are held against; by
             default by `clock`.
     """
@@ -116,7 +115,6 @@ class Statements:
         """Makes every conference's roster due, for somebody who has none yet."""
         for name in self._core.conference_names():
             self._mark(name, now)
-            self._rosters[name].is_wanted_whole = True
 
     def next_timer(self) -> float | None:
         """When `handle_timer` wants to be called (monotonic seconds), or None."""
@@ -152,17 +150,19 @@ class Statements:
         )
         roster.not_before = now + SPACING_PER_ENTRY * len(entries)
         roster.due_at = now + ROSTER_INTERVAL
-        change = None if roster.is_wanted_whole else self._change(roster.stated, vouch)
-        roster.stated, roster.is_wanted_whole = vouch, False
-        self._publish(name, vouch.sign(self._authority), change)
+        before, roster.stated = roster.stated, vouch
+        statement = vouch.sign(self._authority)
+        self._publish(name, statement, self._change(before, vouch, len(statement)))
 
-    def _change(self, before: RosterVouch | None, after: RosterVouch) -> str | None:
+    def _change(self, before: RosterVouch | None, after: RosterVouch, whole: int) -> str | None:
+        """The step from one to the next, unless the whole of so many characters does as well."""
         if before is None:
             return None
         try:
-            return RosterChange.between(before, after).sign(self._authority)
-        except CodecError:  # nobody is left of a thousand, and another thousand is there
+            change = RosterChange.between(before, after).sign(self._authority)
+        except CodecError:  # too long to be signed
             return None
+        return change if len(change) < whole else None
 
     def _entries(self, conference: Conference, now: float) -> list[RosterEntry]:
         entries = []

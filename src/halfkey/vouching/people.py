@@ -100,6 +100,7 @@ class People:
         self._events: deque[Event] = deque()
         self._refusals: Counter[Refusal] = Counter()
         self._refusals_told: set[Refusal] = set()
+        self._is_behind = False
 
     # What is known
 
@@ -117,6 +118,14 @@ class People:
     def stated(self) -> RosterVouch | None:
         """The statement that the next may be a change of; says nothing of who is verified."""
         return self._statements.known
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a change was refused: so are those that follow, until a whole roster comes.
+
+        An honest Focus gives one to whoever asks for its events again.
+        """
+        return self._is_behind
 
     def people(self) -> tuple[Standing, ...]:
         """Everybody in the newest statement, ourselves too, ascending by id."""
@@ -166,25 +175,29 @@ class People:
 
     def receive_roster(self, text: str, now: float) -> None:
         """Takes a whole roster that the Focus passed on."""
-        self._receive(self._statements.receive, text, now)
+        if self._receive(self._statements.receive, text, now):
+            self._is_behind = False
 
     def receive_change(self, text: str, now: float) -> None:
         """Takes a change of the newest that the Focus passed on."""
-        self._receive(self._statements.receive_change, text, now)
+        self._is_behind = not self._receive(self._statements.receive_change, text, now)
 
     def _receive(
         self, receive: Callable[[str, float], RosterVouch | None], text: str, now: float
-    ) -> None:
+    ) -> bool:
+        """Takes a statement; false if it is refused."""
+        refusal = statement = None
         try:
             statement = receive(text, now)
         except VouchRefused as fault:
-            self._refuse(fault.reason)
-            statement = None
+            refusal = fault.reason
+            self._refuse(refusal)
         if statement is not None:
             self._refusals_told.clear()
             self._follow_instance(statement)
             self._take_entries(statement)
         self._settle(now)
+        return refusal is None
 
     def receive_assertion(self, participant: str, text: str, now: float) -> None:
         """Takes the assertion that the Focus says is a participant's."""

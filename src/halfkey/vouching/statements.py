@@ -56,7 +56,7 @@ class Statements:
         self._admitted_at = admitted_at
         self._ahead = admitted_at - now
         self._newest: RosterVouch | None = None
-        self._newest_text = ""
+        self._newest_text: str | None = None
         self._before = before
         # Only the Key Distributor makes instances, and one that fell out of here is still too old.
         self._over: deque[str] = deque(maxlen=_REMEMBERED_INSTANCES)
@@ -94,7 +94,8 @@ class Statements:
         if statement.conference != self._conference:
             raise VouchRefused("conference")
         if statement == self._newest:
-            return None  # we have come to it by its changes
+            self._newest_text = text  # we have come to it by its changes
+            return None
         return self._take(statement, text, now)
 
     def receive_change(self, text: str, now: float) -> RosterVouch | None:
@@ -112,9 +113,9 @@ class Statements:
         self._check_order(change.roster)
         if self.known is None:
             raise VouchRefused("base")
-        return self._take(change.follow(self.known), "", now)
+        return self._take(change.follow(self.known), None, now)
 
-    def _take(self, statement: RosterVouch, text: str, now: float) -> RosterVouch | None:
+    def _take(self, statement: RosterVouch, text: str | None, now: float) -> RosterVouch | None:
         newest = self._newest
         if newest is None and statement.issued_at < self._admitted_at:
             self._before = statement
