@@ -32,6 +32,8 @@ pub enum DropReason {
     RepeatTooSoon,
     /// A receiver has been sent as much again as it may.
     RepeatLimit,
+    /// A receiver asked again for what was never sent to it, and what its source can't send any more.
+    RepeatVoid,
     /// The socket had no room for it.
     ReceiveBufferFull,
     /// The queue of datagrams that are not media is full.
@@ -63,6 +65,7 @@ impl DropReason {
             Self::Late => "late",
             Self::RepeatTooSoon => "repeat_too_soon",
             Self::RepeatLimit => "repeat_limit",
+            Self::RepeatVoid => "repeat_void",
             Self::ReceiveBufferFull => "receive_buffer_full",
             Self::QueueFull => "queue_full",
             Self::HandoverFull => "handover_full",
@@ -93,6 +96,7 @@ impl DropReason {
             Self::ReceiveBufferFull => 12,
             Self::RepeatTooSoon => 13,
             Self::RepeatLimit => 14,
+            Self::RepeatVoid => 15,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -107,7 +111,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 15] = [
+const OTHERS: [DropReason; 16] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -123,6 +127,7 @@ const OTHERS: [DropReason; 15] = [
     DropReason::ReceiveBufferFull,
     DropReason::RepeatTooSoon,
     DropReason::RepeatLimit,
+    DropReason::RepeatVoid,
 ];
 
 const ROWS: usize =

@@ -15,30 +15,29 @@ const BURST: u64 = 1 << 17;
 /// sent half as much again at the most.
 const PRICE: u64 = 2;
 
-/// The packets that are told apart.
-const PACKETS: usize = 64;
+/// The most packets of a stream that something is done about within the interval: those of which the
+/// numbers are so far apart have one place.
+const PLACES: usize = 128;
 
-/// Which packets of a stream something was done about lately; more than it has room for are forgotten
-/// early.
+/// Which packets of a stream something was done about lately: for each place, when it is free again, in
+/// microseconds. While it isn't, it is free for no packet: so nothing is done twice, whatever is asked.
 #[derive(Debug)]
-pub(super) struct Recent([Option<(u16, Duration)>; PACKETS]);
+pub(super) struct Recent([u64; PLACES]);
 
 impl Default for Recent {
     fn default() -> Self {
-        Self([None; PACKETS])
+        Self([0; PLACES])
     }
 }
 
 impl Recent {
-    fn has(&self, sequence_number: u16, now: Duration) -> bool {
-        let entry = self.0[usize::from(sequence_number) % PACKETS];
-        entry.is_some_and(|(number, at)| {
-            number == sequence_number && now.saturating_sub(at) < INTERVAL
-        })
+    const fn has(&self, sequence_number: u16, now: Duration) -> bool {
+        (now.as_micros() as u64) < self.0[sequence_number as usize % PLACES]
     }
 
-    fn note(&mut self, sequence_number: u16, now: Duration) {
-        self.0[usize::from(sequence_number) % PACKETS] = Some((sequence_number, now));
+    const fn note(&mut self, sequence_number: u16, now: Duration) {
+        let free = now.as_micros() + INTERVAL.as_micros();
+        self.0[sequence_number as usize % PLACES] = free as u64;
     }
 
     /// Notes a packet; false if it was noted already.
@@ -114,9 +113,12 @@ mod tests {
     #[test]
     fn repeats_are_a_burst_and_half_of_what_was_sent() {
         let (mut allowance, mut repeated, mut sent) = (Allowance::new(5000), 0, 5000);
+        let mut clock = 0;
         let mut ask_for_ever = |sent, repeated: &mut u64| {
             for number in 0..1000 {
-                if allowance.spend(number, 1000, sent, at(0)) == Ok(()) {
+                // Each time so late that only the bytes count.
+                clock += 20;
+                if allowance.spend(number, 1000, sent, at(clock)) == Ok(()) {
                     *repeated += 1000;
                 }
             }
@@ -140,5 +142,17 @@ mod tests {
         let mut asked = Recent::default();
         assert!(asked.is_first(7, at(0)) && asked.is_first(8, at(0)));
         assert!(!asked.is_first(7, at(19)) && asked.is_first(7, at(20)));
+        // Whatever others are asked for in between, and however often.
+        let mut asked = Recent::default();
+        let ask_for_all = |asked: &mut Recent, now| {
+            let numbers = (0..50).flat_map(|_| 0..1000);
+            let mut asked_for: Vec<u16> = numbers.filter(|n| asked.is_first(*n, now)).collect();
+            asked_for.sort_unstable();
+            asked_for
+        };
+        let all: Vec<u16> = (0..PLACES as u16).collect();
+        assert_eq!(ask_for_all(&mut asked, at(100)), all);
+        assert!(ask_for_all(&mut asked, at(119)).is_empty());
+        assert_eq!(ask_for_all(&mut asked, at(120)), all);
     }
 }

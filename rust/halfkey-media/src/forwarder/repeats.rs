@@ -6,9 +6,8 @@
 //!         the source is asked     made again of what is kept, the same bits
 //! ```
 //!
-//! A packet that was lost before it got here never went to the receiver; the source's repeat is new
-//! here, and is forwarded to all. One that did go to the receiver would be refused here as a replay if
-//! the source sent it again, so the source is never asked for it.
+//! The source is asked for a packet that never went to the receiver only if it never got here either:
+//! its repeat is then new here, and forwarded to all. Any other would be refused here as a replay.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -17,6 +16,7 @@ use super::participant::Source;
 use super::route::Lost;
 use super::{DropReason, Forwarder, Statistics};
 use crate::rtcp::{FeedbackHeader, NackItem, RtcpView};
+use crate::srtp::{HopReceiveContext, Origin};
 
 impl Forwarder {
     /// Sends again what a receiver has lost of a source and is kept, and asks the source for what
@@ -34,8 +34,11 @@ impl Forwarder {
         }
         let slot = self.slot_with(from, header.media_ssrc)?;
         let (owner, at) = (slot.owner, slot.route);
-        let source = self.uplinks[owner].sources.get_mut(header.media_ssrc);
+        let uplink = &mut self.uplinks[owner];
+        let source = uplink.sources.get_mut(header.media_ssrc);
         let mut repeater = Repeater {
+            ssrc: header.media_ssrc,
+            keys: uplink.keys.as_ref(),
             source: source.ok_or(DropReason::UnknownSsrc)?,
             at,
             now,
@@ -60,6 +63,9 @@ impl Forwarder {
 
 /// What follows a NACK of one receiver about one source.
 struct Repeater<'a> {
+    ssrc: u32,
+    /// What opens the source's packets, and knows which came.
+    keys: Option<&'a HopReceiveContext>,
     source: &'a mut Source,
     /// Where the source has its route to the receiver.
     at: usize,
@@ -77,32 +83,35 @@ impl Repeater<'_> {
     ) -> Option<NackItem> {
         // Bit 0 is PID, the others are BLP.
         let mut lost = 1 | u32::from(item.bitmask) << 1;
-        let mut asked = 0;
+        let (mut first, mut asked) = (None, 0_u32);
         while lost != 0 {
             let bit = lost.trailing_zeros();
             lost &= lost - 1;
             let number = item.packet_id.wrapping_add(bit as u16);
-            asked |= u32::from(self.is_to_be_asked(number, send)) << bit;
+            if let Some(origin) = self.follow_one(number, send) {
+                first.get_or_insert(origin);
+                asked |= 1 << bit;
+            }
         }
-        let route = self.source.routes.get(self.at)?;
-        let first = (asked != 0).then(|| asked.trailing_zeros())?;
         Some(NackItem {
-            packet_id: route.original(item.packet_id.wrapping_add(first as u16)),
-            bitmask: (asked >> first >> 1) as u16,
+            packet_id: first?.0 as u16,
+            // In the source's numbers they are as far from each other.
+            bitmask: (asked >> asked.trailing_zeros() >> 1) as u16,
         })
     }
 
-    /// Sends the packet with this SEQ again, if that is possible; true if the source is to be asked.
-    fn is_to_be_asked(&mut self, number: u16, send: &mut impl FnMut(SocketAddr, &[u8])) -> bool {
-        let Some(route) = self.source.routes.get_mut(self.at) else {
-            return false;
-        };
+    /// Sends the packet with this SEQ again, if that is possible; gives what the source is to be asked
+    /// for.
+    fn follow_one(
+        &mut self,
+        number: u16,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) -> Option<Origin> {
+        let route = self.source.routes.get_mut(self.at)?;
         let cache = self.source.cache.as_deref();
         match route.repeat(number, cache, self.now, self.room) {
-            Lost::Upstream => {
-                let asked = self.source.asked.get_or_insert_default();
-                return asked.is_first(route.original(number), self.now);
-            }
+            Lost::Unsent(origin) => return self.ask(origin),
+            Lost::Void => self.statistics.count(DropReason::RepeatVoid, 1),
             Lost::Repeated(length) => {
                 if let Some(address) = route.address {
                     send(address, &self.room[..length]);
@@ -117,6 +126,17 @@ impl Repeater<'_> {
                 self.statistics.count(reason, 1);
             }
         }
-        false
+        None
+    }
+
+    /// Gives what is to be asked for, if it never came and wasn't asked for just now.
+    fn ask(&mut self, origin: Origin) -> Option<Origin> {
+        let keys = self.keys?;
+        if !keys.is_missing(self.ssrc, origin.0) {
+            self.statistics.count(DropReason::RepeatVoid, 1);
+            return None;
+        }
+        let asked = self.source.asked.get_or_insert_default();
+        asked.is_first(origin.0 as u16, self.now).then_some(origin)
     }
 }

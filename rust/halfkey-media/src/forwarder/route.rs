@@ -11,7 +11,7 @@ use super::media::Relayed;
 use super::participant::{Downlink, Uplink};
 use super::{ControlError, DropReason};
 use crate::error::Rejection;
-use crate::srtp::SendStream;
+use crate::srtp::{Origin, SendStream};
 
 /// More than a repeat is longer than what it is made of: tag, OHB, and a `mid` of common length.
 const ADDED: usize = 64;
@@ -53,8 +53,10 @@ pub(super) struct Route {
 pub(super) enum Lost {
     /// It is sent again, with this length.
     Repeated(usize),
-    /// It never went to the receiver: it was lost before, if it ever was.
-    Upstream,
+    /// It never went to the receiver, and would be made of this packet of the source's.
+    Unsent(Origin),
+    /// It never went to the receiver, and can't any more.
+    Void,
     /// It went to the receiver, and can't be made again: most likely it is kept no more.
     Gone,
     /// It could be sent again, and is not.
@@ -143,7 +145,8 @@ impl Route {
             return Lost::Gone;
         };
         if !stream.was_sealed(sequence_number) {
-            return Lost::Upstream;
+            let origin = stream.unsealed(sequence_number);
+            return origin.map_or(Lost::Void, Lost::Unsent);
         }
         let Some(repeat) = stream.repeat(sequence_number) else {
             return Lost::Gone;
@@ -165,10 +168,5 @@ impl Route {
             .ok_or(DropReason::Rejected(Rejection::Malformed))
             .and_then(|relayed| self.mapping.make(&relayed, room, seal));
         made.map_or_else(Lost::Refused, Lost::Repeated)
-    }
-
-    /// The source's own SEQ of what this receiver knows by another.
-    pub(super) const fn original(&self, sequence_number: u16) -> u16 {
-        sequence_number.wrapping_sub(self.mapping.sequence_offset)
     }
 }

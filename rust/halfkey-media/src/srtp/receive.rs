@@ -148,6 +148,14 @@ impl HopReceiveContext {
         Ok(())
     }
 
+    /// Whether the packet with this index did not come, though one behind it did, and would be taken
+    /// if it came now.
+    pub(crate) fn is_missing(&self, ssrc: u32, index: u64) -> bool {
+        self.rtp_windows.get(ssrc).is_some_and(|window| {
+            window.highest().is_some_and(|highest| index < highest) && window.check(index).is_ok()
+        })
+    }
+
     /// Opens an SRTCP packet in place (RFC 7714 section 9), also one that is authenticated only.
     ///
     /// Returns the length of the RTCP packet, which begins where the SRTCP packet did.

@@ -134,6 +134,16 @@ impl SendStream {
         })
     }
 
+    /// What the packet with this SEQ would be made of: none if one was sealed, or if no packet that it
+    /// can be told of is made as packets are made now.
+    #[must_use]
+    pub fn unsealed(&self, sequence_number: u16) -> Option<Origin> {
+        let run = self.run?;
+        let index = self.window.estimate(sequence_number);
+        let is_free = index >= run.first && self.window.check(index).is_ok();
+        is_free.then(|| Origin(index.wrapping_sub(run.distance)))
+    }
+
     fn seal_new(
         &mut self,
         origin: Option<Origin>,

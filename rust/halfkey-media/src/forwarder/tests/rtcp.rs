@@ -127,6 +127,10 @@ fn our_own_reports_describe_how_packets_came() {
 fn nacks_go_to_the_owner_in_our_name_and_in_its_numbers() {
     let (mut forwarder, mut endpoints) = watching();
     forwarder.set_rewrite(2, "v", 100, None).expect("in use");
+    for number in [49, 67] {
+        let packet = endpoints[0].ordinary(11, number);
+        receive(&mut forwarder, endpoints[0].address, &packet, START);
+    }
     let lost = NackItem {
         packet_id: 150,
         bitmask: 0x8001,
