@@ -202,6 +202,33 @@ def test_a_cookie_lives_for_one_to_two_lifetimes_of_a_secret(age: float, is_good
     assert isinstance(answer, Admission) is is_good
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_good"),
+    [
+        ({}, True),
+        ({"groups": (NamedGroup.SECP256R1, NamedGroup.X25519)}, True),
+        ({"groups": (NamedGroup.SECP256R1,)}, False),
+        ({"cipher_suites": (CipherSuite.AES_128_GCM_SHA256,)}, True),
+        ({"cipher_suites": (CipherSuite.AES_256_GCM_SHA384,)}, False),
+    ],
+    ids=["same", "more groups", "other groups", "fewer suites", "other suites"],
+)
+def test_a_cookie_settles_only_what_is_spoken_here(
+    changes: dict[str, object], is_good: bool
+) -> None:
+    """A server with the same secrets and other settings is no way around them."""
+    subject = Retried()
+    settings = {"versions": ONLY_1_3, "groups": X25519, **changes}
+    gate, counters = subject.new_gate(PEER, server_configuration(**settings))
+    answer = gate.receive(subject.second[0], 0.0)
+    if is_good:
+        assert isinstance(answer, Admission)
+        return
+    assert isinstance(answer, bytes)
+    assert answer[RECORD_HEADER:] == REFUSED
+    assert counters["cookie_invalid"] == 1
+
+
 def test_a_key_share_that_was_asked_for_may_be_any_of_its_group() -> None:
     subject = Retried(server_groups=(NamedGroup.SECP256R1,))
     first, second = read_hello(subject.first[0]), subject.hello

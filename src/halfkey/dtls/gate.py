@@ -194,7 +194,9 @@ class Gate:
         if content is not None:
             try:
                 cookie = codec.decode_cookie(content)
-                retry = read_retry(self._secrets, cookie, hello, message.body, self._peer, now)
+                retry = read_retry(
+                    self._configuration, self._secrets, cookie, hello, message.body, self._peer, now
+                )
             except ProtocolFault:
                 self._counters.count(Noise.COOKIE_INVALID)
                 raise

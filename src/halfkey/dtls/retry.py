@@ -122,6 +122,7 @@ def make_retry(
 
 
 def read_retry(
+    configuration: Configuration,
     secrets: CookieSecrets,
     cookie: bytes,
     hello: ClientHello,
@@ -133,7 +134,7 @@ def read_retry(
 
     Raises:
         ProtocolFault: illegal_parameter for a cookie that isn't ours, or not for this ClientHello
-            (RFC 9147 section 5.1).
+            (RFC 9147 section 5.1), or settles what we don't speak.
     """
     content, mac = cookie[:-COOKIE_LENGTH], cookie[-COOKIE_LENGTH:]
     try:
@@ -141,6 +142,10 @@ def read_retry(
     except (ValueError, struct.error) as error:  # a length, or a code point that we don't know
         raise _bad_cookie() from error
     if not secrets.accepts(mac, peer, _bound(content, settled, hello, body), now):
+        raise _bad_cookie()
+    # Servers with other settings may have the same secrets.
+    suites = configuration.suites_of(DTLS_1_3)
+    if settled.suite not in suites or settled.group not in configuration.groups:
         raise _bad_cookie()
     return Retry(settled, first_hash, cookie)
 
