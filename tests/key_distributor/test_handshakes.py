@@ -11,6 +11,7 @@ from halfkey import dtls
 from halfkey.demux import may_be_client_hello
 from halfkey.key_distributor.conference import Conference, Participant
 from halfkey.key_distributor.handshakes import is_proven
+from halfkey.key_distributor.policy import Policy
 from halfkey.profiles import DOUBLE_128
 from tests.key_distributor.world import World
 
@@ -31,8 +32,11 @@ PROVEN = dtls.HandshakeCompleted(
 )
 
 
+POLICY = Policy(dtls_groups=tuple(dtls.NamedGroup))  # also where there is no ML-KEM
+
+
 def test_both_proofs_together_are_enough() -> None:
-    assert is_proven(PARTICIPANT, PROVEN)
+    assert is_proven(PARTICIPANT, POLICY, PROVEN)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,20 @@ def test_both_proofs_together_are_enough() -> None:
     ],
 )
 def test_one_proof_is_not(changes: dict[str, bytes | None]) -> None:
-    assert not is_proven(PARTICIPANT, replace(PROVEN, **changes))
+    assert not is_proven(PARTICIPANT, POLICY, replace(PROVEN, **changes))
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_enough"),
+    [
+        (Policy(dtls_versions=(PROVEN.version,), dtls_groups=(PROVEN.group,)), True),
+        (replace(POLICY, dtls_versions=(dtls.ProtocolVersion.DTLS_1_2,)), False),
+        (replace(POLICY, dtls_groups=(dtls.NamedGroup.X25519,)), False),
+    ],
+    ids=["just what is required", "another version", "another group"],
+)
+def test_what_the_policy_requires_was_spoken(policy: Policy, is_enough: bool) -> None:
+    assert is_proven(PARTICIPANT, policy, PROVEN) is is_enough
 
 
 def test_a_client_hello_is_told_by_its_first_bytes() -> None:

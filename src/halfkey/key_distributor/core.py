@@ -418,7 +418,7 @@ class KeyDistributor:
         if association.connection.is_terminated:
             return  # the same datagram has ended it, which is told next
         participant, suite = association.participant, association.suite
-        if participant is None or suite is None or not is_proven(participant, event):
+        if participant is None or suite is None or not is_proven(participant, self._policy, event):
             self._end(association, "not_proven", now)
             return
         bar = self._handshakes.bar(participant)  # it may have changed since the ClientHello

@@ -195,7 +195,7 @@ class Handshakes:
         return choose_suite(wanted, client_hello.srtp_profiles, of_media_distributor, ciphers)
 
 
-def is_proven(participant: Participant, event: dtls.HandshakeCompleted) -> bool:
+def is_proven(participant: Participant, policy: Policy, event: dtls.HandshakeCompleted) -> bool:
     """The engine has checked all proofs; keys hang on them, so they are checked where they do."""
     id_hash = participant.external_id_hash
     is_identified = id_hash is None or hmac.compare_digest(
@@ -205,7 +205,8 @@ def is_proven(participant: Participant, event: dtls.HandshakeCompleted) -> bool:
         participant.tls_id.encode(), event.peer_external_session_id or b""
     )
     is_certified = participant.fingerprint.matches(event.peer_certificate)
-    return is_identified and is_of_session and is_certified
+    is_spoken = event.version in policy.dtls_versions and event.group in policy.dtls_groups
+    return is_identified and is_of_session and is_certified and is_spoken
 
 
 def media_keys(association_id: UUID, event: dtls.HandshakeCompleted) -> MediaKeys:
