@@ -106,6 +106,17 @@ def test_settings_that_leave_a_version_nothing(changes: dict[str, object], named
         client_configuration(**{"versions": BOTH, **changes})
 
 
+def test_a_list_is_as_good_as_a_tuple_and_frozen_with_the_rest() -> None:
+    suites, groups = list(CipherSuite), [NamedGroup.X25519]
+    changes = {"versions": list(BOTH), "cipher_suites": suites, "groups": groups}
+    client, server = client_configuration(**changes), server_configuration(**changes)
+    suites.clear()
+    groups.clear()
+    network = Network(client, server).start().run(5)
+    assert network.client.completed.group is NamedGroup.X25519
+    assert client.cipher_suites == tuple(CipherSuite)
+
+
 # --- somebody on the way
 
 

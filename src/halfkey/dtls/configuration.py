@@ -155,6 +155,8 @@ class Configuration:
     random: Callable[[int], bytes] = os.urandom
 
     def __post_init__(self) -> None:
+        for name in _SEQUENCES:  # a list, too, is frozen
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.pmtu < MINIMUM_PMTU:
             raise ConfigurationError(f"pmtu is {self.pmtu}; it must be {MINIMUM_PMTU} or more")
         if not self.versions:
@@ -197,6 +199,10 @@ class Configuration:
             external_id_hash=self.external_id_hash,
             peer_fingerprints=self.peer_fingerprints,
         )
+
+
+_SEQUENCES = ("srtp_profiles", "ekt_ciphers", "versions", "cipher_suites", "groups")
+"""What a configuration names several of, and by which others remember what comes of them."""
 
 
 def _check(

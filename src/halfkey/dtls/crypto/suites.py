@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -66,7 +65,9 @@ SUITES: dict[CipherSuite, SuiteParameters] = {
 
 
 @functools.lru_cache
-def of_version(suites: Iterable[CipherSuite], version: ProtocolVersion) -> tuple[CipherSuite, ...]:
+def of_version(
+    suites: tuple[CipherSuite, ...], version: ProtocolVersion
+) -> tuple[CipherSuite, ...]:
     """Those suites that belong to a version, in their order.
 
     Remembered, like `by_strength`: the question is the same for every ClientHello.
@@ -75,7 +76,7 @@ def of_version(suites: Iterable[CipherSuite], version: ProtocolVersion) -> tuple
 
 
 @functools.lru_cache
-def by_strength(suites: Iterable[CipherSuite], key_length: int) -> tuple[CipherSuite, ...]:
+def by_strength(suites: tuple[CipherSuite, ...], key_length: int) -> tuple[CipherSuite, ...]:
     """Orders suites for keys that are to be carried; else their order stays.
 
     Those whose own key is as long as what they carry, or longer, stand first: what is wrapped is
