@@ -328,6 +328,31 @@ def test_first_hellos_that_are_refused(
     assert again[RECORD_HEADER] == HandshakeType.SERVER_HELLO
 
 
+@pytest.mark.parametrize(
+    ("changes", "counted"),
+    [
+        ({"versions": (DTLS_1_2,)}, "no_common_version"),
+        ({"groups": (NamedGroup.SECP256R1,)}, "no_common_group"),
+        ({"cipher_suites": (CipherSuite.AES_256_GCM_SHA384,)}, None),
+    ],
+    ids=["version", "group", "suite"],
+)
+def test_what_the_two_lack_in_common_is_counted(
+    changes: dict[str, object], counted: str | None
+) -> None:
+    """An operator who requires a version, or the hybrid, sees who is kept out by that."""
+    settings = {"versions": ONLY_1_3, "groups": X25519}
+    counters = Counters()
+    server = server_configuration(**settings)
+    gate = Gate(server, CookieSecrets(random=seeded("cookies")), PEER, counters)
+    client = Connection(client_configuration(**{**settings, **changes}), PEER)
+    client.start(0.0)
+    for datagram in client.datagrams_to_send():
+        gate.receive(datagram, 0.0)
+    expected = {"cookie_missing": 1} if counted is None else {"client_hello_refused": 1, counted: 1}
+    assert counters.nonzero() == expected
+
+
 @pytest.mark.skipif(
     not AVAILABLE_GROUPS[0].is_hybrid, reason="the cryptography package here has no ML-KEM"
 )

@@ -38,23 +38,27 @@ def test_who_has_the_hybrid_comes_in() -> None:
 
 @needs_mlkem
 @pytest.mark.parametrize(
-    ("changes", "alert"),
+    ("changes", "alert", "counted"),
     [
-        ({"groups": CLASSICAL}, AlertDescription.HANDSHAKE_FAILURE),
-        ({"versions": (DTLS_1_2,)}, AlertDescription.PROTOCOL_VERSION),
+        ({"groups": CLASSICAL}, AlertDescription.HANDSHAKE_FAILURE, "no_common_group"),
+        ({"versions": (DTLS_1_2,)}, AlertDescription.PROTOCOL_VERSION, "no_common_version"),
     ],
     ids=["no ML-KEM", "DTLS 1.2"],
 )
 def test_who_lacks_it_is_told_so_and_gets_no_key(
-    changes: dict[str, object], alert: AlertDescription
+    changes: dict[str, object], alert: AlertDescription, counted: str
 ) -> None:
-    assert len(world_joined_by(None, changes).endpoints[0].spis) == 1  # the control
+    control = world_joined_by(None, changes)
+    assert len(control.endpoints[0].spis) == 1
+    assert counted not in control.core.snapshot()["noise"]
     world = world_joined_by("hybrid", changes)
     world.advance(60)
     (endpoint,) = world.endpoints
     assert endpoint.terminated is not None
     assert endpoint.terminated.hint is alert
     assert endpoint.spis == []
+    noise = world.core.snapshot()["noise"]
+    assert noise[counted] == noise["client_hello_refused"] > 0
 
 
 def world_joined_by(required: str | None, changes: dict[str, object]) -> World:

@@ -48,6 +48,8 @@ class Noise(StrEnum):
     COOKIE_MISSING = "cookie_missing"
     COOKIE_INVALID = "cookie_invalid"
     CLIENT_HELLO_REFUSED = "client_hello_refused"
+    NO_COMMON_VERSION = "no_common_version"
+    NO_COMMON_GROUP = "no_common_group"
     TERMINATED = "terminated"
 
 

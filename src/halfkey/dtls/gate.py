@@ -44,6 +44,14 @@ from halfkey.dtls.registries import (
 from halfkey.dtls.retry import Retry, Settled, make_retry, read_retry, settle
 from halfkey.errors import CodecError
 
+_NOTHING_IN_COMMON = {
+    "no common version": Noise.NO_COMMON_VERSION,
+    "no common group": Noise.NO_COMMON_GROUP,
+}
+"""Refusals that an operator may have brought about with the settings, by their reason: they are
+counted beside the refusal itself.
+"""
+
 _MAXIMUM_CLIENT_HELLO = 4096
 _MAXIMUM_MESSAGE_SEQ = 8
 """A client counts its ClientHellos; more of them than this are not worth an answer."""
@@ -168,6 +176,8 @@ class Gate:
                 return self._judge_1_2(message, hello, now)
             return self._judge_1_3(message, hello, now)
         except ProtocolFault as fault:
+            if fault.reason in _NOTHING_IN_COMMON:
+                self._counters.count(_NOTHING_IN_COMMON[fault.reason])
             return self._refuse(message, fault.alert)
         except CodecError:
             return self._refuse(message, AlertDescription.DECODE_ERROR)
