@@ -34,6 +34,9 @@ pub enum DropReason {
     RepeatLimit,
     /// A receiver asked again for what was never sent to it, and what its source can't send any more.
     RepeatVoid,
+    /// An item of a NACK that isn't followed: there were too many before it in one compound, or one for
+    /// which the receiver has been sent as much again as it may.
+    NackLimit,
     /// The socket had no room for it.
     ReceiveBufferFull,
     /// The queue of datagrams that are not media is full.
@@ -66,6 +69,7 @@ impl DropReason {
             Self::RepeatTooSoon => "repeat_too_soon",
             Self::RepeatLimit => "repeat_limit",
             Self::RepeatVoid => "repeat_void",
+            Self::NackLimit => "nack_limit",
             Self::ReceiveBufferFull => "receive_buffer_full",
             Self::QueueFull => "queue_full",
             Self::HandoverFull => "handover_full",
@@ -97,6 +101,7 @@ impl DropReason {
             Self::RepeatTooSoon => 13,
             Self::RepeatLimit => 14,
             Self::RepeatVoid => 15,
+            Self::NackLimit => 16,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -111,7 +116,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 16] = [
+const OTHERS: [DropReason; 17] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -128,6 +133,7 @@ const OTHERS: [DropReason; 16] = [
     DropReason::RepeatTooSoon,
     DropReason::RepeatLimit,
     DropReason::RepeatVoid,
+    DropReason::NackLimit,
 ];
 
 const ROWS: usize =

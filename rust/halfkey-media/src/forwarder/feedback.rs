@@ -10,6 +10,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::keyframes::KeyframeRequest;
+use super::limits::NackBudget;
 use super::participant::Downlink;
 use super::route::Slot;
 use super::{DropReason, Forwarder, Output, ParticipantId};
@@ -108,11 +109,12 @@ impl Forwarder {
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) {
         let views = || split_compound(compound).filter_map(Result::ok);
+        let mut budget = NackBudget::default();
         for view in views() {
             self.note_cname(from, &view);
         }
         for view in views() {
-            if let Err(reason) = self.take_rtcp(from, &view, now, send) {
+            if let Err(reason) = self.take_rtcp(from, &view, &mut budget, now, send) {
                 self.statistics.count(reason, 1);
             }
         }
@@ -144,6 +146,7 @@ impl Forwarder {
         &mut self,
         from: usize,
         view: &RtcpView<'_>,
+        budget: &mut NackBudget,
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
@@ -155,7 +158,9 @@ impl Forwarder {
             | RtcpPacket::SourceDescription
             | RtcpPacket::Goodbye
             | RtcpPacket::Other => Ok(()),
-            RtcpPacket::GenericNack(header) => self.follow_nack(from, header, view, now, send),
+            RtcpPacket::GenericNack(header) => {
+                self.follow_nack(from, header, view, budget, now, send)
+            }
             RtcpPacket::PictureLossIndication(header) => {
                 self.relay_keyframe_request(from, header.media_ssrc, false, now, send)
             }

@@ -89,7 +89,21 @@ impl Forwarder {
     }
 
     fn participant_figures(&self, at: usize) -> ParticipantFigures {
-        let (uplink, downlink) = (&self.uplinks[at], &self.downlinks[at]);
+        let uplink = &self.uplinks[at];
+        let (sent, unsent) = self.sent_to(at);
+        ParticipantFigures {
+            id: uplink.id,
+            received: uplink.received,
+            refused: uplink.refused,
+            sent,
+            unsent,
+            streams: streams(uplink),
+        }
+    }
+
+    /// What was sealed for a participant for the first time, and how many packets could not be made.
+    pub(super) fn sent_to(&self, at: usize) -> (Traffic, u64) {
+        let downlink = &self.downlinks[at];
         let (mut sent, mut unsent) = (downlink.sent_before, downlink.unsent_before);
         let routes = downlink.slots.iter().filter_map(|slot| {
             let source = self.uplinks[slot.owner].sources.get(slot.ssrc)?;
@@ -99,14 +113,7 @@ impl Forwarder {
             sent.add(&route.sent);
             unsent += route.unsent;
         }
-        ParticipantFigures {
-            id: uplink.id,
-            received: uplink.received,
-            refused: uplink.refused,
-            sent,
-            unsent,
-            streams: streams(uplink),
-        }
+        (sent, unsent)
     }
 }
 

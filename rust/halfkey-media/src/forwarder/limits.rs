@@ -2,13 +2,15 @@
 
 use core::time::Duration;
 
-use super::DropReason;
-
 /// Within this time a packet is sent to a receiver once, and its source asked for it once: a second
 /// request was most likely made before the first one's answer could be there.
 pub(super) const INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a receiver may be sent again of a source at once, in bytes: half a second of 2 Mbit/s.
+/// The most items of NACKs that are followed of one compound. They name more packets than a window has
+/// places, and what the source is asked for by so many fits into one datagram.
+const MAX_ITEMS: usize = 128;
+
+/// What a receiver may be sent again at once, in bytes: half a second of 2 Mbit/s.
 const BURST: u64 = 1 << 17;
 
 /// A receiver earns a byte of repeats with this many bytes that it was sent: with its repeats it is
@@ -31,11 +33,11 @@ impl Default for Recent {
 }
 
 impl Recent {
-    const fn has(&self, sequence_number: u16, now: Duration) -> bool {
+    pub(super) const fn has(&self, sequence_number: u16, now: Duration) -> bool {
         (now.as_micros() as u64) < self.0[sequence_number as usize % PLACES]
     }
 
-    const fn note(&mut self, sequence_number: u16, now: Duration) {
+    pub(super) const fn note(&mut self, sequence_number: u16, now: Duration) {
         let free = now.as_micros() + INTERVAL.as_micros();
         self.0[sequence_number as usize % PLACES] = free as u64;
     }
@@ -50,45 +52,59 @@ impl Recent {
     }
 }
 
-/// What a receiver may still be sent again of one source. What it earns is reckoned when it asks, so
-/// that nothing is to be done for packets that it doesn't lose.
+/// What one compound may still bring about by its NACKs.
+#[derive(Debug)]
+pub(super) struct NackBudget {
+    /// The items that are followed.
+    pub(super) items: usize,
+    /// Whether what the receiver has earned is still to be reckoned.
+    pub(super) is_untouched: bool,
+}
+
+impl Default for NackBudget {
+    fn default() -> Self {
+        Self {
+            items: MAX_ITEMS,
+            is_untouched: true,
+        }
+    }
+}
+
+/// What a receiver may still be sent again, of whichever source and by whichever route. What it earns
+/// is reckoned when it asks, so that nothing is to be done for packets that it doesn't lose.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    recent: Recent,
     /// In bytes that have to be sent for it.
     earned: u64,
     /// The bytes that it was sent by then.
     sent: u64,
 }
 
-impl Allowance {
-    /// For who was sent so many bytes.
-    pub(super) fn new(sent: u64) -> Self {
+impl Default for Allowance {
+    fn default() -> Self {
         Self {
-            recent: Recent::default(),
             earned: PRICE * BURST,
-            sent,
+            sent: 0,
         }
     }
+}
 
-    /// Spends what sending a packet again takes; `sent`: the bytes that it was sent for the first time.
-    pub(super) fn spend(
-        &mut self,
-        sequence_number: u16,
-        length: usize,
-        sent: u64,
-        now: Duration,
-    ) -> Result<(), DropReason> {
-        let since = sent - self.sent;
+impl Allowance {
+    /// Adds what is earned by the bytes that it was sent by now, for the first time.
+    pub(super) fn earn(&mut self, sent: u64) {
+        let since = sent.saturating_sub(self.sent);
         self.sent = sent;
-        self.earned = (self.earned + since).min(PRICE * BURST);
-        if self.recent.has(sequence_number, now) {
-            return Err(DropReason::RepeatTooSoon);
-        }
+        self.earned = self.earned.saturating_add(since).min(PRICE * BURST);
+    }
+
+    /// Spends what sending so many bytes again takes; false if there isn't enough.
+    pub(super) const fn spend(&mut self, length: usize) -> bool {
         let price = PRICE * length as u64;
-        self.earned = (self.earned.checked_sub(price)).ok_or(DropReason::RepeatLimit)?;
-        self.recent.note(sequence_number, now);
-        Ok(())
+        let is_enough = price <= self.earned;
+        if is_enough {
+            self.earned -= price;
+        }
+        is_enough
     }
 }
 
@@ -101,27 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_sent_again_once_in_an_interval() {
-        let mut allowance = Allowance::new(0);
-        let mut spend = |number, now| allowance.spend(number, 1200, 0, at(now));
-        assert_eq!(spend(7, 0), Ok(()));
-        assert_eq!(spend(7, 19), Err(DropReason::RepeatTooSoon));
-        assert_eq!(spend(8, 19), Ok(()));
-        assert_eq!(spend(7, 20), Ok(()));
-    }
-
-    #[test]
     fn repeats_are_a_burst_and_half_of_what_was_sent() {
-        let (mut allowance, mut repeated, mut sent) = (Allowance::new(5000), 0, 5000);
-        let mut clock = 0;
+        let (mut allowance, mut repeated, mut sent) = (Allowance::default(), 0, 5000);
         let mut ask_for_ever = |sent, repeated: &mut u64| {
-            for number in 0..1000 {
-                // Each time so late that only the bytes count.
-                clock += 20;
-                if allowance.spend(number, 1000, sent, at(clock)) == Ok(()) {
-                    *repeated += 1000;
-                }
-            }
+            allowance.earn(sent);
+            *repeated += 1000 * (0..1000).filter(|_| allowance.spend(1000)).count() as u64;
         };
         ask_for_ever(sent, &mut repeated);
         assert!((BURST - 1000..=BURST).contains(&repeated), "{repeated}");

@@ -9,6 +9,10 @@ use crate::rtp::{ChangeableFields, Element};
 /// The `mid` header extension (RFC 9143 section 15.2), which names the slot.
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
+/// More than a packet is longer than what it is made of, without its `mid`: tag, OHB, and what the form
+/// of the header extension takes.
+const GROWTH: usize = 64;
+
 /// Extensions that mean something on one hop only, and are never passed on.
 const OF_ONE_HOP: [&str; 2] = [
     MID,
@@ -84,6 +88,11 @@ impl Mapping {
         let end = sealed + ekt_field.len();
         room[sealed..end].copy_from_slice(ekt_field);
         Ok(end)
+    }
+
+    /// More than a packet is longer than what it is made of.
+    pub(super) fn growth(&self) -> usize {
+        GROWTH + self.mid.len()
     }
 
     /// PT, SEQ and M as the receiver gets them; `None` if it doesn't know the payload type.

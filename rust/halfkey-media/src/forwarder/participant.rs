@@ -8,7 +8,7 @@ use super::ParticipantId;
 use super::cache::{Budget, Cache};
 use super::figures::Traffic;
 use super::keyframes::Keyframes;
-use super::limits::Recent;
+use super::limits::{Allowance, Recent};
 use super::reception::Reception;
 use super::route::{Route, Slot};
 use crate::error::KeyError;
@@ -307,6 +307,8 @@ pub(super) struct Downlink {
     /// What went to it through routes that are no more, and how many packets could not be made.
     pub(super) sent_before: Traffic,
     pub(super) unsent_before: u64,
+    /// What it may still be sent again.
+    pub(super) allowance: Allowance,
 }
 
 impl Downlink {

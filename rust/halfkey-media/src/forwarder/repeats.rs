@@ -12,6 +12,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::limits::{Allowance, NackBudget};
 use super::participant::Source;
 use super::route::Lost;
 use super::{DropReason, Forwarder, Statistics};
@@ -26,6 +27,7 @@ impl Forwarder {
         from: usize,
         header: FeedbackHeader,
         view: &RtcpView<'_>,
+        budget: &mut NackBudget,
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
@@ -34,6 +36,10 @@ impl Forwarder {
         }
         let slot = self.slot_with(from, header.media_ssrc)?;
         let (owner, at) = (slot.owner, slot.route);
+        if core::mem::take(&mut budget.is_untouched) {
+            let (sent, _) = self.sent_to(from);
+            self.downlinks[from].allowance.earn(sent.bytes);
+        }
         let uplink = &mut self.uplinks[owner];
         let source = uplink.sources.get_mut(header.media_ssrc);
         let mut repeater = Repeater {
@@ -41,16 +47,15 @@ impl Forwarder {
             keys: uplink.keys.as_ref(),
             source: source.ok_or(DropReason::UnknownSsrc)?,
             at,
+            allowance: &mut self.downlinks[from].allowance,
+            is_exhausted: false,
             now,
             room: &mut self.buffer,
             statistics: &mut self.statistics,
         };
         let mut asked = core::mem::take(&mut self.asked);
         asked.clear();
-        asked.extend(
-            view.nack_items()
-                .filter_map(|item| repeater.follow(item, send)),
-        );
+        repeater.follow_all(view, budget, &mut asked, send);
         if !asked.is_empty() {
             self.send_compound(owner, &[], send, |writer, own_ssrc| {
                 writer.generic_nack(own_ssrc, header.media_ssrc, asked.iter().copied())
@@ -69,12 +74,36 @@ struct Repeater<'a> {
     source: &'a mut Source,
     /// Where the source has its route to the receiver.
     at: usize,
+    allowance: &'a mut Allowance,
+    /// Whether there wasn't enough of it.
+    is_exhausted: bool,
     now: Duration,
     room: &'a mut [u8],
     statistics: &'a mut Statistics,
 }
 
 impl Repeater<'_> {
+    /// Follows as many items as the budget has; adds what the source is to be asked for.
+    fn follow_all(
+        &mut self,
+        view: &RtcpView<'_>,
+        budget: &mut NackBudget,
+        asked: &mut Vec<NackItem>,
+        send: &mut impl FnMut(SocketAddr, &[u8]),
+    ) {
+        let mut items = view.nack_items();
+        for item in items.by_ref().take(budget.items) {
+            budget.items -= 1;
+            asked.extend(self.follow(item, send));
+            if self.is_exhausted {
+                budget.items = 0;
+                break;
+            }
+        }
+        let unread = items.count() as u64;
+        self.statistics.count(DropReason::NackLimit, unread);
+    }
+
     /// Sends again what there is; gives what the source is to be asked for, in its own numbers.
     fn follow(
         &mut self,
@@ -84,7 +113,7 @@ impl Repeater<'_> {
         // Bit 0 is PID, the others are BLP.
         let mut lost = 1 | u32::from(item.bitmask) << 1;
         let (mut first, mut asked) = (None, 0_u32);
-        while lost != 0 {
+        while lost != 0 && !self.is_exhausted {
             let bit = lost.trailing_zeros();
             lost &= lost - 1;
             let number = item.packet_id.wrapping_add(bit as u16);
@@ -109,13 +138,11 @@ impl Repeater<'_> {
     ) -> Option<Origin> {
         let route = self.source.routes.get_mut(self.at)?;
         let cache = self.source.cache.as_deref();
-        match route.repeat(number, cache, self.now, self.room) {
+        match route.repeat(number, cache, self.allowance, self.now, self.room) {
             Lost::Unsent(origin) => return self.ask(origin),
             Lost::Void => self.statistics.count(DropReason::RepeatVoid, 1),
-            Lost::Repeated(length) => {
-                if let Some(address) = route.address {
-                    send(address, &self.room[..length]);
-                }
+            Lost::Repeated(address, length) => {
+                send(address, &self.room[..length]);
                 self.source.repeated.count(length);
                 self.statistics.repeated.count(length);
                 self.statistics.cache_hits += 1;
@@ -124,6 +151,7 @@ impl Repeater<'_> {
             Lost::Refused(reason) => {
                 self.statistics.cache_hits += 1;
                 self.statistics.count(reason, 1);
+                self.is_exhausted = reason == DropReason::RepeatLimit;
             }
         }
         None

@@ -5,16 +5,13 @@ use core::time::Duration;
 
 use super::cache::Cache;
 use super::figures::Traffic;
-use super::limits::Allowance;
+use super::limits::{Allowance, Recent};
 use super::mapping::Mapping;
 use super::media::Relayed;
 use super::participant::{Downlink, Uplink};
 use super::{ControlError, DropReason};
 use crate::error::Rejection;
 use crate::srtp::{Origin, SendStream};
-
-/// More than a repeat is longer than what it is made of: tag, OHB, and a `mid` of common length.
-const ADDED: usize = 64;
 
 /// A slot of a receiver, with the source that is in it.
 #[derive(Debug)]
@@ -44,15 +41,15 @@ pub(super) struct Route {
     pub(super) sent: Traffic,
     /// How many packets could not be made for it.
     pub(super) unsent: u64,
-    /// Made when it asks for the first time: most never do.
-    allowance: Option<Box<Allowance>>,
+    /// What it was sent again lately; made when it asks for the first time: most never do.
+    repeated: Option<Box<Recent>>,
 }
 
 /// What becomes of a packet that a receiver asks for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// It is sent again, with this length.
-    Repeated(usize),
+    /// It is to be sent again to this address, with this length.
+    Repeated(SocketAddr, usize),
     /// It never went to the receiver, and would be made of this packet of the source's.
     Unsent(Origin),
     /// It never went to the receiver, and can't any more.
@@ -78,7 +75,7 @@ impl Route {
             is_in_use: false,
             sent: Traffic::default(),
             unsent: 0,
-            allowance: None,
+            repeated: None,
         })
     }
 
@@ -138,6 +135,7 @@ impl Route {
         &mut self,
         sequence_number: u16,
         cache: Option<&Cache>,
+        allowance: &mut Allowance,
         now: Duration,
         room: &mut [u8],
     ) -> Lost {
@@ -155,18 +153,22 @@ impl Route {
         let Some((packet, ekt_field)) = cache.and_then(|cache| cache.find(origin, now)) else {
             return Lost::Gone;
         };
-        let length = packet.len() + ekt_field.len() + ADDED;
-        let sent = self.sent.bytes;
-        let new = || Box::new(Allowance::new(sent));
-        let allowance = self.allowance.get_or_insert_with(new);
-        // First, since it costs much less than sealing.
-        if let Err(reason) = allowance.spend(sequence_number, length, sent, now) {
-            return Lost::Refused(reason);
+        let Some(address) = self.address else {
+            return Lost::Refused(DropReason::ReceiverNotReady);
+        };
+        let repeated = self.repeated.get_or_insert_default();
+        if repeated.has(sequence_number, now) {
+            return Lost::Refused(DropReason::RepeatTooSoon);
         }
+        // First, since it costs much less than sealing.
+        if !allowance.spend(packet.len() + ekt_field.len() + self.mapping.growth()) {
+            return Lost::Refused(DropReason::RepeatLimit);
+        }
+        repeated.note(sequence_number, now);
         let seal = |buffer: &mut [u8], length| repeat.seal(buffer, length);
         let made = Relayed::parse(packet, ekt_field, origin)
             .ok_or(DropReason::Rejected(Rejection::Malformed))
             .and_then(|relayed| self.mapping.make(&relayed, room, seal));
-        made.map_or_else(Lost::Refused, Lost::Repeated)
+        made.map_or_else(Lost::Refused, |length| Lost::Repeated(address, length))
     }
 }

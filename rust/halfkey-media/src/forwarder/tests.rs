@@ -6,6 +6,7 @@ mod control;
 mod figures;
 mod helpers;
 mod media;
+mod nacks;
 mod noise;
 mod nonces;
 mod repeats;
