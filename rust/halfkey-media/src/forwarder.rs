@@ -53,6 +53,7 @@ use batch::{MAX_WAITING, Waiting};
 use cache::Budget;
 use capture::Captures;
 use checks::Sessions;
+use limits::Overload;
 use participant::{Downlink, Uplink};
 
 use crate::rtcp::NackItem;
@@ -89,6 +90,7 @@ pub struct Forwarder {
     budget: Budget,
     /// What a source is being asked for; kept for its memory.
     asked: Vec<NackItem>,
+    overload: Overload,
     statistics: Statistics,
     /// When whose turn it is. Only the entry that a participant's `armed` names counts: an earlier
     /// one leaves a later one behind, which means nothing when it comes up.
@@ -117,6 +119,7 @@ impl Forwarder {
             captures: Captures::new(capture_bytes),
             budget: Budget::new(cache_bytes),
             asked: Vec::new(),
+            overload: Overload::default(),
             statistics: Statistics::default(),
             timers: BinaryHeap::new(),
             work: 0,
@@ -131,6 +134,8 @@ impl Forwarder {
 
     /// Begins with the datagrams that came in `buffer`, which are changed.
     pub fn batch<'a>(&'a mut self, buffer: &'a mut [u8], now: Duration) -> Batch<'a> {
+        let dropped = self.statistics.dropped_in_overload();
+        self.overload.note(dropped, now);
         Batch::new(self, buffer, now)
     }
 

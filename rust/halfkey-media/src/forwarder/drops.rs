@@ -37,6 +37,8 @@ pub enum DropReason {
     /// An item of a NACK that isn't followed: there were too many before it in one compound, or one for
     /// which the receiver has been sent as much again as it may.
     NackLimit,
+    /// An item of a NACK that isn't followed while more is to be sent than can be.
+    NackOverload,
     /// The socket had no room for it.
     ReceiveBufferFull,
     /// The queue of datagrams that are not media is full.
@@ -70,6 +72,7 @@ impl DropReason {
             Self::RepeatLimit => "repeat_limit",
             Self::RepeatVoid => "repeat_void",
             Self::NackLimit => "nack_limit",
+            Self::NackOverload => "nack_overload",
             Self::ReceiveBufferFull => "receive_buffer_full",
             Self::QueueFull => "queue_full",
             Self::HandoverFull => "handover_full",
@@ -102,6 +105,7 @@ impl DropReason {
             Self::RepeatLimit => 14,
             Self::RepeatVoid => 15,
             Self::NackLimit => 16,
+            Self::NackOverload => 17,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -116,7 +120,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 17] = [
+const OTHERS: [DropReason; 18] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -134,6 +138,7 @@ const OTHERS: [DropReason; 17] = [
     DropReason::RepeatLimit,
     DropReason::RepeatVoid,
     DropReason::NackLimit,
+    DropReason::NackOverload,
 ];
 
 const ROWS: usize =
@@ -202,6 +207,16 @@ impl Default for Statistics {
 impl Statistics {
     pub(super) const fn count(&mut self, reason: DropReason, times: u64) {
         self.dropped[reason.row()] += times;
+    }
+
+    /// How many packets were dropped since there was more to do than could be done.
+    pub(super) fn dropped_in_overload(&self) -> u64 {
+        let reasons = [
+            DropReason::Late,
+            DropReason::ReceiveBufferFull,
+            DropReason::SocketFull,
+        ];
+        reasons.iter().map(|one| self.dropped[one.row()]).sum()
     }
 
     /// Adds what another worker counted.

@@ -52,6 +52,38 @@ impl Recent {
     }
 }
 
+/// How long overload has to be seen before anything is done about it: one stall is none.
+const SPELL: Duration = Duration::from_millis(100);
+
+/// How long after it was seen last it is taken to be there still.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// Whether there is more to send than can be sent. Then nothing is sent again: that would be more still.
+#[derive(Debug, Default)]
+pub(super) struct Overload {
+    /// The packets that were dropped for it by the last time.
+    dropped: u64,
+    /// When it was seen first and last, of the times that followed each other closely.
+    seen: Option<(Duration, Duration)>,
+}
+
+impl Overload {
+    /// Notes how many packets were dropped for it since the beginning.
+    pub(super) fn note(&mut self, dropped: u64, now: Duration) {
+        if dropped == self.dropped {
+            return;
+        }
+        self.dropped = dropped;
+        let before = self.seen.filter(|(_, last)| now < *last + RECOVERY);
+        self.seen = Some((before.map_or(now, |(first, _)| first), now));
+    }
+
+    pub(super) fn is_there(&self, now: Duration) -> bool {
+        self.seen
+            .is_some_and(|(first, last)| last >= first + SPELL && now < last + RECOVERY)
+    }
+}
+
 /// What one compound may still bring about by its NACKs.
 #[derive(Debug)]
 pub(super) struct NackBudget {

@@ -184,6 +184,11 @@ impl Source {
     /// Under other keys indices begin anew, and name other packets than before.
     fn begin_anew(&mut self) {
         self.reception = Reception::default();
+        self.forget();
+    }
+
+    /// Has nothing sent again that came so far.
+    fn forget(&mut self) {
         self.cache = None;
         self.routes.iter_mut().for_each(Route::end_run);
     }
@@ -279,7 +284,7 @@ impl Uplink {
     pub(super) fn remove_keys(&mut self) {
         self.keys = None;
         let sources = self.sources.iter_mut();
-        sources.for_each(|(_, source)| source.cache = None);
+        sources.for_each(|(_, source)| source.forget());
     }
 
     pub(super) fn payload_type(&self, number: u8) -> Option<&PayloadType> {

@@ -34,6 +34,11 @@ impl Forwarder {
         if !self.share.owns(header.media_ssrc) {
             return Ok(());
         }
+        if self.overload.is_there(now) {
+            let items = view.nack_items().count() as u64;
+            self.statistics.count(DropReason::NackOverload, items);
+            return Ok(());
+        }
         let slot = self.slot_with(from, header.media_ssrc)?;
         let (owner, at) = (slot.owner, slot.route);
         if core::mem::take(&mut budget.is_untouched) {

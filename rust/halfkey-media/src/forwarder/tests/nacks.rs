@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::super::Forwarder;
+use super::super::{DropReason, Forwarder};
 use super::helpers::{Endpoint, START, conference, dropped, hop_keys, receive};
 use super::repeats::{VIDEO, ask, asked, at, forward, watched};
 use crate::rtcp::NackItem;
@@ -204,4 +204,49 @@ fn what_is_sent_again_is_reckoned_with_its_mid() {
     }
     assert!(repeated > 1 << 16, "{repeated}");
     assert!(repeated <= 1 << 17, "{repeated}");
+}
+
+#[test]
+fn in_overload_nothing_is_sent_again_and_nothing_asked_for() {
+    for reason in [DropReason::Late, DropReason::SocketFull] {
+        let (mut forwarder, mut endpoints) = watched(conference(2));
+        // Packets 1, 3, 5 and so on come; the receiver says that it lost one, and the one before it.
+        let turn = |forwarder: &mut Forwarder, endpoints: &mut [Endpoint], number, now| {
+            forward(forwarder, endpoints, number, now);
+            ask(forwarder, &mut endpoints[1], &[(number - 1, 1)], now).len()
+        };
+        forwarder.count_drop(reason);
+        assert_eq!(turn(&mut forwarder, &mut endpoints, 1, at(0)), 2);
+        forwarder.count_drop(reason);
+        // One stall was over by then; from here on it lasts.
+        for (number, now) in [(3, 1050), (5, 1149), (7, 1150), (9, 1300)] {
+            forwarder.count_drop(reason);
+            let expected = if now < 1150 { 2 } else { 0 };
+            assert_eq!(
+                turn(&mut forwarder, &mut endpoints, number, at(now)),
+                expected
+            );
+        }
+        assert_eq!(turn(&mut forwarder, &mut endpoints, 11, at(2299)), 0);
+        assert_eq!(turn(&mut forwarder, &mut endpoints, 13, at(2300)), 2);
+        let expected = [(reason.name(), 6), ("nack_overload", 3)];
+        let mut dropped = dropped(&forwarder);
+        dropped.sort_by_key(|one| one.1);
+        assert_eq!(dropped, [expected[1], expected[0]]);
+    }
+}
+
+#[test]
+fn what_came_under_keys_that_were_wiped_is_sent_again_no_more() {
+    let (mut forwarder, mut endpoints) = watched(conference(2));
+    forward_all(&mut forwarder, &mut endpoints, &[1]);
+    let is_known = |forwarder: &Forwarder| {
+        let mut sources = forwarder.uplinks.iter().flat_map(|one| one.sources.iter());
+        let (_, source) = sources.find(|one| one.0 == VIDEO).expect("declared");
+        let stream = source.routes[0].stream.as_ref().expect("has keys");
+        stream.repeat(1).is_some()
+    };
+    assert!(is_known(&forwarder));
+    forwarder.remove_keys(1).expect("there");
+    assert!(!is_known(&forwarder));
 }
