@@ -254,28 +254,28 @@ def test_the_talk_goes_on_from_every_state(version: Version, side: str, state: S
 
 @in_every_state
 def test_every_message_in_plain_text(version: Version, side: str, state: State) -> None:
-    for kind, body in _messages(version):
+    for kind, body in every_message(version):
         talk = talk_in(version, side, state)
         talk.inject_plaintext(kind, body)
-        _never_a_key_after(talk)
+        never_a_key_after(talk)
 
 
 @in_every_state
 def test_every_message_under_the_peers_key(version: Version, side: str, state: State) -> None:
-    for kind, body in _messages(version):
+    for kind, body in every_message(version):
         talk = talk_in(version, side, state)
         talk.catch_up()
         if not talk.peer_has_keys:
             return
         talk.inject_protected(kind, body)
-        _never_a_key_after(talk)
+        never_a_key_after(talk)
 
 
-def _messages(version: Version) -> list[tuple[int, bytes]]:
+def every_message(version: Version) -> list[tuple[int, bytes]]:
     return [*product(KINDS, MADE_UP), *foreign(version).items()]
 
 
-def _never_a_key_after(talk: Talk) -> None:
+def never_a_key_after(talk: Talk) -> None:
     """If an injected message was taken for one of the handshake, no key comes of it, ever."""
     while talk.go_on():
         pass
@@ -294,9 +294,9 @@ def check(talk: Talk) -> None:
         assert talk.subject.completed.keying_material == talk.peer.completed.keying_material
 
 
-MESSAGE = st.sampled_from([one for version in VERSIONS for one in _messages(version)]) | st.tuples(
-    st.sampled_from(KINDS), st.binary(max_size=60)
-)
+MESSAGE = st.sampled_from(
+    [one for version in VERSIONS for one in every_message(version)]
+) | st.tuples(st.sampled_from(KINDS), st.binary(max_size=60))
 OTHER_TYPES = st.sampled_from(
     [
         ContentType.ALERT,
