@@ -312,6 +312,7 @@ class Switch:
         reason; sources, by SSRC: received, lost, jitter in timestamp units. Of packets that
         receivers asked for again: retransmitted_packets, retransmitted_bytes, which are not among
         the forwarded; retransmission_cache_hits, retransmission_cache_misses;
+        retransmission_cache_refusals, packets of video that were not kept for want of memory;
         retransmission_cache_bytes, the memory taken now.
 
         Distributions, each with `counts`, of (size, how many had no larger one, and a larger one

@@ -47,9 +47,11 @@ async def test_pictures_go_on_without_new_key_frames_where_there_is_a_cache(
         if mebibytes == 0:
             assert (again, network.repeats) == (0, 0)
             assert after["retransmission_cache_misses"] >= network.lost
+            assert after["retransmission_cache_refusals"] > 0
             assert requests > 0
         else:
             assert network.repeats == network.lost
             assert again >= network.repeats
             assert after["retransmission_cache_misses"] == 0
+            assert after["retransmission_cache_refusals"] == 0
             assert requests == 0

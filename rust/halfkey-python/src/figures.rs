@@ -50,6 +50,7 @@ pub(crate) fn add_counters(statistics: &Bound<'_, PyDict>, counters: &Statistics
         ("retransmitted_bytes", counters.repeated.bytes),
         ("retransmission_cache_hits", counters.cache_hits),
         ("retransmission_cache_misses", counters.cache_misses),
+        ("retransmission_cache_refusals", counters.cache_refusals),
         ("sent_rtcp_packets", counters.sent_rtcp_packets),
         ("answered_checks", counters.answered_checks),
         ("keyframe_requests", counters.keyframe_requests),

@@ -35,7 +35,7 @@ fn settings(workers: usize) -> Settings {
         queue_limit: 16,
         capture_bytes: 0,
         late_after: Settings::LATE_AFTER,
-        retransmission_cache: 1 << 22,
+        retransmission_cache: 1 << 24,
     }
 }
 

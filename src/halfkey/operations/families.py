@@ -85,6 +85,12 @@ MEDIA_DISTRIBUTOR = (
         "retransmission_cache_misses",
         "Packets asked for again that were sent once and kept no more.",
     ),
+    Family(
+        COUNTER,
+        "retransmission_cache_refusals",
+        "retransmission_cache_refusals",
+        "Video packets that were not kept, for want of memory.",
+    ),
     Family(COUNTER, "sent_rtcp_packets", "rtcp_packets_sent", "RTCP packets of our own."),
     Family(
         COUNTER, "answered_checks", "stun_checks_answered", "Checks that packet workers answered."

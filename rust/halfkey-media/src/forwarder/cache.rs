@@ -21,12 +21,19 @@ const PACKETS: usize = 1024;
 /// The memory that one source takes.
 pub(super) const SIZE: usize = BYTES + PACKETS * size_of::<Entry>();
 
+/// One participant's sources may have this part of the caches there are, and one in any case.
+const SHARE: usize = 4;
+
 /// How much memory the sources of a worker may take together.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
     used: Arc<AtomicUsize>,
 }
+
+/// How many caches the sources of one participant have.
+#[derive(Debug, Default)]
+pub(super) struct Holdings(Arc<AtomicUsize>);
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Self {
@@ -38,23 +45,33 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Memory for a source; none when all is taken.
-    pub(super) fn take(&self) -> Option<Box<Cache>> {
-        if self.used() + SIZE > self.limit {
+    /// Memory for a source of who has these; none when all is taken, or it has its share.
+    pub(super) fn take(&self, holdings: &Holdings) -> Option<Box<Cache>> {
+        let most = (self.limit / SIZE / SHARE).max(1);
+        if self.used() + SIZE > self.limit || holdings.0.load(Ordering::Relaxed) >= most {
             return None;
         }
         self.used.fetch_add(SIZE, Ordering::Relaxed);
-        Some(Box::new(Cache::new(Lease(Arc::clone(&self.used)))))
+        holdings.0.fetch_add(1, Ordering::Relaxed);
+        let lease = Lease {
+            used: Arc::clone(&self.used),
+            held: Arc::clone(&holdings.0),
+        };
+        Some(Box::new(Cache::new(lease)))
     }
 }
 
 /// The part of the budget that a cache has; whichever way the cache goes, it is given back.
 #[derive(Debug)]
-struct Lease(Arc<AtomicUsize>);
+struct Lease {
+    used: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
+}
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.fetch_sub(SIZE, Ordering::Relaxed);
+        self.used.fetch_sub(SIZE, Ordering::Relaxed);
+        self.held.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -150,7 +167,7 @@ mod tests {
 
     fn cache() -> (Budget, Box<Cache>) {
         let budget = Budget::new(SIZE);
-        let cache = budget.take().expect("has room");
+        let cache = budget.take(&Holdings::default()).expect("has room");
         (budget, cache)
     }
 
@@ -202,12 +219,30 @@ mod tests {
     #[test]
     fn no_more_memory_is_taken_than_there_may_be_and_all_is_given_back() {
         let budget = Budget::new(2 * SIZE + SIZE / 2);
-        let taken = [budget.take(), budget.take()];
+        let new = || budget.take(&Holdings::default());
+        let taken = [new(), new()];
         assert!(taken.iter().all(Option::is_some));
         assert_eq!(budget.used(), 2 * SIZE);
-        assert!(budget.take().is_none());
+        assert!(new().is_none());
         drop(taken);
         assert_eq!(budget.used(), 0);
-        assert!(Budget::new(SIZE - 1).take().is_none());
+        let none = Budget::new(SIZE - 1);
+        assert!(none.take(&Holdings::default()).is_none());
+    }
+
+    #[test]
+    fn one_participant_has_a_quarter_of_the_caches_and_one_at_the_least() {
+        for (caches, most) in [(1, 1), (7, 1), (8, 2), (400, 100)] {
+            let budget = Budget::new(caches * SIZE);
+            let holdings = Holdings::default();
+            let take = || core::iter::from_fn(|| budget.take(&holdings));
+            // They are given back in between.
+            for _ in 0..2 {
+                assert_eq!(take().collect::<Vec<_>>().len(), most);
+            }
+            let all: Vec<_> = take().collect();
+            let other = budget.take(&Holdings::default());
+            assert_eq!(other.is_some(), caches > all.len());
+        }
     }
 }

@@ -177,6 +177,8 @@ pub struct Statistics {
     pub cache_hits: u64,
     /// Packets asked for again that had gone to the receiver, and could not be made again.
     pub cache_misses: u64,
+    /// Packets of video that were not kept, since there was no memory for their source.
+    pub cache_refusals: u64,
     /// SRTCP packets that were sealed, own ones and relayed ones.
     pub sent_rtcp_packets: u64,
     /// Requests for a picture that went to a source.
@@ -196,6 +198,7 @@ impl Default for Statistics {
             repeated: Traffic::default(),
             cache_hits: 0,
             cache_misses: 0,
+            cache_refusals: 0,
             sent_rtcp_packets: 0,
             keyframe_requests: 0,
             answered_checks: 0,
@@ -227,6 +230,7 @@ impl Statistics {
         self.repeated.add(&other.repeated);
         self.cache_hits += other.cache_hits;
         self.cache_misses += other.cache_misses;
+        self.cache_refusals += other.cache_refusals;
         self.sent_rtcp_packets += other.sent_rtcp_packets;
         self.keyframe_requests += other.keyframe_requests;
         self.answered_checks += other.answered_checks;

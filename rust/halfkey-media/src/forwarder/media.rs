@@ -76,7 +76,10 @@ impl Forwarder {
         source.received_bytes += whole as u64;
         self.captures.add(ssrc, packet.inner);
         let origin = Origin(opened.index);
-        source.keep(&self.budget, origin, packet.view.bytes(), ekt_field, now);
+        let memory = (&self.budget, &uplink.holdings);
+        if !source.keep(memory, origin, packet.view.bytes(), ekt_field, now) {
+            self.statistics.cache_refusals += 1;
+        }
         Ok(Waiting {
             source: (from, position),
             packet: start..start + opened.length(),

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::ParticipantId;
-use super::cache::{Budget, Cache};
+use super::cache::{Budget, Cache, Holdings};
 use super::figures::Traffic;
 use super::keyframes::Keyframes;
 use super::limits::{Allowance, Recent};
@@ -153,25 +153,26 @@ impl Source {
         }
     }
 
-    /// Keeps a packet for those who lose it, if somebody gets it and there is memory. Of sound
-    /// nothing is kept: nobody waits for it.
+    /// Keeps a packet for those who lose it, if somebody gets it; false if there is no memory. Of
+    /// sound nothing is kept: nobody waits for it.
     pub(super) fn keep(
         &mut self,
-        budget: &Budget,
+        (budget, holdings): (&Budget, &Holdings),
         origin: Origin,
         packet: &[u8],
         ekt_field: &[u8],
         now: Duration,
-    ) {
+    ) -> bool {
         if self.kind != Kind::Video || self.routes.is_empty() {
-            return;
+            return true;
         }
         if self.cache.is_none() {
-            self.cache = budget.take();
+            self.cache = budget.take(holdings);
         }
         if let Some(cache) = &mut self.cache {
             cache.keep(origin, packet, ekt_field, now);
         }
+        self.cache.is_some()
     }
 
     /// Gives the cache's memory back when there is nothing in it that anybody would get.
@@ -237,6 +238,8 @@ pub(super) struct Uplink {
     pub(super) received: Traffic,
     /// Of these, the packets that were dropped on arrival.
     pub(super) refused: u64,
+    /// The caches that its sources have.
+    pub(super) holdings: Holdings,
 }
 
 impl Default for Uplink {
@@ -260,6 +263,7 @@ impl Uplink {
             last_received: None,
             received: Traffic::default(),
             refused: 0,
+            holdings: Holdings::default(),
         }
     }
 

@@ -200,6 +200,7 @@ fn sources_take_no_more_memory_than_there_may_be() {
         }
     }
     assert_eq!(forwarder.cache_bytes(), 2 * SIZE);
+    assert_eq!(forwarder.statistics().cache_refusals, 1, "not of sound");
     let mut kept = |ssrc| {
         let nack = endpoints[3].nack(ssrc, &[(1, 0)]);
         receive(&mut forwarder, endpoints[3].address, &nack, at(30)).len()
