@@ -109,6 +109,21 @@ def test_a_record_of_which_a_fragment_was_dropped_is_not_named(dropped: int) -> 
     assert message.record_numbers == (RecordNumber(1, 0), RecordNumber(1, 2))
 
 
+def test_a_record_is_looked_for_once_however_much_of_it_is_dropped() -> None:
+    """Else whoever is in could have us go through all that waits for each twelve bytes."""
+    subject, spoilt = Reassembler(Counters()), RecordNumber(1, 1)
+    subject.add(fragment(b"abcd", 0, 1), RecordNumber(1, 0))
+    (held,) = subject._partials.values()
+    numbers = held.record_numbers
+    for _ in range(2):
+        assert not subject.add(fragment(b"x", 0, 1, MAXIMUM_AHEAD), spoilt)
+        assert held.record_numbers is not numbers
+    numbers = held.record_numbers
+    for _ in range(100):
+        assert not subject.add(fragment(b"x", 0, 1, MAXIMUM_AHEAD), spoilt)
+        assert held.record_numbers is numbers
+
+
 def test_a_whole_message_stays_as_it_came_whatever_its_record_lost() -> None:
     subject = Reassembler(Counters())
     subject.add(fragment(b"abcd", 0, 4), FIRST)

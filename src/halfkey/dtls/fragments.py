@@ -195,6 +195,8 @@ class Reassembler:
     def _drop(self, noise: Noise, number: RecordNumber) -> bool:
         """Also takes back that the record was noted for what came before in it."""
         self._counters.count(noise)
+        if number == self._incomplete:
+            return False  # once for a record: it may be full of such, from anybody who is in
         self._incomplete = number
         for partial in self._partials.values():
             partial.record_numbers = [one for one in partial.record_numbers if one != number]
