@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from halfkey.dtls import Certificate
+from halfkey.errors import UsageError
 from halfkey.key_distributor.core import KeyDistributor
-from halfkey.key_distributor.driver import Driver, TunnelProtocol
+from halfkey.key_distributor.driver import Driver, KeyDistributorFailed, TunnelProtocol
 from halfkey.key_distributor.policy import Policy
 
 
@@ -63,6 +64,23 @@ async def test_a_fault_in_what_could_wait_ends_it_too() -> None:
     assert (await run("afterwards")) == (["event", "commit", "send", "afterwards", "abort"], True)
 
 
+async def test_what_an_operator_asks_for_is_done_or_no_key_leaves() -> None:
+    done: list[str] = []
+    core = KeyDistributor(Policy(), Certificate.generate("dtls"))
+    driver = Driver(core, lambda event: None)
+    driver.open(Noted(driver, done), bytes(32))
+    assert driver.do(lambda: core.remove("c", "nobody", driver.now)) is False
+    assert not driver.failed.done()
+
+    def fail() -> None:
+        raise UsageError("a rekey half done")
+
+    with pytest.raises(KeyDistributorFailed):
+        driver.do(fail)
+    assert isinstance(driver.failed.exception(), UsageError)
+    assert done[-1] == "abort"
+
+
 @pytest.mark.parametrize("call", ["receive_data", "handle_timer", "close_tunnel"])
 async def test_a_core_that_raises_gives_no_key_any_more(
     monkeypatch: pytest.MonkeyPatch, call: str
@@ -86,6 +104,8 @@ async def test_a_core_that_raises_gives_no_key_any_more(
     driver.receive(tunnel, b"")
     driver._handle_timer()
     driver.lost(tunnel, bytes(32))
+    with pytest.raises(KeyDistributorFailed):
+        driver.do(lambda: True)
     assert isinstance(driver.failed.exception(), ValueError)
     assert done[-1] == "abort"
     del done[:]

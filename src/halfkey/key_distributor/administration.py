@@ -28,7 +28,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -47,6 +47,8 @@ from halfkey.key_distributor.gatekeeper import Gatekeeper
 from halfkey.key_distributor.policy import ConferencePolicy
 from halfkey.key_distributor.store import Exclusion, Store, StoreUnavailable
 from halfkey.key_distributor.waiting_rooms import Waiting
+
+T = TypeVar("T")
 
 MAXIMUM_BODY = 64 * 1024
 
@@ -163,9 +165,12 @@ class AdministrationAPI:
         """Takes out every device of a person; what that told is on the disk when this returns."""
         driver = self._driver
         self._gatekeeper.forget_waiting(conference, identity)
-        for device in driver.core.devices(conference, identity):
-            driver.core.remove(conference, device.id, driver.now, reason, OPERATOR)
-        self._settle()
+
+        def remove_all() -> None:
+            for device in driver.core.devices(conference, identity):
+                driver.core.remove(conference, device.id, driver.now, reason, OPERATOR)
+
+        self._do(remove_all)
 
     # Conferences
 
@@ -217,9 +222,8 @@ class AdministrationAPI:
         return web.json_response(_told_policy(policy))
 
     async def _rekey(self, request: web.Request) -> web.Response:
-        core, now = self._driver.core, self._driver.now
-        was_there = core.rekey(request.match_info["conference"], now, OPERATOR)
-        self._settle()
+        conference, driver = request.match_info["conference"], self._driver
+        was_there = self._do(lambda: driver.core.rekey(conference, driver.now, OPERATOR))
         return (
             web.Response(status=202) if was_there else fault(404, "nobody is in such a conference")
         )
@@ -257,8 +261,7 @@ class AdministrationAPI:
             self._revoke_for(found)
         conference, now = names["conference"], driver.now
         if found.identity is None:
-            driver.core.remove(conference, found.id, now, "evicted", OPERATOR)
-            self._settle()
+            self._do(lambda: driver.core.remove(conference, found.id, now, "evicted", OPERATOR))
         else:
             person = found.identity.person
             self._auditing.note(
@@ -286,16 +289,16 @@ class AdministrationAPI:
         self._store.readmit(conference, found.identity, found.device)
         return web.Response(status=204)
 
-    def _settle(self) -> None:
-        """Returns when what was done is told to everybody, and what it told is on the disk.
+    def _do(self, step: Callable[[], T]) -> T:
+        """Has the core do something; what that told is on the disk when this returns.
 
         Raises:
             KeyDistributorFailed: it has no effect.
             AuditUnavailable: likewise.
         """
-        self._driver.settle()
-        self._driver.check()
+        result = self._driver.do(step)
         self._auditing.sync()
+        return result
 
     def _revoke_for(self, participant: Participant) -> None:
         """Revokes the invite that a participant came with, so that it can't come back."""

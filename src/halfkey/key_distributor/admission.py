@@ -195,19 +195,17 @@ class AdmissionAPI:
 
     async def _remove(self, request: web.Request) -> web.Response:
         names, driver = request.match_info, self._driver
-        was_there = driver.core.remove(
-            names["conference"], names["participant"], driver.now, by=FOCUS
+        conference, participant = names["conference"], names["participant"]
+        was_there = driver.do(
+            lambda: driver.core.remove(conference, participant, driver.now, by=FOCUS)
         )
-        driver.settle()
-        driver.check()
         if not was_there:
             return fault(404, "no such participant")
         return web.Response(status=204)
 
     async def _rekey(self, request: web.Request) -> web.Response:
-        was_there = self._driver.core.rekey(request.match_info["conference"], self._driver.now)
-        self._driver.settle()
-        self._driver.check()
+        conference, driver = request.match_info["conference"], self._driver
+        was_there = driver.do(lambda: driver.core.rekey(conference, driver.now))
         if not was_there:
             return fault(404, "no such conference")
         return web.Response(status=202)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 from halfkey.engine_timer import EngineTimer
 from halfkey.errors import HalfkeyError
@@ -15,6 +17,8 @@ from halfkey.key_distributor.events import Event
 from halfkey.serving import Connection
 
 TUNNELS_PER_MEDIA_DISTRIBUTOR = 16
+
+T = TypeVar("T")
 
 
 class KeyDistributorFailed(HalfkeyError):  # noqa: N818 (a state)
@@ -128,20 +132,28 @@ class Driver:
     def _handle_timer(self) -> None:
         self._step(lambda: self.core.handle_timer(self.now))
 
-    def _step(self, step: Callable[[], None]) -> None:
-        """Has the core do something, and settles.
+    def do(self, step: Callable[[], T]) -> T:
+        """Has the core do something that it doesn't refuse, and settles.
 
-        Nothing that a peer sends makes the core raise. If something did, a rekey could be left half
-        done and somebody who is out keep a key that is in use: rather no key leaves any more.
+        Nothing makes the core raise then. If something did, a rekey could be left half done and
+        somebody who is out keep a key that is in use: rather no key leaves any more.
+
+        Raises:
+            KeyDistributorFailed: it was not done, or can't be put on record.
         """
-        if self.failed.done():
-            return
+        self.check()
         try:
-            step()
+            result = step()
         except Exception as fault:
             self._fail(fault)
-        else:
-            self.settle()
+            raise KeyDistributorFailed from fault
+        self.settle()
+        self.check()
+        return result
+
+    def _step(self, step: Callable[[], None]) -> None:
+        with contextlib.suppress(KeyDistributorFailed):
+            self.do(step)
 
     def _fail(self, fault: Exception) -> None:
         self.failed.set_exception(fault)
