@@ -421,7 +421,9 @@ class Endpoint:
                     async for event in events:
                         backoff.reset()
                         self._apply(event.name, event.data)
-                        if self._is_behind() and self._loop.time() > reread_at:
+                        # Not before the whole has come, which is behind the Focus's own roster.
+                        is_change = event.name == "vouched-change"
+                        if is_change and self._is_behind() and self._loop.time() > reread_at:
                             reread_at = self._loop.time() + _REREAD_SPACING
                             break
             await asyncio.sleep(backoff.next_pause())

@@ -121,7 +121,7 @@ class People:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a change was refused: so are those that follow, until a whole roster comes.
+        """Whether what changed is of a roster that we lack; so it goes on until a whole one comes.
 
         An honest Focus gives one to whoever asks for its events again.
         """
@@ -175,18 +175,20 @@ class People:
 
     def receive_roster(self, text: str, now: float) -> None:
         """Takes a whole roster that the Focus passed on."""
-        if self._receive(self._statements.receive, text, now):
+        if self._receive(self._statements.receive, text, now) is None:
             self._is_behind = False
 
     def receive_change(self, text: str, now: float) -> None:
         """Takes a change of the newest that the Focus passed on."""
-        self._is_behind = not self._receive(self._statements.receive_change, text, now)
+        refusal = self._receive(self._statements.receive_change, text, now)
+        self._is_behind = refusal == "base" or (self._is_behind and refusal is not None)
 
     def _receive(
         self, receive: Callable[[str, float], RosterVouch | None], text: str, now: float
-    ) -> bool:
-        """Takes a statement; false if it is refused."""
-        refusal = statement = None
+    ) -> Refusal | None:
+        """Takes a statement, or says why it is refused."""
+        refusal: Refusal | None = None
+        statement: RosterVouch | None = None
         try:
             statement = receive(text, now)
         except VouchRefused as fault:
@@ -197,7 +199,7 @@ class People:
             self._follow_instance(statement)
             self._take_entries(statement)
         self._settle(now)
-        return refusal is None
+        return refusal
 
     def receive_assertion(self, participant: str, text: str, now: float) -> None:
         """Takes the assertion that the Focus says is a participant's."""
