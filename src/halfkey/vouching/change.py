@@ -7,14 +7,14 @@ that one has the next, and whoever hasn't can make nothing of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from halfkey.errors import CodecError
 from halfkey.vouching.authority import Authority, Trust
 from halfkey.vouching.fields import MAXIMUM_TIME, Fields, check_name, check_range
 from halfkey.vouching.refusal import VouchRefused
-from halfkey.vouching.roster import MAXIMUM_ENTRIES, RosterVouch, read_entry
+from halfkey.vouching.roster import MAXIMUM_ENTRIES, MEMBERS, RosterVouch, read_roster
 
 TYPE = "halfkey-roster-change+jwt"
 
@@ -55,10 +55,7 @@ class RosterChange:
         old = {entry.id: entry for entry in before.entries}
         new = tuple(entry for entry in after.entries if old.get(entry.id) != entry)
         gone = old.keys() - {entry.id for entry in after.entries}
-        roster = RosterVouch(
-            after.conference, after.instance, after.version, after.spi, after.issued_at, new
-        )
-        return cls(before.version, tuple(sorted(gone)), roster)
+        return cls(before.version, tuple(sorted(gone)), replace(after, entries=new))
 
     def follow(self, before: RosterVouch) -> RosterVouch:
         """Takes the step.
@@ -80,31 +77,14 @@ class RosterChange:
             del entries[identifier]
         entries |= {entry.id: entry for entry in step.entries}
         try:
-            return RosterVouch(
-                step.conference,
-                step.instance,
-                step.version,
-                step.spi,
-                step.issued_at,
-                RosterVouch.ordered(entries.values()),
-            )
+            return replace(step, entries=RosterVouch.ordered(entries.values()))
         except CodecError:
             raise VouchRefused("malformed") from None
 
     def sign(self, authority: Authority) -> str:
         """Gives the statement."""
-        step = self.roster
-        payload = {
-            "base": self.base,
-            "conference": step.conference,
-            "entries": [entry.as_json() for entry in step.entries],
-            "gone": list(self.gone),
-            "iat": step.issued_at,
-            "instance": step.instance,
-            "spi": step.spi,
-            "version": step.version,
-        }
-        return authority.sign(TYPE, payload)
+        members = self.roster.members()
+        return authority.sign(TYPE, members | {"base": self.base, "gone": list(self.gone)})
 
     @classmethod
     def verify(cls, text: str, trust: Trust, now: float) -> RosterChange:
@@ -126,15 +106,6 @@ class RosterChange:
 
 
 def _read(payload: object) -> RosterChange:
-    fields = Fields(
-        payload, "base", "conference", "entries", "gone", "iat", "instance", "spi", "version"
-    )
-    roster = RosterVouch(
-        conference=fields.text("conference"),
-        instance=fields.text("instance"),
-        version=fields.integer("version"),
-        spi=fields.optional_integer("spi"),
-        issued_at=fields.integer("iat"),
-        entries=tuple(read_entry(one) for one in fields.items("entries", MAXIMUM_ENTRIES)),
-    )
-    return RosterChange(fields.integer("base"), fields.texts("gone", MAXIMUM_ENTRIES), roster)
+    fields = Fields(payload, "base", "gone", *MEMBERS)
+    gone = fields.texts("gone", MAXIMUM_ENTRIES)
+    return RosterChange(fields.integer("base"), gone, read_roster(fields))

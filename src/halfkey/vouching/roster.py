@@ -38,6 +38,8 @@ MAXIMUM_ENTRIES = 1000
 MAXIMUM_IDENTITY = 1536
 """ASCII characters: an OpenID issuer's address, and a subject of it."""
 
+MEMBERS = ("conference", "entries", "iat", "instance", "spi", "version")
+
 Kind = Literal["invite", "passport", "oidc"]
 
 _KINDS: dict[str, Kind] = {"invite": "invite", "passport": "passport", "oidc": "oidc"}
@@ -181,9 +183,9 @@ class RosterVouch:
         """Entries in the order that a statement has them in."""
         return tuple(sorted(entries, key=lambda entry: entry.id))
 
-    def sign(self, authority: Authority) -> str:
-        """Gives the statement."""
-        payload = {
+    def members(self) -> dict[str, object]:
+        """The members of the statement, `MEMBERS` by name."""
+        return {
             "conference": self.conference,
             "entries": [entry.as_json() for entry in self.entries],
             "iat": self.issued_at,
@@ -191,7 +193,10 @@ class RosterVouch:
             "spi": self.spi,
             "version": self.version,
         }
-        return authority.sign(TYPE, payload)
+
+    def sign(self, authority: Authority) -> str:
+        """Gives the statement."""
+        return authority.sign(TYPE, self.members())
 
     @classmethod
     def verify(cls, text: str, trust: Trust, now: float) -> RosterVouch:
@@ -213,19 +218,26 @@ class RosterVouch:
 
 
 def _read(payload: object) -> RosterVouch:
-    fields = Fields(payload, "conference", "entries", "iat", "instance", "spi", "version")
+    return read_roster(Fields(payload, *MEMBERS))
+
+
+def read_roster(fields: Fields) -> RosterVouch:
+    """Reads the members that `RosterVouch.members` writes.
+
+    Raises:
+        CodecError: one doesn't follow the format.
+    """
     return RosterVouch(
         conference=fields.text("conference"),
         instance=fields.text("instance"),
         version=fields.integer("version"),
         spi=fields.optional_integer("spi"),
         issued_at=fields.integer("iat"),
-        entries=tuple(read_entry(one) for one in fields.items("entries", MAXIMUM_ENTRIES)),
+        entries=tuple(_read_entry(one) for one in fields.items("entries", MAXIMUM_ENTRIES)),
     )
 
 
-def read_entry(value: object) -> RosterEntry:
-    """Reads an entry of a statement; raises `CodecError` where it doesn't follow the format."""
+def _read_entry(value: object) -> RosterEntry:
     fields = Fields(
         value,
         "assertion-sha256",
