@@ -263,7 +263,11 @@ impl Turn<'_> {
         for range in message.datagrams() {
             let datagram = self.batch.datagram(range.clone());
             match classify(datagram) {
-                Ok(Protocol::Media) if is_late => self.batch.count_drop(DropReason::Late),
+                // Strangers' is refused as theirs, so that they can't make it look as if there were too
+                // much to do.
+                Ok(Protocol::Media) if is_late && peer.is_some() => {
+                    self.batch.count_drop(DropReason::Late);
+                }
                 Ok(Protocol::Media) => self.take_media(message, peer, range),
                 // DTLS is for those whose address has passed a connectivity check.
                 Ok(Protocol::Dtls) if peer.is_none() => {

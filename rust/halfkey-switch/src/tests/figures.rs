@@ -87,6 +87,12 @@ fn media_that_waited_for_too_long_goes_no_further_and_everything_else_does() {
     assert_eq!(dropped(&switch, "late"), PACKETS as u64);
     assert_eq!(switch.figures().expect("running").added_latency.total(), 0);
     assert_eq!(switch.participants().expect("running")[1].sent.packets, 0);
+    // A stranger's is refused as such: it says nothing of what there is to do.
+    let (stranger, _) = socket();
+    let media = [&[0x80][..], &[0; 40]].concat();
+    (stranger.send_to(&media, switch.local_address())).expect("sent");
+    wait_for_drop(&switch, "unknown_address");
+    assert_eq!(dropped(&switch, "late"), PACKETS as u64);
     sender
         .send_to(&[22; 13], switch.local_address())
         .expect("sent");
