@@ -27,6 +27,7 @@ mod limits;
 mod mapping;
 mod media;
 mod output;
+mod overload;
 mod participant;
 mod reception;
 mod repeats;
@@ -53,7 +54,7 @@ use batch::{MAX_WAITING, Waiting};
 use cache::Budget;
 use capture::Captures;
 use checks::Sessions;
-use limits::Overload;
+use overload::Overload;
 use participant::{Downlink, Uplink};
 
 use crate::rtcp::NackItem;
@@ -134,8 +135,7 @@ impl Forwarder {
 
     /// Begins with the datagrams that came in `buffer`, which are changed.
     pub fn batch<'a>(&'a mut self, buffer: &'a mut [u8], now: Duration) -> Batch<'a> {
-        let dropped = self.statistics.dropped_in_overload();
-        self.overload.note(dropped, now);
+        self.overload.note(self.statistics.work(), now);
         Batch::new(self, buffer, now)
     }
 

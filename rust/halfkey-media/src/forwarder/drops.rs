@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::figures::Traffic;
+use super::overload::Work;
 use crate::error::{Rejection, SealError, StunRejection};
 
 /// Why a packet went no further, altogether or to one receiver.
@@ -26,7 +27,7 @@ pub enum DropReason {
     UnsupportedRtcp,
     /// A receiver has no keys or no address (any more).
     ReceiverNotReady,
-    /// It waited so long for its turn that nobody needs it any more.
+    /// It waited so long for its turn that nobody needs it any more. Of strangers it is not counted so.
     Late,
     /// A receiver asked for it again so soon that the repeat before may be under way.
     RepeatTooSoon,
@@ -34,9 +35,10 @@ pub enum DropReason {
     RepeatLimit,
     /// A receiver asked again for what was never sent to it, and what its source can't send any more.
     RepeatVoid,
-    /// An item of a NACK that isn't followed: there were too many before it in one compound, or one for
-    /// which the receiver has been sent as much again as it may.
+    /// An item of a NACK that isn't followed: there were too many before it in one compound.
     NackLimit,
+    /// A receiver asked for what its source was asked for just before.
+    AskedTooSoon,
     /// An item of a NACK that isn't followed while more is to be sent than can be.
     NackOverload,
     /// The socket had no room for it.
@@ -72,6 +74,7 @@ impl DropReason {
             Self::RepeatLimit => "repeat_limit",
             Self::RepeatVoid => "repeat_void",
             Self::NackLimit => "nack_limit",
+            Self::AskedTooSoon => "asked_too_soon",
             Self::NackOverload => "nack_overload",
             Self::ReceiveBufferFull => "receive_buffer_full",
             Self::QueueFull => "queue_full",
@@ -106,6 +109,7 @@ impl DropReason {
             Self::RepeatVoid => 15,
             Self::NackLimit => 16,
             Self::NackOverload => 17,
+            Self::AskedTooSoon => 18,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -120,7 +124,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 18] = [
+const OTHERS: [DropReason; 19] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -139,6 +143,7 @@ const OTHERS: [DropReason; 18] = [
     DropReason::RepeatVoid,
     DropReason::NackLimit,
     DropReason::NackOverload,
+    DropReason::AskedTooSoon,
 ];
 
 const ROWS: usize =
@@ -212,14 +217,14 @@ impl Statistics {
         self.dropped[reason.row()] += times;
     }
 
-    /// How many packets were dropped since there was more to do than could be done.
-    pub(super) fn dropped_in_overload(&self) -> u64 {
-        let reasons = [
-            DropReason::Late,
-            DropReason::ReceiveBufferFull,
-            DropReason::SocketFull,
-        ];
-        reasons.iter().map(|one| self.dropped[one.row()]).sum()
+    /// What was done, and what was left undone since there was more than could be.
+    pub(super) const fn work(&self) -> Work {
+        Work {
+            taken: self.received_packets,
+            late: self.dropped[DropReason::Late.row()],
+            made: self.forwarded_packets + self.repeated.packets,
+            unsent: self.dropped[DropReason::SocketFull.row()],
+        }
     }
 
     /// Adds what another worker counted.

@@ -10,38 +10,34 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(20);
 /// places, and what the source is asked for by so many fits into one datagram.
 const MAX_ITEMS: usize = 128;
 
-/// What a receiver may be sent again at once, in bytes: half a second of 2 Mbit/s.
+/// What a receiver may be sent again at once, in bytes: half a second of 2 Mbit/s. Each worker has so
+/// much for it: what all have would be too little for one stream, which one worker has.
 const BURST: u64 = 1 << 17;
 
 /// A receiver earns a byte of repeats with this many bytes that it was sent: with its repeats it is
 /// sent half as much again at the most.
 const PRICE: u64 = 2;
 
-/// The most packets of a stream that something is done about within the interval: those of which the
-/// numbers are so far apart have one place.
-const PLACES: usize = 128;
+/// As many numbers as are told apart: more than a window has places, so that none takes another's.
+const PLACES: usize = 1024;
 
-/// Which packets of a stream something was done about lately: for each place, when it is free again, in
-/// microseconds. While it isn't, it is free for no packet: so nothing is done twice, whatever is asked.
-#[derive(Debug)]
-pub(super) struct Recent([u64; PLACES]);
+/// A new period begins this often.
+const PERIOD: Duration = Duration::from_millis(10);
 
-impl Default for Recent {
-    fn default() -> Self {
-        Self([0; PLACES])
-    }
+/// Periods that are remembered: the one that is going on, and as many before it as make the interval.
+const PERIODS: usize = 1 + (INTERVAL.as_millis() / PERIOD.as_millis()) as usize;
+
+/// Which packets of a stream something was done about lately: for the interval at least, and no longer
+/// than a period more. Its size is fixed, whatever is asked.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    /// A bit for each number, by period.
+    noted: [[u64; PLACES / 64]; PERIODS],
+    /// The number of the period that was looked at last.
+    period: u64,
 }
 
 impl Recent {
-    pub(super) const fn has(&self, sequence_number: u16, now: Duration) -> bool {
-        (now.as_micros() as u64) < self.0[sequence_number as usize % PLACES]
-    }
-
-    pub(super) const fn note(&mut self, sequence_number: u16, now: Duration) {
-        let free = now.as_micros() + INTERVAL.as_micros();
-        self.0[sequence_number as usize % PLACES] = free as u64;
-    }
-
     /// Notes a packet; false if it was noted already.
     pub(super) fn is_first(&mut self, sequence_number: u16, now: Duration) -> bool {
         let is_first = !self.has(sequence_number, now);
@@ -50,38 +46,33 @@ impl Recent {
         }
         is_first
     }
-}
 
-/// How long overload has to be seen before anything is done about it: one stall is none.
-const SPELL: Duration = Duration::from_millis(100);
+    pub(super) fn note(&mut self, sequence_number: u16, now: Duration) {
+        self.forget(now);
+        let (word, bit) = place(sequence_number);
+        self.noted[self.period as usize % PERIODS][word] |= bit;
+    }
 
-/// How long after it was seen last it is taken to be there still.
-const RECOVERY: Duration = Duration::from_secs(1);
+    pub(super) fn has(&mut self, sequence_number: u16, now: Duration) -> bool {
+        self.forget(now);
+        let (word, bit) = place(sequence_number);
+        self.noted.iter().any(|one| one[word] & bit != 0)
+    }
 
-/// Whether there is more to send than can be sent. Then nothing is sent again: that would be more still.
-#[derive(Debug, Default)]
-pub(super) struct Overload {
-    /// The packets that were dropped for it by the last time.
-    dropped: u64,
-    /// When it was seen first and last, of the times that followed each other closely.
-    seen: Option<(Duration, Duration)>,
-}
-
-impl Overload {
-    /// Notes how many packets were dropped for it since the beginning.
-    pub(super) fn note(&mut self, dropped: u64, now: Duration) {
-        if dropped == self.dropped {
-            return;
+    /// Empties the periods that begin anew by now.
+    fn forget(&mut self, now: Duration) {
+        let period = (now.as_nanos() / PERIOD.as_nanos()) as u64;
+        let begun = period.saturating_sub(self.period).min(PERIODS as u64);
+        for one in 0..begun {
+            self.noted[(period - one) as usize % PERIODS] = Default::default();
         }
-        self.dropped = dropped;
-        let before = self.seen.filter(|(_, last)| now < *last + RECOVERY);
-        self.seen = Some((before.map_or(now, |(first, _)| first), now));
+        self.period = self.period.max(period);
     }
+}
 
-    pub(super) fn is_there(&self, now: Duration) -> bool {
-        self.seen
-            .is_some_and(|(first, last)| last >= first + SPELL && now < last + RECOVERY)
-    }
+const fn place(sequence_number: u16) -> (usize, u64) {
+    let at = sequence_number as usize % PLACES;
+    (at / 64, 1 << (at % 64))
 }
 
 /// What one compound may still bring about by its NACKs.
@@ -171,20 +162,32 @@ mod tests {
 
     #[test]
     fn a_source_is_asked_once_in_an_interval() {
+        for start in [0, 5, 9] {
+            let mut asked = Recent::default();
+            assert!(asked.is_first(7, at(start)) && asked.is_first(8, at(start)));
+            assert!(!asked.is_first(7, at(start + 20)) && asked.is_first(7, at(start + 30)));
+            assert!(asked.is_first(8, at(1000)));
+        }
+    }
+
+    #[test]
+    fn a_source_is_asked_for_whatever_lacks_of_a_window() {
         let mut asked = Recent::default();
-        assert!(asked.is_first(7, at(0)) && asked.is_first(8, at(0)));
-        assert!(!asked.is_first(7, at(19)) && asked.is_first(7, at(20)));
-        // Whatever others are asked for in between, and however often.
-        let mut asked = Recent::default();
-        let ask_for_all = |asked: &mut Recent, now| {
-            let numbers = (0..50).flat_map(|_| 0..1000);
-            let mut asked_for: Vec<u16> = numbers.filter(|n| asked.is_first(*n, now)).collect();
-            asked_for.sort_unstable();
-            asked_for
+        let mut ask_for_all = |now| {
+            let numbers = (0..50).flat_map(|_| 65_000..65_960_u32);
+            numbers.filter(|n| asked.is_first(*n as u16, now)).count()
         };
-        let all: Vec<u16> = (0..PLACES as u16).collect();
-        assert_eq!(ask_for_all(&mut asked, at(100)), all);
-        assert!(ask_for_all(&mut asked, at(119)).is_empty());
-        assert_eq!(ask_for_all(&mut asked, at(120)), all);
+        for round in 0..10 {
+            assert_eq!(ask_for_all(at(30 * round)), 960);
+            assert_eq!(ask_for_all(at(30 * round + 20)), 0);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_or_goes_back_forgets_nothing_too_soon() {
+        let mut asked = Recent::default();
+        assert!(asked.is_first(7, at(100)));
+        assert!(!asked.is_first(7, at(50)) && !asked.is_first(7, at(100)));
+        assert!(asked.is_first(7, at(130)));
     }
 }

@@ -53,7 +53,6 @@ impl Forwarder {
             source: source.ok_or(DropReason::UnknownSsrc)?,
             at,
             allowance: &mut self.downlinks[from].allowance,
-            is_exhausted: false,
             now,
             room: &mut self.buffer,
             statistics: &mut self.statistics,
@@ -80,8 +79,6 @@ struct Repeater<'a> {
     /// Where the source has its route to the receiver.
     at: usize,
     allowance: &'a mut Allowance,
-    /// Whether there wasn't enough of it.
-    is_exhausted: bool,
     now: Duration,
     room: &'a mut [u8],
     statistics: &'a mut Statistics,
@@ -100,10 +97,6 @@ impl Repeater<'_> {
         for item in items.by_ref().take(budget.items) {
             budget.items -= 1;
             asked.extend(self.follow(item, send));
-            if self.is_exhausted {
-                budget.items = 0;
-                break;
-            }
         }
         let unread = items.count() as u64;
         self.statistics.count(DropReason::NackLimit, unread);
@@ -118,7 +111,7 @@ impl Repeater<'_> {
         // Bit 0 is PID, the others are BLP.
         let mut lost = 1 | u32::from(item.bitmask) << 1;
         let (mut first, mut asked) = (None, 0_u32);
-        while lost != 0 && !self.is_exhausted {
+        while lost != 0 {
             let bit = lost.trailing_zeros();
             lost &= lost - 1;
             let number = item.packet_id.wrapping_add(bit as u16);
@@ -156,7 +149,6 @@ impl Repeater<'_> {
             Lost::Refused(reason) => {
                 self.statistics.cache_hits += 1;
                 self.statistics.count(reason, 1);
-                self.is_exhausted = reason == DropReason::RepeatLimit;
             }
         }
         None
@@ -170,6 +162,10 @@ impl Repeater<'_> {
             return None;
         }
         let asked = self.source.asked.get_or_insert_default();
-        asked.is_first(origin.0 as u16, self.now).then_some(origin)
+        if !asked.is_first(origin.0 as u16, self.now) {
+            self.statistics.count(DropReason::AskedTooSoon, 1);
+            return None;
+        }
+        Some(origin)
     }
 }

@@ -139,7 +139,7 @@ fn what_was_lost_on_the_way_up_is_asked_for_once_and_goes_to_all() {
     assert_eq!(asked(&mut endpoints[0], &sent[2].1), [(8, 0)]);
     // The other receiver says the same in its own numbers.
     assert_eq!(ask(&mut forwarder, &mut endpoints[2], &[(8, 0)], at(2)), []);
-    let sent = ask(&mut forwarder, &mut endpoints[2], &[(8, 0)], at(21));
+    let sent = ask(&mut forwarder, &mut endpoints[2], &[(8, 0)], at(31));
     assert_eq!(asked(&mut endpoints[0], &sent[0].1), [(8, 0)]);
 
     let sent = receive(&mut forwarder, endpoints[0].address, &lost, at(40));
@@ -147,7 +147,10 @@ fn what_was_lost_on_the_way_up_is_asked_for_once_and_goes_to_all() {
         let received = receiver.open(&to(&sent, receiver)[0].1);
         received.expect("for the first time");
     }
-    assert_eq!(dropped(&forwarder), [("repeat_void", 1)]);
+    assert_eq!(
+        dropped(&forwarder),
+        [("asked_too_soon", 1), ("repeat_void", 1)]
+    );
     // Late as it came, it can be sent again.
     let again = ask(&mut forwarder, &mut endpoints[2], &[(8, 0)], at(50));
     assert_eq!(again, to(&sent, &endpoints[2]));
@@ -235,15 +238,8 @@ fn a_flood_of_nacks_brings_half_as_much_again_and_costs_the_source_nothing() {
     assert_eq!(statistics.repeated.bytes, repeated as u64);
     let refused = dropped(&forwarder);
     let names: Vec<_> = refused.iter().map(|one| one.0).collect();
-    let expected = [
-        "nack_limit",
-        "repeat_limit",
-        "repeat_too_soon",
-        "repeat_void",
-    ];
-    assert_eq!(names, expected);
-    let counted = refused[1].1 + refused[2].1;
-    assert!(refused[1].1 <= 2000, "once for a compound");
+    assert_eq!(names, ["repeat_limit", "repeat_too_soon", "repeat_void"]);
+    let counted = refused[0].1 + refused[1].1;
     assert_eq!(statistics.cache_hits, counted + statistics.repeated.packets);
 }
 
