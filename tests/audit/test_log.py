@@ -227,24 +227,29 @@ def test_a_disk_that_hangs_fails_the_log_before_memory_is_full(
 
 def test_a_log_is_verified_while_it_is_written(tmp_path: Path) -> None:
     log = AuditLog.open(tmp_path, KEY, maximum_size=20_000)
-    stop = threading.Event()
+    was_verified = threading.Event()
 
     def write() -> None:
-        while not stop.is_set():
+        for turn in range(60):
             for _ in range(10):
                 log.append(STORY[1])
             log.append_durably(STORY[1])
+            if turn == 30:
+                was_verified.wait(60)
 
     writer = threading.Thread(target=write)
+    counts = []
     writer.start()
     try:
-        counts = [verify(tmp_path, PUBLIC).records for _ in range(15)]
+        while writer.is_alive():
+            counts.append(verify(tmp_path, PUBLIC).records)
+            was_verified.set()
     finally:
-        stop.set()
         writer.join()
         log.close()
     assert counts == sorted(counts)
-    assert verify(tmp_path, PUBLIC).records > counts[0]
+    assert counts[0] < verify(tmp_path, PUBLIC).records == 660
+    assert len(log_files(tmp_path)) > 1
 
 
 def test_a_closed_log(tmp_path: Path) -> None:
