@@ -2,12 +2,15 @@
 //! message, and many messages are one system call.
 //!
 //! ```text
-//! runs of equal length --> UDP_SEGMENT, sendmmsg --refused by the route--> sendmmsg --refused--> sendto
+//! runs of equal length --> UDP_SEGMENT, sendmmsg --not in this form--> sendmmsg, one by one
+//!                              | not by this call: sendto, one by one
 //!                              | no room: once more when the others are gone, then counted
+//!                              | not there, or not at all: counted
 //! ```
 //!
 //! A run is cut where the length changes (the last datagram may be shorter) and never waits for
-//! more. What one destination refuses stops nothing that goes to others.
+//! more. What one destination refuses stops nothing that goes to others. What there was no room for
+//! goes out behind what else was collected, also to the same receiver: it sorts by sequence numbers.
 
 use std::collections::HashSet;
 use std::io;
@@ -48,7 +51,7 @@ impl Run {
     fn takes(&self, to: &SocketAddr, length: usize) -> bool {
         let bytes = self.range.len();
         self.to == *to
-            && length <= self.segment
+            && (1..=self.segment).contains(&length)
             && bytes % self.segment == 0
             && bytes / self.segment < MAX_SEGMENTS
             && bytes + length <= MAX_SEGMENTED_LENGTH
@@ -58,9 +61,9 @@ impl Run {
         self.range.end - self.range.start > self.segment
     }
 
-    /// How many datagrams they are.
+    /// How many datagrams they are; an empty one is one, too.
     fn count(&self) -> usize {
-        self.range.len().div_ceil(self.segment.max(1))
+        self.range.len().div_ceil(self.segment.max(1)).max(1)
     }
 
     /// Each datagram by itself.
@@ -71,7 +74,8 @@ impl Run {
             segment,
             arrived,
         } = self.clone();
-        range.clone().step_by(segment.max(1)).map(move |start| {
+        (0..self.count()).map(move |number| {
+            let start = range.start + number * segment;
             let end = (start + segment).min(range.end);
             Self {
                 to,
@@ -111,8 +115,13 @@ enum Refusal {
     Interrupted,
     /// There is no room now.
     NoRoom,
-    /// It can't be sent like this.
-    Other,
+    /// It can't be sent in this form: the route can't segment, or its MTU is too small.
+    Form,
+    /// It can't be sent by this call: the system has no sendmmsg, or lets nobody use it; or a filter
+    /// lets nothing through.
+    Call,
+    /// It can't be sent there, or not at all.
+    Final,
 }
 
 impl Refusal {
@@ -120,7 +129,9 @@ impl Refusal {
         match error.raw_os_error() {
             Some(libc::EINTR) => Self::Interrupted,
             Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM) => Self::NoRoom,
-            _ => Self::Other,
+            Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE | libc::EOPNOTSUPP) => Self::Form,
+            Some(libc::ENOSYS | libc::EPERM) => Self::Call,
+            _ => Self::Final,
         }
     }
 }
@@ -183,7 +194,6 @@ impl Outbox {
         self.send_all(&runs, Self::refused);
         let again = core::mem::take(&mut self.again);
         self.send_all(&again, Self::refused_again);
-        self.note(&runs);
         // Both keep their room.
         (self.runs, self.again) = (runs, again);
         self.runs.clear();
@@ -191,11 +201,8 @@ impl Outbox {
         self.used = 0;
     }
 
-    /// Notes what was sent: a clock is read for all of it, not for each.
+    /// Notes what the system took: a clock is read for all of it, not for each.
     fn note(&mut self, runs: &[Run]) {
-        if runs.is_empty() {
-            return;
-        }
         let now = since_1970();
         for run in runs {
             let count = run.count();
@@ -215,7 +222,9 @@ impl Outbox {
             match self.sender.send(&self.socket, messages) {
                 Ok(sent) => {
                     self.figures.calls.record(sent);
-                    runs = runs.get(sent.max(1)..).unwrap_or_default();
+                    let (sent, others) = runs.split_at(sent.clamp(1, runs.len()));
+                    self.note(sent);
+                    runs = others;
                 }
                 Err(error) => match Refusal::of(&error) {
                     Refusal::Interrupted => {}
@@ -231,8 +240,7 @@ impl Outbox {
     fn refused(&mut self, run: &Run, refusal: Refusal) {
         match refusal {
             Refusal::NoRoom => self.again.push(run.clone()),
-            _ if run.is_segmented() => {
-                // The route can't segment, or its MTU is too small: one by one they may be sent.
+            Refusal::Form if run.is_segmented() => {
                 if self.refusing.len() >= MAX_REFUSING {
                     self.refusing.clear();
                 }
@@ -240,22 +248,26 @@ impl Outbox {
                 let datagrams: Vec<Run> = run.datagrams().collect();
                 self.send_all(&datagrams, Self::refused);
             }
-            _ => self.send_to(run),
+            _ => self.refused_again(run, refusal),
         }
     }
 
     fn refused_again(&mut self, run: &Run, refusal: Refusal) {
         match refusal {
             Refusal::NoRoom => self.unsent.full += run.count() as u64,
-            _ => run.datagrams().for_each(|one| self.send_to(&one)),
+            Refusal::Call => run.datagrams().for_each(|one| self.send_to(&one)),
+            Refusal::Form if run.is_segmented() => {
+                run.datagrams().for_each(|one| self.send_to(&one));
+            }
+            _ => self.unsent.refused += run.count() as u64,
         }
     }
 
-    /// The last resort, for one datagram: where the system has no sendmmsg, or lets nobody use it.
+    /// The last resort, for one datagram.
     fn send_to(&mut self, datagram: &Run) {
         let data = self.arena.get(datagram.range.clone()).unwrap_or_default();
         match self.socket.send_to(data, datagram.to) {
-            Ok(_) => {}
+            Ok(_) => self.note(core::slice::from_ref(datagram)),
             Err(error) if Refusal::of(&error) == Refusal::NoRoom => self.unsent.full += 1,
             Err(_) => self.unsent.refused += 1,
         }
@@ -308,170 +320,4 @@ impl Output for Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    use halfkey_udp::refuse_segmentation;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    fn outbox(address: &str) -> Outbox {
-        let address: SocketAddr = address.parse().expect("an address");
-        Outbox::new(UdpSocket::bind(address).expect("a free port"), Arc::new([]))
-    }
-
-    fn receiver(address: &str) -> (std::net::UdpSocket, SocketAddr) {
-        let socket = std::net::UdpSocket::bind(address).expect("a free port");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let address = socket.local_addr().expect("bound");
-        (socket, address)
-    }
-
-    fn put(outbox: &mut Outbox, to: SocketAddr, datagrams: &[&[u8]]) {
-        for datagram in datagrams {
-            outbox.send_copy(to, datagram);
-        }
-    }
-
-    #[track_caller]
-    fn expect(socket: &std::net::UdpSocket, datagrams: &[&[u8]]) {
-        let mut buffer = vec![0; 1 << 16];
-        for expected in datagrams {
-            let length = socket.recv(&mut buffer).expect("in time");
-            assert_eq!(&buffer[..length], *expected);
-        }
-    }
-
-    const NOTHING: Unsent = Unsent {
-        full: 0,
-        refused: 0,
-        handover: 0,
-    };
-
-    /// How many messages were collected, and the most datagrams in one.
-    fn shape(outbox: &Outbox) -> (usize, usize) {
-        let counts = outbox.runs.iter().map(Run::count);
-        (outbox.runs.len(), counts.max().unwrap_or(0))
-    }
-
-    #[test]
-    fn only_what_is_of_an_arrival_is_timed() {
-        let mut outbox = outbox("127.0.0.1:0");
-        let (_receiver, address) = receiver("127.0.0.1:0");
-        for arrived in [Some(since_1970()), None] {
-            outbox.arrived(arrived);
-            put(&mut outbox, address, &[&[1; 100], &[2; 100]]);
-        }
-        outbox.finish(Duration::ZERO);
-        assert_eq!(outbox.figures.segments.sum(), 4);
-        assert_eq!(outbox.figures.added_latency.total(), 2);
-    }
-
-    #[test]
-    fn a_run_ends_behind_a_shorter_one_and_where_the_address_changes() {
-        let mut outbox = outbox("127.0.0.1:0");
-        let ((one, to_one), (two, to_two)) = (receiver("127.0.0.1:0"), receiver("127.0.0.1:0"));
-        put(
-            &mut outbox,
-            to_one,
-            &[b"aaaa", b"bbbb", b"cc", b"dd", b"eeee"],
-        );
-        put(&mut outbox, to_two, &[b"ffff", b"gggg"]);
-        put(&mut outbox, to_one, &[b"hhhh"]);
-        assert_eq!(shape(&outbox), (5, 3));
-        assert_eq!(outbox.finish(Duration::ZERO), NOTHING);
-        expect(&one, &[b"aaaa", b"bbbb", b"cc", b"dd", b"eeee", b"hhhh"]);
-        expect(&two, &[b"ffff", b"gggg"]);
-        assert_eq!(shape(&outbox), (0, 0));
-    }
-
-    #[test]
-    fn a_run_is_no_longer_than_the_kernel_takes() {
-        let mut outbox = outbox("127.0.0.1:0");
-        let (receiver, to) = receiver("127.0.0.1:0");
-        let small: Vec<Vec<u8>> = (0..130_u8).map(|number| vec![number; 10]).collect();
-        let large: Vec<Vec<u8>> = (0..10_u8).map(|number| vec![number; 9000]).collect();
-        for datagram in &small {
-            outbox.send_copy(to, datagram);
-        }
-        assert_eq!(shape(&outbox), (3, MAX_SEGMENTS));
-        assert_eq!(outbox.finish(Duration::ZERO), NOTHING);
-        expect(
-            &receiver,
-            &small.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-        );
-        for datagram in &large {
-            outbox.send_copy(to, datagram);
-        }
-        assert_eq!(shape(&outbox), (2, 7));
-        assert_eq!(outbox.finish(Duration::ZERO), NOTHING);
-        expect(
-            &receiver,
-            &large.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-        );
-    }
-
-    #[test]
-    fn more_than_the_arena_holds_goes_out_in_parts() {
-        let mut outbox = outbox("127.0.0.1:0");
-        let receivers: Vec<_> = (0..8).map(|_| receiver("127.0.0.1:0")).collect();
-        // Each gets less than its buffer holds, all together more than twice the arena.
-        let each = ARENA / 4 / 1200;
-        for (number, (_, to)) in receivers.iter().enumerate() {
-            for _ in 0..each {
-                outbox.send_copy(*to, &[number as u8; 1200]);
-            }
-        }
-        assert!(outbox.used > 0 && outbox.runs.len() < 8, "a part is sent");
-        assert_eq!(outbox.finish(Duration::ZERO), NOTHING);
-        for (number, (receiver, _)) in receivers.iter().enumerate() {
-            expect(receiver, &vec![&[number as u8; 1200][..]; each]);
-        }
-    }
-
-    #[test]
-    fn a_route_that_refuses_segmentation_gets_every_datagram_and_others_keep_theirs() {
-        // A socket for both families: IPv4 is refused, IPv6 is not.
-        let mut outbox = outbox("[::]:0");
-        refuse_segmentation(outbox.socket()).expect("possible");
-        let ((v4, _), (v6, to_v6)) = (receiver("127.0.0.1:0"), receiver("[::1]:0"));
-        let port = v4.local_addr().expect("bound").port();
-        let to_v4 = SocketAddr::new("::ffff:127.0.0.1".parse().expect("valid"), port);
-        for round in 0..2 {
-            put(&mut outbox, to_v6, &[b"1111", b"2222"]);
-            put(&mut outbox, to_v4, &[b"3333", b"4444", b"55"]);
-            put(&mut outbox, to_v6, &[b"6666", b"77"]);
-            // Once refused, it isn't tried again.
-            assert_eq!(shape(&outbox).0, if round == 0 { 3 } else { 5 });
-            assert_eq!(outbox.finish(Duration::ZERO), NOTHING);
-            expect(&v4, &[b"3333", b"4444", b"55"]);
-            expect(&v6, &[b"1111", b"2222", b"6666", b"77"]);
-            assert!(outbox.refusing.contains(&to_v4) && outbox.refusing.len() == 1);
-        }
-        // Routes change: after a while it is tried again.
-        outbox.finish(REMEMBERED);
-        put(&mut outbox, to_v4, &[b"8888", b"9999"]);
-        assert_eq!(shape(&outbox).0, 1);
-        assert_eq!(outbox.finish(REMEMBERED), NOTHING);
-        expect(&v4, &[b"8888", b"9999"]);
-    }
-
-    #[test]
-    fn what_can_not_be_sent_at_all_is_counted_and_stops_nothing() {
-        let mut outbox = outbox("127.0.0.1:0");
-        let (receiver, to) = receiver("127.0.0.1:0");
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let too_long = vec![0; MAX_SEGMENTED_LENGTH + 1];
-        put(&mut outbox, nowhere, &[b"x"]);
-        put(&mut outbox, to, &[b"1", b"2"]);
-        put(&mut outbox, nowhere, &[b"xx", b"yy", b"z"]);
-        put(&mut outbox, to, &[&too_long, b"3"]);
-        let expected = Unsent {
-            refused: 5,
-            ..NOTHING
-        };
-        assert_eq!(outbox.finish(Duration::ZERO), expected);
-        expect(&receiver, &[b"1", b"2", b"3"]);
-        assert_eq!(outbox.finish(Duration::ZERO), NOTHING);
-    }
-}
+mod tests;
