@@ -176,7 +176,8 @@ class Switch:
     Args:
         address: the local IPv4 or IPv6 address.
         port: 0 for any.
-        queue_limit: datagrams that wait for `drain`; strangers get half of them.
+        queue_limit: datagrams that wait for `drain`; strangers get half of them, one address an
+            eighth or 16, and those over 1,500 bytes count as several.
         capture_bytes: how many of the payload bytes that came last are kept per SSRC, still
             encrypted end to end.
         late_after: seconds that media may wait for its turn, by the kernel's time stamps: what
@@ -205,12 +206,17 @@ class Switch:
     def local_address(self) -> tuple[str, int]: ...
     @property
     def event_fd(self) -> int:
-        """A descriptor that is readable while `drain` has something. Not to be read or closed."""
+        """A descriptor that is readable while `drain` has something to give or to raise. Not to be
+        read or closed."""
 
     def drain(self, limit: int = 256) -> list[tuple[str, int, bytes]]:
         """Takes what isn't media: (host, port, data), oldest first. It is DTLS from participants,
         and connectivity checks that are proved and would change something: which nominate another
-        address, or claim our role. No other STUN gets here."""
+        address, or claim our role. No other STUN gets here.
+
+        Raises:
+            UsageError: a worker has ended by itself; what it forwarded is forwarded no more.
+        """
 
     def send(self, host: str, port: int, data: bytes) -> bool:
         """Sends a STUN or DTLS datagram; False if too much is waiting, and this one is lost."""

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from halfkey._media import Switch
-from halfkey.errors import ConfigurationError
+from halfkey.errors import ConfigurationError, HalfkeyError
 from halfkey.key_distributor.events import Disassociated, TunnelClosed, TunnelOpened
 from halfkey.media_distributor import core
 from halfkey.media_distributor.driver import MAXIMUM_TUNNELS, Driver, TunnelProtocol
@@ -446,3 +447,28 @@ async def test_run_says_where_it_is_and_frees_all_of_it(certificates: Certificat
         with pytest.raises(ConnectionError):
             await asyncio.open_connection(*addresses[name])
     Switch(*addresses["media"]).close()
+
+
+def pollers() -> set[int]:
+    """The descriptors that threads of this process wait at."""
+    descriptors = Path("/proc/self/fd")
+    targets = {int(path.name): path.readlink() for path in descriptors.iterdir() if path.exists()}
+    return {number for number, target in targets.items() if "[eventpoll]" in target.name}
+
+
+async def test_a_worker_that_ends_by_itself_ends_all_of_it(certificates: Certificates) -> None:
+    """For as long as it ran on, what that worker forwarded would go nowhere."""
+    others = pollers()
+    ready: asyncio.Future[dict[str, tuple[str, int]]] = asyncio.get_running_loop().create_future()
+    settings = options(certificates, tunnel=ANY, workers=2)
+    task = asyncio.create_task(run(settings, ready.set_result))
+    addresses = await asyncio.wait_for(ready, TIMEOUT)
+    victim, *_ = workers = sorted(pollers() - others)
+    assert len(workers) == 2
+    # What it waits at becomes something that nobody can wait at.
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as stranger:
+        os.dup2(stranger.fileno(), victim)
+        for ssrc in range(2):
+            stranger.sendto(bytes([0x80, *bytes(10), ssrc]), addresses["media"])
+    with pytest.raises(HalfkeyError, match="a worker of the media path has ended"):
+        await asyncio.wait_for(task, TIMEOUT)

@@ -75,7 +75,7 @@ impl Switch {
         py: Python<'py>,
         limit: usize,
     ) -> Result<Vec<(String, u16, Bound<'py, PyBytes>)>, Error> {
-        let drained = self.switch()?.drain(limit).into_iter();
+        let drained = self.switch()?.drain(limit)?.into_iter();
         let datagrams = drained.map(|(from, datagram)| {
             let (host, port) = host_and_port(from);
             (host, port, PyBytes::new(py, &datagram))

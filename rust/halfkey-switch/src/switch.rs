@@ -39,7 +39,8 @@ pub struct Settings {
     pub address: SocketAddr,
     /// The threads, from 1 to [`MAX_WORKERS`].
     pub workers: usize,
-    /// The most STUN and DTLS datagrams that wait to be drained.
+    /// The most STUN and DTLS datagrams that wait to be drained; those over 1,500 bytes count as
+    /// several, and one address has an eighth at most, or 16.
     pub queue_limit: usize,
     /// How much of what each SSRC sent last is kept; see [`Forwarder::new`].
     pub capture_bytes: usize,
@@ -56,17 +57,26 @@ impl Settings {
     pub const LATE_AFTER: Duration = Duration::from_millis(200);
 }
 
-/// The workers have ended.
+/// A worker has ended, or all have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the switch has stopped")
+        f.write_str("a worker of the media path has ended")
     }
 }
 
 impl std::error::Error for Stopped {}
+
+/// Tells that a worker's thread ends, whichever way.
+struct Ending(Arc<Queue>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
 
 /// A UDP address with workers of its own; they end with the handle.
 #[derive(Debug)]
@@ -125,7 +135,12 @@ impl Switch {
         let shared = (Arc::clone(&self.queue), Arc::clone(&self.inboxes));
         let worker = Worker::new(forwarder, poll, socket, received, shared, late_after)?;
         let thread = thread::Builder::new().name(name);
-        self.threads.push(thread.spawn(move || worker.run())?);
+        let queue = Arc::clone(&self.queue);
+        let run = move || {
+            let _ending = Ending(queue);
+            worker.run();
+        };
+        self.threads.push(thread.spawn(run)?);
         self.instructions.push(instructions);
         Ok(())
     }
@@ -150,8 +165,10 @@ impl Switch {
 
     /// Takes at most `limit` datagrams that are not media, the oldest first. DTLS comes from
     /// participants' addresses only, STUN from anywhere.
-    #[must_use]
-    pub fn drain(&self, limit: usize) -> Vec<Datagram> {
+    ///
+    /// # Errors
+    /// A worker has ended; [`Self::event_fd`] is readable then.
+    pub fn drain(&self, limit: usize) -> Result<Vec<Datagram>, Stopped> {
         self.queue.drain(limit)
     }
 

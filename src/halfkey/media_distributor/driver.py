@@ -10,6 +10,7 @@ from typing import Any
 
 from halfkey._media import Switch
 from halfkey.engine_timer import EngineTimer
+from halfkey.errors import HalfkeyError
 from halfkey.media_distributor.core import SUPPORTED_PROFILES, MediaDistributor
 from halfkey.media_distributor.events import Event
 from halfkey.media_distributor.path import SwitchPath
@@ -40,6 +41,10 @@ class Driver:
         switch: the media socket; closed by `close`.
         is_hostile: see `MediaDistributor`.
         on_event: called with each event.
+
+    Attributes:
+        failed: raises when the media path does: without one of its workers, some participants'
+            media would go nowhere for as long as this runs on, and others' would go on.
     """
 
     def __init__(self, switch: Switch, is_hostile: bool, on_event: Callable[[Event], None]) -> None:
@@ -51,6 +56,7 @@ class Driver:
         self._tunnels: list[TunnelProtocol] = []  # the one to send through is the last
         self._unsupported: int | None = None
         self._is_closed = False
+        self.failed: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(switch.event_fd, self._receive)
 
     @property
@@ -156,7 +162,14 @@ class Driver:
 
     def _receive(self) -> None:
         now = self.now
-        for host, port, data in self._path.drain():
+        try:
+            drained = self._path.drain()
+        except HalfkeyError as fault:
+            self._loop.remove_reader(self._switch.event_fd)
+            if not self.failed.done():
+                self.failed.set_exception(fault)
+            return
+        for host, port, data in drained:
             self.core.receive_datagram(data, (host, port), now)
         self.settle()
 

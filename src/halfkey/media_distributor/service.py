@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -147,10 +146,11 @@ async def run(
 
     Raises:
         ConfigurationError: an option can't be followed.
+        HalfkeyError: a worker of the media path has ended by itself.
     """
-    async with serve(options, on_event, operated) as addresses:
+    async with _running(options, on_event, operated) as (addresses, driver):
         on_ready(addresses)
-        await asyncio.Event().wait()
+        await driver.failed
 
 
 @asynccontextmanager
@@ -164,6 +164,16 @@ async def serve(
     Raises:
         ConfigurationError: an option can't be followed.
     """
+    async with _running(options, on_event, operated) as (addresses, _):
+        yield addresses
+
+
+@asynccontextmanager
+async def _running(
+    options: MediaDistributorOptions,
+    on_event: Callable[[Event], None],
+    operated: Operated | None,
+) -> AsyncIterator[tuple[dict[str, Address], Driver]]:
     options.check()
     own = options.certificate, options.key
     control_tls = server_context(*own, options.trusted_focuses)
@@ -203,7 +213,7 @@ async def serve(
         if options.dial is not None:
             tls = client_context(options.trusted_key_distributors, *own)
             await stack.enter_async_context(dialling(tunnel, options.dial, tls, KEY_DISTRIBUTOR))
-        yield addresses
+        yield addresses, driver
 
 
 def _show(operated: Operated, driver: Driver, application: web.Application) -> None:

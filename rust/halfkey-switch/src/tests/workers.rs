@@ -1,6 +1,7 @@
 //! Several workers: every packet reaches the one that has its SSRC, whichever the kernel gave it to.
 
 use super::*;
+use crate::Stopped;
 
 use halfkey_media::rtcp::{CompoundWriter, NackItem};
 
@@ -347,4 +348,18 @@ fn an_address_that_workers_share_is_taken_all_the_same() {
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     drop(switch);
     Switch::new(&settings).expect("free again");
+}
+
+#[test]
+fn a_worker_that_ends_by_itself_is_told_to_whoever_waits() {
+    let switch = Switch::new(&settings(2)).expect("a free port");
+    assert_eq!(switch.drain(1), Ok(Vec::new()));
+    // Dropping the answer's other end is no fault; this is.
+    let answer = switch.at(1, |_, _| -> () { panic!("on purpose, for a test") });
+    assert_eq!(answer, Err(Stopped));
+    let start = Instant::now();
+    while switch.drain(1).is_ok() && start.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+    assert_eq!(switch.drain(1), Err(Stopped));
 }
