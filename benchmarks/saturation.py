@@ -1,8 +1,8 @@
 """How much a Media Distributor forwards before it loses, with one worker and with two.
 
 Loads grow by half until packets are lost (`halfkey load --sweep`); the last that lost no more than
-1% is called saturation, which is as coarse as these steps. Then half of it and 80% of it are run by
-themselves.
+1%, and that the generator made, is called saturation, which is as coarse as these steps. Then half
+of it and 80% of it are run by themselves.
 """
 
 from __future__ import annotations
@@ -56,7 +56,11 @@ def find(workers: int) -> Saturation:
     """
     arguments = [*SCENARIO, "--workers", str(workers), "--load", str(MOST), "--sweep"]
     reports: list[Report] = run_load(arguments, SWEEP_SECONDS)["sweep"]
-    through = [n for n, one in enumerate(reports) if one["lost"] <= LOSS * one["offered"]]
+    through = [
+        number
+        for number, one in enumerate(reports)
+        if one["generator"]["kept_up"] and one["lost"] <= LOSS * one["offered"]
+    ]
     if not through or through[-1] == len(reports) - 1:
         raise RuntimeError("no load in between nothing and too much was found")
     return Saturation(workers, reports[through[-1]], reports[through[-1] + 1])

@@ -391,6 +391,10 @@ class LoadGenerator:
     def run(self, time: float, flood: str | None = None) -> dict[str, Any]:
         """Sends by the schedule for so many seconds, takes what comes, and says what came of it.
 
+        It ends with its time also where the schedule can't be kept: ``due`` are the packets that
+        the schedule had until then, ``sent`` those that were sent of them, and ``behind`` says how
+        many microseconds late the oldest of the others was.
+
         Args:
             time: seconds.
             flood: ``"garbage"``, ``"replay"`` or ``"unknown"``: sent besides, by another thread, as

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from halfkey.cli.children import ChildFailed
 from halfkey.cli.load import run, samples
 from halfkey.cli.load.joining import Conferences
 from halfkey.cli.load.options import LoadOptions
+from halfkey.cli.load.report import describe_generator
 from halfkey.cli.load.traffic import DOUBLE_OVERHEAD, speech, video
 from halfkey.cli.servers import Servers
 from halfkey.endpoint import ice
@@ -216,6 +218,76 @@ def test_samples_are_few_however_long_the_run(monkeypatch: pytest.MonkeyPatch) -
     assert sampler.samples[-2]["offered"] == 3 * (len(sampler.samples) - 1)
     assert sampler.samples[-2]["missing"] == (len(sampler.samples) - 1) // 7
     assert samples.memory(sampler.samples) == {"start": 7, "tenth": 7, "end": 7}
+
+
+IMPOSSIBLE = "livestream", "--receivers", "1", "--load", "20000000", "--direct"
+"""Twenty million packets a second, all sent by one thread."""
+
+
+def test_a_load_that_cannot_be_made_ends_and_is_no_measurement(tmp_path: Path) -> None:
+    ended = load(*IMPOSSIBLE, "--duration", "0.5", out=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    first = ended.stdout.splitlines()[0]
+    assert first.startswith("no measurement")
+    assert "the generator couldn't keep its schedule: it sent" in first
+    said = json.loads((tmp_path / "load.json").read_text())
+    generator = said["generator"]
+    assert generator["due"] == pytest.approx(10_000_000, rel=0.01)
+    assert generator["sent"] + generator["not_sent"] == generator["due"]
+    assert generator["latest_us"] > 20_000
+    assert said["offered"] == generator["sent"], "what was never sent isn't offered"
+
+
+def test_a_schedule_that_is_kept_is_a_measurement(tmp_path: Path) -> None:
+    ended = load("audio", "--direct", "--speakers", "1", "--duration", "1", out=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads((tmp_path / "load.json").read_text())
+    assert said["generator"]["kept_up"] == ("no measurement" not in ended.stdout)
+    assert said["generator"]["due"] == pytest.approx(50, abs=2)
+
+
+def test_an_interrupt_ends_a_load_that_cannot_be_made(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "halfkey", "load", *IMPOSSIBLE, "--duration", "600"]
+    line += ["--out", str(tmp_path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stderr is not None
+            assert any(said.startswith("measuring for 600") for said in run.stderr)
+            run.send_signal(signal.SIGINT)
+            output, complaint = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert (run.returncode, output) == (130, ""), complaint
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("sent", "behind", "late", "kept"),
+    [
+        (1000, 0.0, 1100.0, True),
+        (991, 90_000.0, 1100.0, True),
+        (900, 19_000.0, 1100.0, True),  # it ended within a burst
+        (900, 21_000.0, 1100.0, False),
+        (1000, 0.0, 101_000.0, False),
+    ],
+)
+def test_when_a_schedule_counts_as_kept(sent: int, behind: float, late: float, kept: bool) -> None:
+    lateness = {"p99": late, "longest": 2 * late}
+    came = {"due": 1000, "sent": sent, "behind": behind, "lateness": lateness}
+    said = describe_generator(came)
+    assert (said["kept_up"], said["not_sent"]) == (kept, 1000 - sent)
+
+
+def test_a_sweep_ends_where_the_generator_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_SWEEP_FROM", 1.0)
+    monkeypatch.setattr(run, "_SWEEP_FACTOR", 1.0)
+    monkeypatch.setattr(run, "_SWEEP_LOSS", 1.0)
+    asked = options("livestream", tmp_path, receivers=1, load=20_000_000, sweep=True)
+    assert run.run(asked) == 0
+    steps = json.loads((tmp_path / "load.json").read_text())["sweep"]
+    assert [one["generator"]["kept_up"] for one in steps] == [False, False]
 
 
 @pytest.mark.parametrize("how", [["--direct"], []])

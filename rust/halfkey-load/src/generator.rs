@@ -22,6 +22,9 @@ use crate::participant::{Association, EktParameters, Participant, Stream, prepar
 /// Messages that are taken from one socket before the schedule is looked at again.
 const MESSAGES: usize = 8;
 
+/// Bursts that are sent before receivers have a turn, if so many are due.
+const BURSTS: usize = 4;
+
 /// How often it is looked for news while there still is something to take.
 const TURNS: u64 = 64;
 
@@ -53,6 +56,10 @@ pub struct Report {
     pub sent: u64,
     /// Packets that the system had no room for.
     pub unsent: u64,
+    /// Packets that the schedule had until the end of the sending, those that were sent among them.
+    pub due: u64,
+    /// How late the oldest burst was, at the end of the sending, that was due and not sent.
+    pub behind: Duration,
     /// Packets that should come to receivers.
     pub offered: u64,
     /// All receivers' counters.
@@ -168,21 +175,47 @@ impl Generator {
         let mut schedule = self.begin(began);
         let end = began + time;
         while !self.progress.stop.load(Ordering::Relaxed) && self.now() < end {
-            self.send_due(&mut schedule, &mut lateness)?;
+            self.send_due(&mut schedule, &mut lateness, end)?;
             let due = schedule
                 .peek()
                 .map_or(end, |Reverse((due, _))| (*due).min(end));
             self.await_socket(&mut events, due)?;
             self.receive_one(&mut latency);
         }
-        let sending = self.now() - began;
-        let patience = self.now() + PATIENCE;
+        let ended = self.now();
+        self.take_the_rest(&mut events, &mut latency)?;
+        let behind = schedule.peek().map_or(Duration::ZERO, |Reverse((due, _))| {
+            ended.min(end).saturating_sub(*due)
+        });
+        let report = self.report(ended - began, latency, lateness);
+        let due = self.due_until(ended.min(end));
+        Ok(Report {
+            due,
+            behind,
+            ..report
+        })
+    }
+
+    /// Takes what is still on the way, for as long as something comes.
+    fn take_the_rest(&mut self, events: &mut Events, latency: &mut Histogram) -> io::Result<()> {
         self.last_arrival = self.now();
-        while self.now() < patience.min(self.last_arrival + SILENCE) || !self.ready.is_empty() {
-            self.await_socket(&mut events, self.last_arrival + SILENCE)?;
-            self.receive_one(&mut latency);
+        let patience = self.last_arrival + PATIENCE;
+        while !self.progress.stop.load(Ordering::Relaxed)
+            && (self.now() < patience.min(self.last_arrival + SILENCE) || !self.ready.is_empty())
+        {
+            self.await_socket(events, self.last_arrival + SILENCE)?;
+            self.receive_one(latency);
         }
-        Ok(self.report(sending, latency, lateness))
+        Ok(())
+    }
+
+    /// Packets that the schedule has until then; no fewer than were sent.
+    fn due_until(&self, time: Duration) -> u64 {
+        let senders = self
+            .participants
+            .iter()
+            .filter_map(|one| one.sender.as_ref());
+        senders.map(|one| one.due_until(time).max(one.sent)).sum()
     }
 
     /// As [`Self::run`], with a flood from another thread for as long.
@@ -232,14 +265,20 @@ impl Generator {
         schedule
     }
 
+    /// Sends what is due, but no more than some bursts, and nothing once it is the end: a load that
+    /// this machine can't make ends in time like any other.
     fn send_due(
         &mut self,
         schedule: &mut BinaryHeap<Reverse<(Duration, usize)>>,
         lateness: &mut Histogram,
+        end: Duration,
     ) -> io::Result<()> {
-        while let Some(&Reverse((due, at))) = schedule.peek() {
+        for _ in 0..BURSTS {
             let now = self.now();
-            if due > now {
+            let Some(&Reverse((due, at))) = schedule.peek() else {
+                break;
+            };
+            if due > now || now >= end {
                 break;
             }
             schedule.pop();
@@ -340,6 +379,8 @@ impl Generator {
             sending,
             sent,
             unsent,
+            due: sent,
+            behind: Duration::ZERO,
             offered,
             arrivals,
             loss: (

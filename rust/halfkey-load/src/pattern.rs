@@ -62,6 +62,17 @@ impl Pattern {
         }
     }
 
+    /// Datagrams of all bursts until a time from the first beginning, those of that moment included.
+    pub(crate) fn packets_until(&self, time: Duration) -> u64 {
+        let packets = |bursts: &[Burst]| bursts.iter().map(|one| one.count as u64).sum::<u64>();
+        let rounds = time.as_nanos() / self.period.as_nanos();
+        let rest = time.as_nanos() % self.period.as_nanos();
+        let begun = self
+            .bursts
+            .partition_point(|burst| burst.at.as_nanos() <= rest);
+        rounds as u64 * packets(&self.bursts) + packets(&self.bursts[..begun])
+    }
+
     /// The most datagrams of one burst.
     pub(crate) fn largest(&self) -> usize {
         self.bursts
@@ -96,6 +107,23 @@ mod tests {
         assert_eq!(pattern.burst(1), burst(5, 200, 2));
         assert_eq!(pattern.burst(4), burst(40, 100, 1));
         assert_eq!(pattern.largest(), 2);
+    }
+
+    #[test]
+    fn what_is_due_is_counted_over_all_periods() {
+        let bursts = vec![burst(0, 100, 1), burst(5, 200, 2)];
+        let pattern = Pattern::new(bursts, Duration::from_millis(20)).expect("good");
+        for (time, packets) in [
+            (0, 1),
+            (4, 1),
+            (5, 3),
+            (19, 3),
+            (20, 4),
+            (25, 6),
+            (2000, 301),
+        ] {
+            assert_eq!(pattern.packets_until(Duration::from_millis(time)), packets);
+        }
     }
 
     #[test]

@@ -91,6 +91,12 @@ impl Sender {
         self.began + self.phase + self.pattern.burst(self.next).at
     }
 
+    /// Packets that the run under way has until then, from the generator's beginning.
+    pub(crate) fn due_until(&self, time: Duration) -> u64 {
+        time.checked_sub(self.began + self.phase)
+            .map_or(0, |since| self.pattern.packets_until(since))
+    }
+
     /// The last packet that was sent.
     pub(crate) fn last_packet(&self) -> Option<&[u8]> {
         let length = *self.lengths.last()?;

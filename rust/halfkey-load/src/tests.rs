@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use halfkey_media::forwarder::{HopKeys, Kind, ParticipantConfig, SourceConfig};
@@ -30,6 +32,16 @@ fn pattern() -> Pattern {
     Pattern::new(bursts, Duration::from_millis(30)).expect("good")
 }
 
+/// More than any machine sends: a burst of 20 packets each microsecond.
+fn impossible() -> Pattern {
+    let burst = Burst {
+        at: Duration::ZERO,
+        length: 1200,
+        count: 20,
+    };
+    Pattern::new(vec![burst], Duration::from_micros(1)).expect("good")
+}
+
 fn keys(number: u64) -> ([u8; 16], [u8; 16]) {
     let (mut client, mut server) = ([1; 16], [2; 16]);
     client[8..].copy_from_slice(&number.to_be_bytes());
@@ -39,17 +51,27 @@ fn keys(number: u64) -> ([u8; 16], [u8; 16]) {
 
 /// Adds an Endpoint to both sides; the Media Distributor gets `server` as its key.
 fn join(generator: &mut Generator, switch: &Switch, number: u64, server: Option<[u8; 16]>) {
+    join_with(generator, switch, number, server, pattern());
+}
+
+fn join_with(
+    generator: &mut Generator,
+    switch: &Switch,
+    number: u64,
+    server: Option<[u8; 16]>,
+    pattern: Pattern,
+) {
     let (client, own_server) = keys(number);
     let association = Association {
         profile: PROFILE,
         client: (&client, &SALT),
         server: (&own_server, &SALT),
     };
-    let stream = (number == 1).then(|| Stream {
+    let stream = (number == 1).then_some(Stream {
         ssrc: SSRC,
         master_key: &[5; 16],
         payload_type: 96,
-        pattern: pattern(),
+        pattern,
         phase: Duration::ZERO,
     });
     let sends = stream.is_some();
@@ -147,6 +169,76 @@ fn what_nobody_forwards_is_lost() {
     assert!(report.offered > 0);
     assert_eq!(report.arrivals.received, 0);
     assert_eq!(report.loss, (1.0, 1.0));
+}
+
+/// One that sends what can't be sent in time, and one who receives it.
+fn overloaded(switch: &Switch) -> Generator {
+    let mut generator = Generator::new(switch.local_address(), 4).expect("room");
+    for number in 1..=2 {
+        join_with(&mut generator, switch, number, None, impossible());
+    }
+    generator
+}
+
+/// How long a run that should end is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_load_that_no_machine_makes_ends_with_its_time_and_says_what_was_not_sent() {
+    let switch = switch();
+    let mut generator = overloaded(&switch);
+    let (ended, told) = mpsc::channel();
+    thread::spawn(move || {
+        let report = generator.run(Duration::from_millis(200));
+        ended.send(report).expect("it is waited for");
+    });
+    let report = told.recv_timeout(PATIENCE).expect("it ends").expect("runs");
+    assert!(report.sent > 0);
+    assert!(report.due >= 20 * 200_000, "{report:?}");
+    assert!(report.sent < report.due / 2, "{report:?}");
+    assert!(report.behind > Duration::ZERO);
+    assert_eq!(report.offered, report.sent, "what was sent is offered");
+}
+
+#[test]
+fn receivers_have_their_turn_and_a_stop_is_heard_however_much_is_due() {
+    let switch = switch();
+    let mut generator = overloaded(&switch);
+    let progress = generator.progress();
+    let (ended, told) = mpsc::channel();
+    thread::spawn(move || {
+        let report = generator.run(10 * PATIENCE);
+        ended.send(report).expect("it is waited for");
+    });
+    let mut waited = 0;
+    while progress.received.load(Ordering::Relaxed) == 0 {
+        assert!(waited < PATIENCE.as_millis(), "nothing is received");
+        thread::sleep(Duration::from_millis(1));
+        waited += 1;
+    }
+    progress.stop.store(true, Ordering::Relaxed);
+    let report = told.recv_timeout(PATIENCE).expect("it ends").expect("runs");
+    assert!(report.sending < 10 * PATIENCE, "{report:?}");
+    assert!(report.sent < report.due, "{report:?}");
+}
+
+#[test]
+fn what_is_sent_in_time_is_all_that_was_due() {
+    let switch = switch();
+    let mut generator = Generator::new(switch.local_address(), 4).expect("room");
+    let burst = |at, count| Burst {
+        at: Duration::from_millis(at),
+        length: 1000,
+        count,
+    };
+    let pattern = Pattern::new(vec![burst(0, 5), burst(5, 7)], Duration::from_secs(2));
+    let pattern = pattern.expect("good");
+    for number in 1..=2 {
+        join_with(&mut generator, &switch, number, None, pattern.clone());
+    }
+    let report = generator.run(Duration::from_secs(1)).expect("runs");
+    assert_eq!((report.sent, report.due), (12, 12), "{report:?}");
+    assert_eq!(report.behind, Duration::ZERO);
 }
 
 #[test]

@@ -181,6 +181,8 @@ fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>>
     figures.set_item("seconds", report.sending.as_secs_f64())?;
     figures.set_item("sent", report.sent)?;
     figures.set_item("unsent", report.unsent)?;
+    figures.set_item("due", report.due)?;
+    figures.set_item("behind", report.behind.as_secs_f64() * 1e6)?;
     figures.set_item("offered", report.offered)?;
     figures.set_item("received", report.arrivals.received)?;
     figures.set_item("duplicated", report.arrivals.duplicated)?;

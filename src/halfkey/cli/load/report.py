@@ -21,6 +21,11 @@ _REFUSALS = (
 """Reasons for which a packet of a flood is dropped when it was looked at."""
 
 
+_NOT_SENT, _BEHIND_US, _LATE_US = 0.01, 20e3, 100e3
+"""Where the generator's schedule counts as not kept: this share of what was due wasn't sent, and
+the oldest of it was so late at the end; or one burst of a hundred was so late."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """What a Media Distributor counted during a run.
@@ -84,7 +89,21 @@ def describe_flood(kind: str, alone: Measured, flooded: Measured) -> Figures:
         "kept_share": shares[1] / shares[0] if shares[0] else None,
         "latency_us": flooded.came["latency"],
         "behind_schedule_us": flooded.came["lateness"],
+        "generator": describe_generator(flooded.came),
         "md_dropped": flooded.counted.dropped,
+    }
+
+
+def describe_generator(came: Figures) -> Figures:
+    """Whether the generator kept its schedule: only then are the other figures a measurement."""
+    not_sent = came["due"] - came["sent"]
+    missed = not_sent > _NOT_SENT * came["due"] and came["behind"] > _BEHIND_US
+    return {
+        "kept_up": not missed and (came["lateness"]["p99"] or 0.0) <= _LATE_US,
+        "due": came["due"],
+        "sent": came["sent"],
+        "not_sent": not_sent,
+        "latest_us": max(came["behind"], came["lateness"]["longest"] or 0.0),
     }
 
 
@@ -115,6 +134,7 @@ def describe(options: LoadOptions, measured: Measured) -> Figures:
         "reordered": came["reordered"],
         "latency_us": came["latency"],
         "behind_schedule_us": came["lateness"],
+        "generator": describe_generator(came),
         "cpu_us_per_forwarded_packet": cost,
         "cpu_us_user": None if share is None else cost * share,
         "cpu_us_system": None if share is None else cost * (1 - share),
@@ -145,7 +165,8 @@ def add_floor(report: Figures, floor: tuple[float, float]) -> None:
 def lines(report: Figures) -> list[tuple[str, str]]:
     """What a person reads: a name and what it is."""
     latency, cost = report["latency_us"], report["cpu_us_per_forwarded_packet"]
-    told = _joins(report["joins"]) if "joins" in report else []
+    told = _fell_behind("no measurement", report["generator"])
+    told += _joins(report["joins"]) if "joins" in report else []
     told += [
         ("offered", f"{report['offered']:,} packets, {report['offered_pps']:,.0f} a second"),
         ("forwarded", f"{report['forwarded']:,}, {report['forwarded_pps']:,.0f} a second"),
@@ -157,7 +178,7 @@ def lines(report: Figures) -> list[tuple[str, str]]:
             f"{_us(latency['p99.9'])} (p99.9)",
         ),
         ("of it, in its worker", _worker(report)),
-        ("behind the schedule", f"{_us(report['behind_schedule_us']['p99'])} (p99)"),
+        ("behind the schedule", _schedule(report)),
         ("Media Distributor's CPU", f"{cost:.3f} us a packet{_parts(report)}"),
         (
             "its process",
@@ -195,6 +216,7 @@ def title(options: LoadOptions) -> str:
 def rows(reports: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:
     """A table of a sweep: its heads and rows."""
     heads = ["offered/s", "forwarded/s", "lost", "p50", "p99", "CPU us/packet", "of a core", "late"]
+    heads.append("sent of due")
     cells = [
         [
             f"{one['offered_pps']:,.0f}",
@@ -205,10 +227,33 @@ def rows(reports: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:
             f"{one['cpu_us_per_forwarded_packet']:.3f}",
             f"{one['md_cpu_share']:.0%}",
             _us(one["behind_schedule_us"]["p99"]),
+            _sent(one["generator"]) + ("" if one["generator"]["kept_up"] else ": no measurement"),
         ]
         for one in reports
     ]
     return heads, cells
+
+
+def _sent(generator: Figures) -> str:
+    return f"{generator['sent'] / max(generator['due'], 1):.1%}"
+
+
+def _fell_behind(name: str, generator: Figures) -> list[tuple[str, str]]:
+    """A line that nobody can pass over, where figures are the generator's own."""
+    if generator["kept_up"]:
+        return []
+    text = (
+        "the generator couldn't keep its schedule: it sent "
+        f"{_sent(generator)} of what was due, up to {generator['latest_us'] / 1e3:,.0f} ms late. "
+        "The figures are its own, not the Media Distributor's; ask for less"
+    )
+    return [(name, text)]
+
+
+def _schedule(report: Figures) -> str:
+    generator = report["generator"]
+    late = f"{_us(report['behind_schedule_us']['p99'])} (p99)"
+    return f"{late}; {generator['not_sent']:,} of {generator['due']:,} due packets weren't sent"
 
 
 def _memory(at: Figures) -> str:
@@ -255,6 +300,7 @@ def _flood(flood: Figures) -> list[tuple[str, str]]:
             ("nothing to keep" if kept is None else f"{kept:.1%} of the packets came still")
             + f"; added latency {_us(flood['latency_us']['p99'])} (p99)",
         ),
+        *_fell_behind("no measurement under it", flood["generator"]),
     ]
 
 

@@ -65,7 +65,8 @@ def run(options: LoadOptions) -> int:
     """Makes the run, tells what came of it, and writes load.json.
 
     Returns:
-        The exit status: 0, or 1 if a sampled packet was not authentic.
+        The exit status: 0, or 1 if a sampled packet was not authentic. A generator that couldn't
+        keep its schedule is no fault of who is measured: the report says it.
 
     Raises:
         ChildFailed: the Media Distributor can't be measured.
@@ -93,18 +94,20 @@ def run(options: LoadOptions) -> int:
 
 
 def _sweep(options: LoadOptions) -> list[Figures]:
-    """From a tenth of the load on, each step half as much again, until packets are lost twice.
+    """From a tenth of the load on, each step half as much again, until packets are lost twice, or
+    the generator can't make the load: more of it would measure nothing.
 
     Each step has a Media Distributor of its own, so that none pays for the one before.
     """
     reports: list[Figures] = []
-    factor, lossy = _SWEEP_FROM, 0
-    while len(reports) < _SWEEP_STEPS and lossy < 2:
+    factor, lossy, short = _SWEEP_FROM, 0, 0
+    while len(reports) < _SWEEP_STEPS and lossy < 2 and short < 2:
         step = options.times(factor)
         tell(options, f"{step.traffic.rate * step.ways:,.0f} packets a second")
         report = asyncio.run(_measure(step))
         reports.append(report)
         lossy = lossy + 1 if report["lost"] > _SWEEP_LOSS * report["offered"] else 0
+        short = 0 if report["generator"]["kept_up"] else short + 1
         factor *= _SWEEP_FACTOR
     return reports
 
@@ -142,6 +145,7 @@ async def _load(options: LoadOptions, md: _UnderLoad) -> Figures:
         raise ChildFailed(
             f"nothing came through the Media Distributor; its log is {options.out / 'md.log'}"
         )
+    tell(options, f"measuring for {options.duration:g} seconds")
     alone = await _measured(generator, options, md)
     report = describe(options, alone)
     if joins is not None:
