@@ -18,7 +18,7 @@ from halfkey.cli.children import ChildFailed
 from halfkey.cli.load import run, samples
 from halfkey.cli.load.joining import Conferences
 from halfkey.cli.load.options import LoadOptions
-from halfkey.cli.load.report import describe_generator
+from halfkey.cli.load.report import Counted, describe_generator
 from halfkey.cli.load.traffic import DOUBLE_OVERHEAD, speech, video
 from halfkey.cli.servers import Servers
 from halfkey.endpoint import ice
@@ -276,6 +276,18 @@ def test_when_a_schedule_counts_as_kept(sent: int, behind: float, late: float, k
     came = {"due": 1000, "sent": sent, "behind": behind, "lateness": lateness}
     said = describe_generator(came)
     assert (said["kept_up"], said["not_sent"]) == (kept, 1000 - sent)
+
+
+def test_what_the_socket_had_no_room_for_has_not_left() -> None:
+    nothing = {"counts": [], "sum": 0}
+    work = {"added_latency": nothing, "segments": nothing}
+    before = {"forwarded_packets": 100, "dropped": {"socket_full": 10, "late": 5}, **work}
+    dropped = {"socket_full": 40, "socket_refused": 2, "late": 9}
+    after = {"forwarded_packets": 1100, "dropped": dropped, **work}
+    counted = Counted.between(before, after)
+    assert counted.forwarded == 1000 - 30 - 2
+    assert counted.unsent == {"socket_full": 30, "socket_refused": 2}
+    assert counted.dropped == {"socket_full": 30, "socket_refused": 2, "late": 4}
 
 
 def test_a_sweep_ends_where_the_generator_does(

@@ -21,6 +21,9 @@ _REFUSALS = (
 """Reasons for which a packet of a flood is dropped when it was looked at."""
 
 
+_UNSENT = "socket_full", "socket_refused"
+"""Reasons for which a packet is dropped that was counted as forwarded before it was to leave."""
+
 _NOT_SENT, _BEHIND_US, _LATE_US = 0.01, 20e3, 100e3
 """Where the generator's schedule counts as not kept: this share of what was due wasn't sent, and
 the oldest of it was so late at the end; or one burst of a hundred was so late."""
@@ -31,13 +34,15 @@ class Counted:
     """What a Media Distributor counted during a run.
 
     Attributes:
-        forwarded: packets.
+        forwarded: packets that left it.
+        unsent: packets that it had made, and that the system didn't take, by reason.
         dropped: packets and messages, by reason.
         latency: from a packet's arrival in its kernel to its leaving.
         segments: datagrams that were one message to the kernel.
     """
 
     forwarded: int
+    unsent: dict[str, int]
     dropped: dict[str, int]
     latency: Distribution
     segments: Distribution
@@ -49,9 +54,13 @@ class Counted:
         def since(name: str) -> Distribution:
             return Distribution.of(after[name]).since(Distribution.of(before[name]))
 
+        dropped: dict[str, int] = dict(Counter(after["dropped"]) - Counter(before["dropped"]))
+        unsent = {reason: dropped.get(reason, 0) for reason in _UNSENT}
+        sealed = after["forwarded_packets"] - before["forwarded_packets"]
         return cls(
-            after["forwarded_packets"] - before["forwarded_packets"],
-            dict(Counter(after["dropped"]) - Counter(before["dropped"])),
+            max(sealed - sum(unsent.values()), 0),
+            unsent,
+            dropped,
             since("added_latency"),
             since("segments"),
         )
@@ -127,6 +136,7 @@ def describe(options: LoadOptions, measured: Measured) -> Figures:
         "forwarded_pps": came["received"] / came["seconds"],
         "lost": came["offered"] - came["received"],
         "lost_before_receivers": max(came["offered"] - forwarded, 0),
+        "md_unsent": counted.unsent,
         "lost_at_receivers": max(forwarded - came["received"], 0),
         "not_taken_from_senders": came["unsent"],
         "loss_of_a_receiver": dict(zip(("least", "most"), came["loss"], strict=True)),
@@ -273,9 +283,11 @@ def _joins(joins: Figures) -> list[tuple[str, str]]:
 def _lost(report: Figures) -> str:
     if not report["lost"]:
         return "0"
-    loss = report["loss_of_a_receiver"]
+    loss, unsent = report["loss_of_a_receiver"], report["md_unsent"]
     return (
-        f"{report['lost']:,}: {report['lost_before_receivers']:,} before the receivers' sockets, "
+        f"{report['lost']:,}: {report['lost_before_receivers']:,} before the receivers' sockets "
+        f"({unsent['socket_full']:,} the Media Distributor's own socket had no room for, "
+        f"{unsent['socket_refused']:,} it refused), "
         f"{report['lost_at_receivers']:,} there; of a receiver {loss['least']:.1%} to "
         f"{loss['most']:.1%}"
     )
