@@ -21,6 +21,12 @@ impl Control {
     }
 }
 
+/// What a control message's length is rounded up to: see `CMSG_ALIGN`.
+const ALIGNMENT: usize = mem::size_of::<usize>();
+
+/// Where a control message's data begin.
+const HEAD: usize = mem::size_of::<libc::cmsghdr>().next_multiple_of(ALIGNMENT);
+
 /// What was noted of a message.
 #[derive(Default)]
 pub(crate) struct Notes {
@@ -33,30 +39,33 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Reads what the kernel wrote for a message that was received with this header.
-    pub(crate) fn of(header: &libc::msghdr) -> Self {
+    /// Reads the first bytes of the room, so many as the kernel has written.
+    pub(crate) fn of(control: &Control, length: usize) -> Self {
         let mut notes = Self::default();
-        // SAFETY: the kernel has filled the control buffer, which the header points to with its
-        // length, and CMSG_FIRSTHDR stays in it.
-        let mut next = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
-        while let Some(control) = next {
-            notes.take(control);
-            // SAFETY: likewise, and `control` is one of that buffer's.
-            next = unsafe { libc::CMSG_NXTHDR(header, control).as_ref() };
+        let mut bytes = control.0.get(..length).unwrap_or_default();
+        while let Some(head) = read::<libc::cmsghdr>(bytes) {
+            let whole = head.cmsg_len;
+            let Some(data) = bytes.get(HEAD..whole) else {
+                break;
+            };
+            notes.take(&head, data);
+            bytes = bytes
+                .get(whole.next_multiple_of(ALIGNMENT)..)
+                .unwrap_or_default();
         }
         notes
     }
 
-    fn take(&mut self, control: &libc::cmsghdr) {
-        match (control.cmsg_level, control.cmsg_type) {
+    fn take(&mut self, head: &libc::cmsghdr, data: &[u8]) {
+        match (head.cmsg_level, head.cmsg_type) {
             (libc::SOL_UDP, libc::UDP_GRO) => {
-                let length = data::<libc::c_int>(control).map(usize::try_from);
+                let length = read::<libc::c_int>(data).map(usize::try_from);
                 self.segment = length.and_then(Result::ok).filter(|length| *length > 0);
             }
             (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) => {
-                self.arrived = data::<libc::timespec>(control).and_then(|time| since_1970(&time));
+                self.arrived = read::<libc::timespec>(data).and_then(|time| since_1970(&time));
             }
-            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => self.overflowed = data::<u32>(control),
+            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => self.overflowed = read::<u32>(data),
             _ => {}
         }
     }
@@ -69,21 +78,87 @@ fn since_1970(time: &libc::timespec) -> Option<Duration> {
     Some(Duration::new(seconds, nanoseconds))
 }
 
-/// What is in a control message; none if it is too short for that.
-fn data<T: Integers>(control: &libc::cmsghdr) -> Option<T> {
-    // SAFETY: the function only computes a length.
-    let whole = unsafe { libc::CMSG_LEN(mem::size_of::<T>() as libc::c_uint) } as usize;
-    if control.cmsg_len < whole {
-        return None;
-    }
-    // SAFETY: the control message is long enough to hold a T behind its head, aligned or not, and
-    // any bytes are one.
-    Some(unsafe { ptr::read_unaligned(libc::CMSG_DATA(control).cast::<T>()) })
+/// What the bytes begin with; none if they are too few.
+fn read<T: Integers>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..mem::size_of::<T>())?;
+    // SAFETY: they are as many as a T has, aligned or not, and any bytes are one.
+    Some(unsafe { ptr::read_unaligned(bytes.as_ptr().cast()) })
 }
 
 /// Types for which any bytes are a value.
-trait Integers {}
+///
+/// # Safety
+/// Every field is an integer.
+unsafe trait Integers {}
 
-impl Integers for libc::c_int {}
-impl Integers for u32 {}
-impl Integers for libc::timespec {}
+// SAFETY: an integer.
+unsafe impl Integers for libc::c_int {}
+// SAFETY: likewise.
+unsafe impl Integers for u32 {}
+// SAFETY: two integers.
+unsafe impl Integers for libc::timespec {}
+// SAFETY: three integers, with some libraries a fourth that fills a gap.
+unsafe impl Integers for libc::cmsghdr {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A control message as the kernel writes it.
+    fn write(kind: (i32, i32), data: &[u8], claimed: usize) -> Vec<u8> {
+        let mut bytes = claimed.to_ne_bytes().to_vec();
+        bytes.extend(kind.0.to_ne_bytes());
+        bytes.extend(kind.1.to_ne_bytes());
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0xaa);
+        bytes
+    }
+
+    fn notes(messages: &[Vec<u8>], length: usize) -> (Option<usize>, Option<u32>) {
+        let mut control = Control::EMPTY;
+        let bytes = messages.concat();
+        control.0[..bytes.len()].copy_from_slice(&bytes);
+        let notes = Notes::of(&control, length);
+        (notes.segment, notes.overflowed)
+    }
+
+    #[test]
+    fn every_note_is_found_and_what_is_unknown_passed_over() {
+        let number = |number: u32| number.to_ne_bytes();
+        let unknown = write((99, 98), b"12345", HEAD + 5);
+        let segment = write((libc::SOL_UDP, libc::UDP_GRO), &number(1200), HEAD + 4);
+        let overflow = write((libc::SOL_SOCKET, libc::SO_RXQ_OVFL), &number(7), HEAD + 4);
+        let all = [unknown, segment, overflow];
+        let length = all.concat().len();
+        assert_eq!(notes(&all, length), (Some(1200), Some(7)));
+        // Nothing is read behind what was written, however it ends.
+        for shorter in 0..length {
+            let (segment, overflow) = notes(&all, shorter);
+            assert_eq!(segment.is_some(), shorter >= 24 + HEAD + 4, "{shorter}");
+            assert_eq!(overflow.is_some(), shorter >= 48 + HEAD + 4, "{shorter}");
+        }
+    }
+
+    #[test]
+    fn lengths_that_can_not_be_end_it() {
+        let kind = (libc::SOL_UDP, libc::UDP_GRO);
+        for claimed in [
+            0,
+            1,
+            HEAD - 1,
+            HEAD,
+            HEAD + 3,
+            Control::LENGTH + 1,
+            usize::MAX,
+        ] {
+            let message = write(kind, &1200_u32.to_ne_bytes(), claimed);
+            assert_eq!(
+                notes(&[message], Control::LENGTH),
+                (None, None),
+                "{claimed}"
+            );
+        }
+        let message = write(kind, &1200_u32.to_ne_bytes(), HEAD + 4);
+        assert_eq!(notes(&[message], usize::MAX), (None, None));
+    }
+}

@@ -46,6 +46,8 @@ pub struct ReceiveBuffer {
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    /// The messages of the last call.
+    count: usize,
 }
 
 impl core::fmt::Debug for ReceiveBuffer {
@@ -54,8 +56,8 @@ impl core::fmt::Debug for ReceiveBuffer {
     }
 }
 
-// SAFETY: the pointers in `vectors` and `headers` point into the other fields, which are on the
-// heap and move with them, and they are only read by the kernel, in `receive`, which makes them anew.
+// SAFETY: nothing but the kernel reads the pointers in `vectors` and `headers`, and that in `receive`,
+// which makes all of them anew first.
 unsafe impl Send for ReceiveBuffer {}
 
 impl ReceiveBuffer {
@@ -70,6 +72,7 @@ impl ReceiveBuffer {
             controls: vec![Control::EMPTY; messages].into(),
             vectors: vec![vector; messages].into(),
             headers: vec![header; messages].into(),
+            count: 0,
         }
     }
 
@@ -109,15 +112,20 @@ impl ReceiveBuffer {
                 ptr::null_mut(),
             )
         };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+        self.count = usize::try_from(count).unwrap_or(0);
+        match count {
+            0.. => Ok(self.count),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
-    /// What message number `at` of the last call is; none if its sender has no IP address.
+    /// What message number `at` of the last call is; none if there were fewer, or if its sender has
+    /// no IP address.
     #[must_use]
     pub fn message(&self, at: usize) -> Option<Received> {
-        let header = self.headers.get(at)?;
+        let header = self.headers.get(..self.count)?.get(at)?;
         let length = (header.msg_len as usize).min(SLOT);
-        let notes = Notes::of(&header.msg_hdr);
+        let notes = Notes::of(self.controls.get(at)?, header.msg_hdr.msg_controllen);
         Some(Received {
             from: self.addresses.get(at)?.get()?,
             range: at * SLOT..at * SLOT + length,
