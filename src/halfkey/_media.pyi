@@ -209,6 +209,12 @@ class Switch:
         """A descriptor that is readable while `drain` has something to give or to raise. Not to be
         read or closed."""
 
+    @property
+    def granted(self) -> dict[str, int]:
+        """What the system gave the sockets: ``receive_buffer_bytes`` and ``send_buffer_bytes`` of
+        ``asked_bytes``, and whether it joins datagrams (``joining``, UDP_GRO), says when they came
+        (``timing``), and takes them to the worker that has their SSRC (``steering``)."""
+
     def drain(self, limit: int = 256) -> list[tuple[str, int, bytes]]:
         """Takes what isn't media: (host, port, data), oldest first. It is DTLS from participants,
         and connectivity checks that are proved and would change something: which nominate another

@@ -15,6 +15,7 @@ from aioice import stun
 from halfkey._media import Switch
 from halfkey.errors import PacketRejected, UsageError
 from halfkey.ice import Credentials
+from halfkey.media_distributor.path import lacks
 from halfkey.profiles import DOUBLE_128, DOUBLE_256, SRTPProtectionProfile
 from tests.media_distributor.media import UFRAG, Group, Media, is_rtcp
 from tests.media_distributor.stage import CLIENT_HELLO, PATIENCE, binding_request, wait
@@ -352,3 +353,18 @@ def test_ipv6(workers: int) -> None:
         assert select.select([switch.event_fd], [], [], PATIENCE)[0]
         ((host, _, data),) = switch.drain()
         assert (host, data) == ("::1", move)
+
+
+def test_what_the_system_does_not_give_is_said() -> None:
+    with closing(Switch("127.0.0.1", 0, workers=2)) as switch:
+        granted = switch.granted
+    everything = {**granted, **dict.fromkeys(("joining", "timing", "steering"), 1)}
+    everything |= dict.fromkeys(("receive_buffer_bytes", "send_buffer_bytes"), 4 << 20)
+    assert granted["asked_bytes"] == 4 << 20
+    assert granted.keys() == everything.keys()
+    assert lacks(everything) == []
+    (line,) = lacks({**everything, "receive_buffer_bytes": 212_992})
+    assert "receive buffer has 208 KiB" in line
+    assert "set net.core.rmem_max to 4194304" in line
+    worst = {**dict.fromkeys(everything, 0), "asked_bytes": 4 << 20}
+    assert len(lacks(worst)) == 5

@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from halfkey._media import Switch
 from tests.operations import hardened
 from tests.operations.system import System, eventually, figure, samples
 from tools.dashboards import PANELS, dashboard, queries
@@ -209,3 +211,11 @@ def test_alarms_look_at_what_there_is(known: set[str]) -> None:
 def test_every_alarm_is_explained() -> None:
     headings = re.findall(r"^### (\w+)$", (ROOT / "docs" / "operations.md").read_text(), re.M)
     assert headings == list(alarms())
+
+
+def test_the_kernel_is_told_to_give_what_the_media_socket_asks_for() -> None:
+    lines = (DEPLOY / "sysctl" / "60-halfkey-md.conf").read_text().splitlines()
+    set_to = dict(line.split(" = ") for line in lines if not line.startswith("#"))
+    with closing(Switch("127.0.0.1", 0)) as switch:
+        asked = switch.granted["asked_bytes"]
+    assert set_to == {"net.core.rmem_max": str(asked), "net.core.wmem_max": str(asked)}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use halfkey_media::HopProfile;
 use halfkey_media::forwarder::{Credentials, Forwarder, HopKeys, Kind, ParticipantConfig};
 use halfkey_media::forwarder::{ParticipantId, SourceConfig, Statistics};
-use halfkey_switch::{Answer, Assignment, MAX_WORKERS, Settings};
+use halfkey_switch::{Answer, Assignment, Granted, MAX_WORKERS, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -67,6 +67,19 @@ impl Switch {
     #[getter]
     const fn event_fd(&self) -> RawFd {
         self.event_fd
+    }
+
+    #[getter]
+    fn granted<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let granted = self.switch()?.granted();
+        let entries = PyDict::new(py);
+        entries.set_item("asked_bytes", Granted::ASKED)?;
+        entries.set_item("receive_buffer_bytes", granted.receive_buffer)?;
+        entries.set_item("send_buffer_bytes", granted.send_buffer)?;
+        entries.set_item("joining", granted.is_joining)?;
+        entries.set_item("timing", granted.is_timing)?;
+        entries.set_item("steering", granted.is_steering)?;
+        Ok(entries)
     }
 
     #[pyo3(signature = (limit = 256))]

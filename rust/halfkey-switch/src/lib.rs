@@ -34,4 +34,5 @@ mod tests;
 pub use control::{Answer, Assignment};
 pub use figures::Figures;
 pub use queue::Datagram;
+pub use sockets::Granted;
 pub use switch::{MAX_WORKERS, Settings, Stopped, Switch};

@@ -19,7 +19,7 @@ use mio::{Poll, Waker};
 use crate::figures::Figures;
 use crate::inbox::Inbox;
 use crate::queue::{Datagram, Queue};
-use crate::sockets::bind;
+use crate::sockets::{Granted, bind};
 use crate::worker::{Instruction, WAKER, Worker};
 
 /// Instructions that may wait at once, for each worker.
@@ -82,6 +82,7 @@ impl Drop for Ending {
 #[derive(Debug)]
 pub struct Switch {
     local_address: SocketAddr,
+    granted: Granted,
     instructions: Vec<SyncSender<Instruction>>,
     inboxes: Arc<[Inbox]>,
     queue: Arc<Queue>,
@@ -100,7 +101,7 @@ impl Switch {
             let text = format!("workers: give a number from 1 to {MAX_WORKERS}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let sockets = bind(settings.address, settings.workers)?;
+        let (sockets, granted) = bind(settings.address, settings.workers)?;
         let polls: Vec<Poll> = sockets
             .iter()
             .map(|_| Poll::new())
@@ -108,6 +109,7 @@ impl Switch {
         let inbox = |poll: &Poll| Ok(Inbox::new(Waker::new(poll.registry(), WAKER)?));
         let mut switch = Self {
             local_address: sockets[0].local_addr()?,
+            granted,
             instructions: Vec::new(),
             inboxes: polls.iter().map(inbox).collect::<io::Result<_>>()?,
             queue: Arc::new(Queue::new(settings.queue_limit)?),
@@ -149,6 +151,12 @@ impl Switch {
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// What the system gave the sockets; of the first, since they are alike.
+    #[must_use]
+    pub const fn granted(&self) -> Granted {
+        self.granted
     }
 
     /// How many workers there are.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use halfkey_media::Share;
 use halfkey_media::forwarder::{Batch, Checked, DropReason, Forwarder, Output, Peer};
-use halfkey_udp::{ReceiveBuffer, Received, enable_arrival_notes, enable_gro};
+use halfkey_udp::{ReceiveBuffer, Received};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
@@ -79,10 +79,6 @@ impl Worker {
         (queue, inboxes): (Arc<Queue>, Arc<[Inbox]>),
         late_after: Duration,
     ) -> io::Result<Self> {
-        // Without it they come one by one.
-        let _ = enable_gro(&socket);
-        // Without them nothing is known to be late.
-        let _ = enable_arrival_notes(&socket);
         poll.registry()
             .register(&mut socket, SOCKET, Interest::READABLE)?;
         Ok(Self {

@@ -18,6 +18,29 @@ _MAPPED = "::ffff:"
 _CNAME_BYTES = 12  # RFC 7022 section 4.2: 96 random bits
 
 
+def lacks(granted: dict[str, int]) -> list[str]:
+    """What the system didn't give the media socket, a line each for who runs it.
+
+    Args:
+        granted: as `Switch.granted`.
+    """
+    asked = granted["asked_bytes"]
+    sizes = [("receive", "rmem_max"), ("send", "wmem_max")]
+    lines = [
+        f"the media socket's {name} buffer has {granted[f'{name}_buffer_bytes'] >> 10} KiB, which "
+        f"loses packets in bursts: set net.core.{setting} to {asked}"
+        for name, setting in sizes
+        if granted[f"{name}_buffer_bytes"] < asked
+    ]
+    without = {
+        "joining": "joins no datagrams (UDP_GRO): each costs more",
+        "timing": "doesn't say when datagrams came: what waits too long is forwarded all the same",
+        "steering": "takes datagrams to any worker (no SO_ATTACH_REUSEPORT_CBPF): they are handed "
+        "over, which costs more",
+    }
+    return lines + [f"the system {text}" for name, text in without.items() if not granted[name]]
+
+
 class SwitchPath:
     """Tells a `Switch` what to do.
 

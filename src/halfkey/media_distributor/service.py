@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -18,10 +19,13 @@ from halfkey.media_distributor.advertising import advertised_host
 from halfkey.media_distributor.control import ControlAPI
 from halfkey.media_distributor.driver import Driver, TunnelProtocol
 from halfkey.media_distributor.events import Event
+from halfkey.media_distributor.path import lacks
 from halfkey.operations.role import Operated, Running
 from halfkey.peering import Peer
 from halfkey.serving import Address, Ready, binding, dialling, listening, serving
 from halfkey.tls import client_context, server_context
+
+_logger = logging.getLogger(__name__)
 
 RETRANSMISSION_CACHE = 64
 """MiB: what 220 video sources take."""
@@ -190,6 +194,8 @@ async def _running(
                 workers=options.workers,
                 retransmission_cache=options.retransmission_cache << 20,
             )
+        for line in lacks(switch.granted):
+            _logger.warning(line)
         driver = Driver(switch, options.keep_forwarding_after_disconnect, publish)
         stack.callback(driver.close)
         advertised = advertised_host(driver.media_address[0], options.advertise)
