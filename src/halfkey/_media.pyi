@@ -421,10 +421,18 @@ def measure_load_floor(
     host: str,
     profile: int,
     bursts: tuple[list[tuple[float, int, int]], float],
+    conferences: int,
     receivers: int,
     time: float,
 ) -> tuple[float, float]:
-    """Microseconds of CPU for a datagram by bare system calls, and for a bare seal of it."""
+    """Microseconds of CPU for a datagram by bare system calls, and for a bare seal of it.
+
+    Each receiver has a socket; a burst goes to the `receivers` of one of `conferences` by turns.
+
+    Raises:
+        OSError: there is nobody, or the system has no room for so many sockets.
+        ValueError: the host, the profile or the bursts can't be used.
+    """
 
 def full_ekt_field(
     ekt_key: bytes, spi: int, epoch: int, ssrc: int, roc: int, master_key: bytes

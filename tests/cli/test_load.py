@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from halfkey._media import measure_load_floor
 from halfkey.cli.children import ChildFailed
 from halfkey.cli.load import run, samples
 from halfkey.cli.load.joining import Conferences
@@ -288,6 +289,22 @@ def test_what_the_socket_had_no_room_for_has_not_left() -> None:
     assert counted.forwarded == 1000 - 30 - 2
     assert counted.unsent == {"socket_full": 30, "socket_refused": 2}
     assert counted.dropped == {"socket_full": 30, "socket_refused": 2, "late": 4}
+
+
+def test_the_floor_has_a_socket_for_each_receiver_of_each_conference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def measured(*arguments: Any) -> tuple[float, float]:
+        asked.append(arguments[3:5])
+        return measure_load_floor(*arguments)
+
+    monkeypatch.setattr(run, "measure_load_floor", measured)
+    for scenario, speakers in (("audio", 1), ("meeting", None)):
+        chosen = options(scenario, tmp_path, conferences=3, speakers=speakers, floor=True)
+        assert run.run(chosen) == 0
+    assert asked == [(3, 2), (3, 1)], "a meeting's streams go to all but one"
 
 
 def test_a_sweep_ends_where_the_generator_does(

@@ -27,6 +27,24 @@ const ARENA: usize = 256 << 10;
 /// hold.
 const DEPTH: usize = 3;
 
+/// Datagrams that are on the way at once at most, if a burst has no more of them.
+const MOST_UNDER_WAY: usize = 1 << 16;
+
+/// Whom the bursts go to.
+#[derive(Debug, Clone, Copy)]
+pub struct Audience {
+    /// Conferences; one after the other gets a burst.
+    pub conferences: usize,
+    /// Receivers of a burst in each.
+    pub receivers: usize,
+}
+
+impl Audience {
+    const fn sockets(self) -> usize {
+        self.conferences * self.receivers
+    }
+}
+
 /// CPU time in microseconds for a datagram.
 #[derive(Debug, Clone, Copy)]
 pub struct Floor {
@@ -39,17 +57,20 @@ pub struct Floor {
 /// Measures both, for so long each.
 ///
 /// # Errors
-/// What the system says.
+/// What the system says, or nobody is to get anything.
 pub fn measure(
     host: IpAddr,
     profile: DoubleProfile,
     pattern: &Pattern,
-    receivers: usize,
+    audience: Audience,
     time: Duration,
 ) -> io::Result<Floor> {
+    if audience.sockets() == 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     Ok(Floor {
-        send: sends(host, pattern, receivers, time)?,
-        seal: seals(profile, pattern, receivers, time)?,
+        send: sends(host, pattern, audience, time)?,
+        seal: seals(profile, pattern, audience, time)?,
     })
 }
 
@@ -107,12 +128,13 @@ struct Meter {
     stop: AtomicBool,
 }
 
-fn sends(host: IpAddr, pattern: &Pattern, receivers: usize, time: Duration) -> io::Result<f64> {
-    let mut sink = Sink::new(host, receivers)?;
+fn sends(host: IpAddr, pattern: &Pattern, audience: Audience, time: Duration) -> io::Result<f64> {
+    let mut sink = Sink::new(host, audience.sockets())?;
     let bare = BareSender {
         socket: bind(host)?,
         out: Sender::new(),
         to: sink.addresses()?,
+        receivers: audience.receivers,
         arena: vec![7; ARENA],
     };
     let meter = Arc::new(Meter::default());
@@ -130,18 +152,22 @@ fn sends(host: IpAddr, pattern: &Pattern, receivers: usize, time: Duration) -> i
     sender.join().map_err(panicked)?
 }
 
-/// Sends each burst to all, as the switch does, and does nothing else.
+/// Sends each burst to all of a conference, as the switch does, and does nothing else.
 struct BareSender {
     socket: UdpSocket,
     out: Sender,
     to: Vec<SocketAddr>,
+    /// How many of them are a conference.
+    receivers: usize,
     arena: Vec<u8>,
 }
 
 impl BareSender {
     /// Until it is stopped; returns microseconds of CPU for a datagram, from `warm` on.
     fn run(mut self, pattern: &Pattern, meter: &Meter, warm: Duration) -> io::Result<f64> {
-        let window = (self.to.len() * pattern.largest() * DEPTH) as u64;
+        let least = self.receivers * pattern.largest() * DEPTH;
+        let window = (self.to.len() * pattern.largest() * DEPTH).min(MOST_UNDER_WAY.max(least));
+        let window = window as u64;
         let (mut sent, mut burst) = (0_u64, 0);
         let mut start = None;
         let mut progress = (0, Instant::now());
@@ -162,7 +188,7 @@ impl BareSender {
             if start.is_none() && began.elapsed() > warm {
                 start = Some((thread_cpu()?, sent));
             }
-            sent += self.send(&pattern.burst(burst))?;
+            sent += self.send(&pattern.burst(burst), burst)?;
             burst += 1;
         }
         let (before, first) = start.ok_or_else(|| io::Error::other("stopped too early"))?;
@@ -170,13 +196,14 @@ impl BareSender {
         Ok(spent.as_secs_f64() * 1e6 / (sent - first).max(1) as f64)
     }
 
-    /// Sends a burst to everybody; returns the number of datagrams.
-    fn send(&mut self, burst: &Burst) -> io::Result<u64> {
+    /// Sends a burst to the conference whose turn it is; returns the number of datagrams.
+    fn send(&mut self, burst: &Burst, turn: usize) -> io::Result<u64> {
         let length = burst.length + MID_EXTENSION;
         let most = (MAX_SEGMENTED_LENGTH / length).min(MAX_SEGMENTS);
-        let mut messages = Vec::with_capacity(self.to.len());
+        let mut messages = Vec::with_capacity(self.receivers);
+        let first = turn % (self.to.len() / self.receivers) * self.receivers;
         let mut at = 0;
-        for to in &self.to {
+        for to in &self.to[first..first + self.receivers] {
             let mut left = burst.count;
             while left > 0 {
                 let count = left.min(most);
@@ -195,7 +222,7 @@ impl BareSender {
             }
         }
         flush(&mut self.out, &self.socket, &messages)?;
-        Ok((burst.count * self.to.len()) as u64)
+        Ok((burst.count * self.receivers) as u64)
     }
 }
 
@@ -214,7 +241,7 @@ fn flush(out: &mut Sender, socket: &UdpSocket, mut messages: &[Message<'_>]) -> 
 fn seals(
     profile: DoubleProfile,
     pattern: &Pattern,
-    receivers: usize,
+    audience: Audience,
     time: Duration,
 ) -> io::Result<f64> {
     let refused = |_| io::Error::other("the cryptographic library refuses its own key");
@@ -222,7 +249,7 @@ fn seals(
         DoubleProfile::DoubleAeadAes128Gcm => &AES_128_GCM,
         DoubleProfile::DoubleAeadAes256Gcm => &AES_256_GCM,
     };
-    let keys: Vec<_> = (0..receivers)
+    let keys: Vec<_> = (0..audience.sockets())
         .map(|number| {
             let mut key = vec![0; algorithm.key_len()];
             key[..8].copy_from_slice(&(number as u64).to_be_bytes());
@@ -236,9 +263,10 @@ fn seals(
     let start = Instant::now();
     while start.elapsed() < time {
         let Burst { length, count, .. } = pattern.burst(burst);
+        let first = burst % audience.conferences * audience.receivers;
         burst += 1;
         let length = length + MID_EXTENSION;
-        for key in &keys {
+        for key in &keys[first..first + audience.receivers] {
             for _ in 0..count {
                 if at + length > ARENA {
                     at = 0;
@@ -265,4 +293,54 @@ fn seal(
     let nonce = Nonce::assume_unique_for_key(nonce);
     let tag = &mut tag[..TAG_LENGTH];
     key.seal_in_place_scatter(nonce, Aad::from(header), data, &[], tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_socket_of_each_conference_gets_its_bursts() {
+        let host = std::net::Ipv4Addr::LOCALHOST.into();
+        let mut sink = Sink::new(host, 6).expect("room");
+        let mut bare = BareSender {
+            socket: bind(host).expect("a free port"),
+            out: Sender::new(),
+            to: sink.addresses().expect("bound"),
+            receivers: 2,
+            arena: vec![7; ARENA],
+        };
+        let burst = Burst {
+            at: Duration::ZERO,
+            length: 1200,
+            count: 5,
+        };
+        for turn in 0..7 {
+            assert_eq!(bare.send(&burst, turn).expect("sent"), 10);
+        }
+        // Seven turns among three conferences: the first has three of them, the others two.
+        let sockets = core::mem::take(&mut sink.sockets);
+        let counts = sockets.into_iter().map(|socket| {
+            sink.sockets = vec![socket];
+            sink.drain()
+        });
+        assert!(counts.eq([15, 15, 10, 10, 10, 10]));
+    }
+
+    #[test]
+    fn there_is_no_floor_to_nobody() {
+        let bursts = vec![Burst {
+            at: Duration::ZERO,
+            length: 100,
+            count: 1,
+        }];
+        let pattern = Pattern::new(bursts, Duration::from_millis(20)).expect("good");
+        let nobody = Audience {
+            conferences: 1,
+            receivers: 0,
+        };
+        let host = std::net::Ipv4Addr::LOCALHOST.into();
+        let profile = DoubleProfile::DoubleAeadAes128Gcm;
+        assert!(measure(host, profile, &pattern, nobody, Duration::from_millis(1)).is_err());
+    }
 }

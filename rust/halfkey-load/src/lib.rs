@@ -20,7 +20,7 @@ mod sender;
 
 pub use arrivals::Arrivals;
 pub use flood::FloodKind;
-pub use floor::{Floor, measure as measure_floor};
+pub use floor::{Audience, Floor, measure as measure_floor};
 pub use generator::{Generator, Progress, Report};
 pub use handed_back::HandedBack;
 pub use participant::{Association, EktParameters, Stream};

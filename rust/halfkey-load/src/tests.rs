@@ -10,7 +10,9 @@ use halfkey_media::forwarder::{HopKeys, Kind, ParticipantConfig, SourceConfig};
 use halfkey_media::{DoubleProfile, HopProfile};
 use halfkey_switch::{Settings, Switch};
 
-use crate::{Association, Burst, EktParameters, Generator, Pattern, Stream, measure_floor};
+use crate::{
+    Association, Audience, Burst, EktParameters, Generator, Pattern, Stream, measure_floor,
+};
 
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const PROFILE: DoubleProfile = DoubleProfile::DoubleAeadAes128Gcm;
@@ -275,7 +277,17 @@ fn a_socket_that_is_adopted_goes_on_with_what_is_not_media_handed_back() {
 #[test]
 fn the_floor_has_both_parts() {
     let host = std::net::Ipv4Addr::LOCALHOST.into();
-    let floor = measure_floor(host, PROFILE, &pattern(), 3, Duration::from_millis(100));
+    let audience = Audience {
+        conferences: 2,
+        receivers: 3,
+    };
+    let floor = measure_floor(
+        host,
+        PROFILE,
+        &pattern(),
+        audience,
+        Duration::from_millis(100),
+    );
     let floor = floor.expect("measured");
     assert!(floor.send > 0.0 && floor.seal > 0.0, "{floor:?}");
 }

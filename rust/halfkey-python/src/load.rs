@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use halfkey_load::{Association, Burst, EktParameters, FloodKind, Generator, Pattern};
+use halfkey_load::{Association, Audience, Burst, EktParameters, FloodKind, Generator, Pattern};
 use halfkey_load::{Progress, Report, Stream, measure_floor};
 use halfkey_media::DoubleProfile;
 use halfkey_udp::duplicate;
@@ -139,13 +139,18 @@ pub(crate) fn measure_load_floor(
     host: &str,
     profile: u16,
     bursts: Bursts,
+    conferences: usize,
     receivers: usize,
     time: f64,
 ) -> Result<(f64, f64), Error> {
     let host: IpAddr = socket_address(host, 0)?.ip();
     let (profile, pattern) = (double_profile(profile)?, pattern(bursts)?);
     let time = seconds(time)?;
-    let floor = py.detach(|| measure_floor(host, profile, &pattern, receivers, time))?;
+    let audience = Audience {
+        conferences,
+        receivers,
+    };
+    let floor = py.detach(|| measure_floor(host, profile, &pattern, audience, time))?;
     Ok((floor.send, floor.seal))
 }
 

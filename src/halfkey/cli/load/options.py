@@ -118,8 +118,12 @@ class LoadOptions:
     @property
     def ways(self) -> int:
         """All pairs of a stream and a receiver of it."""
-        others = self.receivers - 1 if self.speakers is None else self.receivers
-        return self.streams * others
+        return self.streams * self.others
+
+    @property
+    def others(self) -> int:
+        """How many receivers each stream has."""
+        return self.receivers - 1 if self.speakers is None else self.receivers
 
     @property
     def slots(self) -> int:

@@ -118,7 +118,8 @@ def _floor(options: LoadOptions) -> tuple[float, float]:
         "127.0.0.1",
         options.profile.value,
         options.traffic.as_bursts(),
-        options.receivers,
+        options.conferences,
+        options.others,
         time,
     )
 
@@ -162,8 +163,7 @@ async def _measured(
 ) -> Measured:
     before = await md.statistics()
     used = md.usage()
-    receivers = options.ways / options.streams
-    sampler = Sampler(options.duration, receivers, generator.progress, lambda: md.usage().rss)
+    sampler = Sampler(options.duration, options.others, generator.progress, lambda: md.usage().rss)
     came = await _run(generator, options, md, options.duration, flood, sampler)
     used = md.usage().since(used)
     after = await md.statistics()
