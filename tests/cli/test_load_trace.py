@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,17 @@ def test_what_means_nothing_is_one_line(tmp_path: Path, text: str | bytes, said:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing\.csv: can't be read"):
         trace.read(tmp_path / "nothing.csv")
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    signal.alarm(30)  # ends the test that waits for somebody who writes
+    try:
+        for path in (pipe, Path("/dev/zero")):
+            with pytest.raises(ConfigurationError, match=f"^--trace {path}: is no regular file"):
+                trace.read(path)
+    finally:
+        signal.alarm(0)
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        trace.read(tmp_path)

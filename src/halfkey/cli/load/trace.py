@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +49,9 @@ def read(path: Path) -> Traffic:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _wrong(path, "is no regular file; give a file of SECONDS,BYTES lines")
             data = file.read(MAXIMUM_FILE + 1)
     except OSError as fault:
         raise _wrong(path, f"can't be read ({fault.strerror})") from None
@@ -57,6 +61,11 @@ def _text(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise _wrong(path, "is no text; give lines of SECONDS,BYTES") from None
+
+
+def _open(path: str, flags: int) -> int:
+    """Without waiting for somebody who writes: it may be a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _packets(path: Path, text: str) -> Iterator[_Packet]:
