@@ -439,3 +439,43 @@ async def test_what_cannot_be_noted_is_not_done(tmp_path: Path, certificates: Ce
     assert not administered.kd.store.policy("board").waiting_room
     with pytest.raises(AuditUnavailable):
         await stack.aclose()
+
+
+async def put(kd: RunningKeyDistributor, session: aiohttp.ClientSession, asked: Any) -> int:
+    """Has the Focus ask for an admission; gives the status of the answer."""
+    host, port = kd.addresses["admission"]
+    body = {
+        "fingerprint": str(asked.fingerprint),
+        "tls_id": asked.tls_id,
+        "offer": asked.offer,
+        "assertion": asked.assertion,
+    }
+    path = f"https://{host}:{port}/conferences/{asked.conference}/participants/{asked.participant}"
+    async with session.put(path, json=body) as response:
+        return response.status
+
+
+async def test_a_device_is_replaced_or_no_key_leaves_any_more(
+    administered: Administered, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The admission that replaces it is the Focus's request, but the core's work all the same."""
+    kd, alice = administered.kd, Person("Alice")
+    await administered.invited(alice)
+    connector = aiohttp.TCPConnector(ssl=certificates.dialling(certificates.focus))
+    async with aiohttp.ClientSession(connector=connector) as focus:
+        # The controls: devices that replace one another, and a refusal, end nothing.
+        assert await put(kd, focus, alice.request("p1", time.time())) == 201
+        assert await put(kd, focus, alice.request("p2", time.time())) == 201
+        place = kd.core.conference("board")
+        assert place is not None
+        assert list(place.participants) == ["p2"]
+        assert await put(kd, focus, alice.request("p2", time.time())) == 409
+        assert not kd.driver.failed.done()
+
+        def fail(*arguments: object) -> None:
+            raise ValueError("a fault of ours")
+
+        monkeypatch.setattr(kd.core, "remove", fail)
+        assert await put(kd, focus, alice.request("p3", time.time())) == 503
+        assert isinstance(kd.driver.failed.exception(), ValueError)
+        assert await put(kd, focus, alice.request("p4", time.time())) == 503

@@ -32,7 +32,7 @@ from halfkey.identity.envelope import IdentityAssertion
 from halfkey.json_api import answer_faults, fault
 from halfkey.key_distributor.driver import Driver, KeyDistributorFailed
 from halfkey.key_distributor.events import FOCUS, Event, event_as_dict
-from halfkey.key_distributor.gatekeeper import AdmissionRequest, Gatekeeper, MustWait
+from halfkey.key_distributor.gatekeeper import AdmissionRequest, Gatekeeper, MustWait, Outcome
 from halfkey.key_distributor.registry import Admission, AdmissionRefused
 from halfkey.key_distributor.store import StoreUnavailable
 
@@ -162,7 +162,9 @@ class AdmissionAPI:
                 await self._prepare(IdentityAssertion.parse(body.assertion), time.time())
         self._driver.check()
         try:
-            admission = self._gatekeeper.admit(body, self._driver.now)
+            admission = self._gatekeeper.admit(
+                body, self._driver.now, lambda step: self._do(body, step)
+            )
         except MustWait as waiting:
             if waiting.is_new and self._waits is not None:
                 self._waits(body.conference, body.participant, waiting.person)
@@ -171,7 +173,6 @@ class AdmissionAPI:
             if self._refused is not None:
                 self._refused(fault.reason, body.conference, body.participant)
             raise
-        self._settle_admission(body, admission)
         return web.json_response(
             {
                 "fingerprint": admission.fingerprint,
@@ -182,16 +183,24 @@ class AdmissionAPI:
             status=201 if admission.is_new else 200,
         )
 
-    def _settle_admission(self, body: AdmissionRequest, admission: Admission) -> None:
-        """Takes back what couldn't be recorded.
+    def _do(self, body: AdmissionRequest, step: Callable[[], Outcome]) -> Outcome:
+        """Has the core admit somebody, and takes back what couldn't be recorded.
 
         Raises:
             KeyDistributorFailed: it couldn't.
         """
-        self._driver.settle()
-        if self._driver.failed.done() and admission.is_new:
-            self._driver.core.remove(body.conference, body.participant, self._driver.now)
-        self._driver.check()
+        done: list[Outcome] = []
+
+        def noted() -> Outcome:
+            done.append(step())
+            return done[0]
+
+        try:
+            return self._driver.do(noted)
+        except KeyDistributorFailed:
+            if any(isinstance(one, Admission) and one.is_new for one in done):
+                self._driver.core.remove(body.conference, body.participant, self._driver.now)
+            raise
 
     async def _remove(self, request: web.Request) -> web.Response:
         names, driver = request.match_info, self._driver

@@ -41,6 +41,10 @@ _BARRED = {
 Vouch = Callable[[Participant, str], str]
 """Makes our own a=identity value, of a participant and our certificate's fingerprint."""
 
+Outcome = Admission | AdmissionRefused
+Do = Callable[[Callable[[], Outcome]], Outcome]
+"""Has the core do all of something or nothing; see `Driver.do`."""
+
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRequest:
@@ -116,7 +120,9 @@ class Gatekeeper:
         self._passes = Passes(clock, admission_age)
         self._by_identity = by_identity
 
-    def admit(self, request: AdmissionRequest, now: float) -> Admission:
+    def admit(
+        self, request: AdmissionRequest, now: float, do: Do = lambda step: step()
+    ) -> Admission:
         """Admits a participant; the same again gives the same answer.
 
         A person with more devices than the invite allows loses the one that came first: so who
@@ -125,6 +131,8 @@ class Gatekeeper:
         Args:
             request: what the Focus asks for.
             now: monotonic seconds.
+            do: what has the core change. What an Endpoint wrote is read and judged before, so that
+                a fault there ends nothing but this request.
 
         Raises:
             AdmissionRefused: it may not join; the message is one line.
@@ -133,20 +141,11 @@ class Gatekeeper:
         """
         identity = self._identify(request)
         self._check_company(request.conference, identity)
-        if identity is not None:
-            self._end_the_same(request, identity, now)
-        admission = self._core.admit(
-            request.conference,
-            request.participant,
-            request.fingerprint,
-            request.tls_id,
-            identity,
-            None if identity is None else self._vouch,
-            now=now,
-        )
-        if identity is not None:
-            self._replace(request.conference, identity.person, now)
-        return admission
+        allowed = 1 if identity is None else self._devices_allowed(identity.person)
+        outcome = do(lambda: self._enter(request, identity, allowed, now))
+        if isinstance(outcome, AdmissionRefused):
+            raise outcome
+        return outcome
 
     # The waiting room
 
@@ -217,6 +216,27 @@ class Gatekeeper:
         self._hold(request.conference, identity.person, request.fingerprint)
         return identity
 
+    def _enter(
+        self, request: AdmissionRequest, identity: VerifiedIdentity | None, allowed: int, now: float
+    ) -> Outcome:
+        """Has the core admit somebody who may join, and take out whom that one replaces.
+
+        A refusal is given and not raised: it is no fault, and what was done before it holds.
+        """
+        if identity is not None:
+            self._end_the_same(request, identity, now)
+        vouch = None if identity is None else self._vouch
+        names = request.conference, request.participant
+        try:
+            admission = self._core.admit(
+                *names, request.fingerprint, request.tls_id, identity, vouch, now=now
+            )
+        except AdmissionRefused as refused:
+            return refused
+        if identity is not None:
+            self._replace(request.conference, identity.person, allowed, now)
+        return admission
+
     def _end_the_same(
         self, request: AdmissionRequest, identity: VerifiedIdentity, now: float
     ) -> None:
@@ -270,10 +290,12 @@ class Gatekeeper:
                     f"SSRC {min(taken)} is taken; choose another", reason="ssrc_taken"
                 )
 
-    def _replace(self, conference: str, person: Person, now: float) -> None:
-        """Takes out the devices of a person beyond what is allowed, the oldest first."""
+    def _devices_allowed(self, person: Person) -> int:
         invite = self._store.invite_by_thumbprint(person.key_thumbprint)
-        allowed = 1 if invite is None else invite.devices
+        return 1 if invite is None else invite.devices
+
+    def _replace(self, conference: str, person: Person, allowed: int, now: float) -> None:
+        """Takes out the devices of a person beyond what is allowed, the oldest first."""
         devices = self._core.devices(conference, person.identity)
         for device in devices[: max(0, len(devices) - allowed)]:
             self._core.remove(conference, device.id, now, "replaced")
