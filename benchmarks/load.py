@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import memory, saturation
+from benchmarks import memory, saturation, targets
 from benchmarks.report import Row, machine, table
 from benchmarks.run_load import Report, run_load
 from halfkey.cli.load.options import FLOODS as KINDS
 
 RESULTS = Path(__file__).parent / "load.md"
 
-READING = """\
+LOADS = """\
+## Loads
+
 `cpu us` is the CPU time of the Media Distributor's process for a forwarded packet, `floor us` that
 of bare sends and seals of the same packets, right after it; `ratio` is one over the other. Added
 latency is from the system call that sends a packet to the moment its receiver takes it, of packets
@@ -72,9 +74,9 @@ WHOLE = Plan(
 FLOODED = "livestream --receivers 50 --load 300000"
 
 
-def floods(seconds: float) -> list[Row]:
-    """A row for each kind of flood."""
-    return [_flood(_report([*FLOODED.split(), "--flood", kind], seconds)) for kind in KINDS]
+def floods(seconds: float) -> list[Report]:
+    """A report for each kind of flood."""
+    return [_report([*FLOODED.split(), "--flood", kind], seconds) for kind in KINDS]
 
 
 def _flood(report: Report) -> Row:
@@ -92,7 +94,12 @@ def _flood(report: Report) -> Row:
 
 def measure(plan: Plan) -> list[Row]:
     """A row for each load."""
-    return [_row(arguments, _report(arguments.split(), plan.seconds)) for arguments in plan.loads]
+    return [_row(*load) for load in _reports(plan).items()]
+
+
+def _reports(plan: Plan) -> dict[str, Report]:
+    """The report of each load, by its arguments."""
+    return {load: _report(load.split(), plan.seconds) for load in plan.loads}
 
 
 def _report(arguments: Sequence[str], seconds: float) -> Report:
@@ -116,18 +123,34 @@ def _row(arguments: str, report: Report) -> Row:
     }
 
 
+def text(plan: Plan) -> str:
+    """Measures, and gives the whole page."""
+    where = machine()
+    loads, saturations = _reports(plan), saturation.measure(plan.seconds)
+    flooded = floods(plan.seconds)
+    made = f"Made by `make bench-load` on {where}; {plan.seconds:g} seconds a row, over loopback."
+    sections = [
+        "# What a Media Distributor costs for a forwarded packet",
+        made,
+        targets.TEXT,
+        "\n".join(table(targets.rows(loads, saturations, flooded))),
+        LOADS,
+        "\n".join(table([_row(*load) for load in loads.items()])),
+        "\n".join(saturation.text(saturations)),
+        FLOODS,
+        f"`{FLOODED}`:",
+        "\n".join(table([_flood(report) for report in flooded])),
+        MEMORY,
+        "\n".join(table([*memory.measure(), *memory.measure(workers=4)])),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
 def main() -> None:
     """Measures and writes."""
-    where = machine()
-    rows = table(measure(WHOLE))
-    rows += ["", *saturation.text(WHOLE.seconds)]
-    rows += ["", FLOODS, "", f"`{FLOODED}`:", "", *table(floods(WHOLE.seconds))]
-    rows += ["", MEMORY, "", *table([*memory.measure(), *memory.measure(workers=4)])]
-    head = "# What a Media Distributor costs for a forwarded packet"
-    made = f"Made by `make bench-load` on {where}; {WHOLE.seconds:g} seconds a row, over loopback."
-    text = "\n".join([head, "", made, "", READING, "", *rows])
-    RESULTS.write_text(text + "\n")
-    print(text)
+    page = text(WHOLE)
+    RESULTS.write_text(page)
+    print(page)
 
 
 if __name__ == "__main__":

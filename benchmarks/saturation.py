@@ -7,12 +7,14 @@ of it and 80% of it are run by themselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.report import Row, table
 from benchmarks.run_load import Report, run_load
 
-SCENARIO = ("livestream", "--receivers", "50", "--direct")
+RECEIVERS = 50
+SCENARIO = ("livestream", "--receivers", str(RECEIVERS), "--direct")
 MOST = 2_000_000
 LOSS = 0.01
 SWEEP_SECONDS = 2.0
@@ -22,10 +24,11 @@ TEXT = """\
 
 A livestream to 50. `saturation` is the last of loads, each half as much again as the one before,
 of which at most 1% was lost; `p99` the added latency at half of it, as the receivers see it and as
-the worker does; `lost at 80%` what was lost at four fifths of it. `of a core` and `late us` are the
-Media Distributor's CPU and how far the generator was behind (p99) at the first load that was too
-much: where the Media Distributor had less than a core for each worker, the limit was the generator,
-or whoever else had the cores, and a larger machine would get more through."""
+the worker does; `lost at 80%` what was lost at four fifths of it. `too much` is the first load that
+was; `least lost` and `most lost` are the least and the greatest share of it that a receiver lost,
+`of a core` and `late us` the Media Distributor's CPU and how far the generator was behind (p99).
+Where the Media Distributor had less than a core for each worker, the limit was the generator, or
+whoever else had the cores, and a larger machine would get more through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +69,52 @@ def find(workers: int) -> Saturation:
     return Saturation(workers, reports[through[-1]], reports[through[-1] + 1])
 
 
-def text(seconds: float) -> list[str]:
-    """The section with its table; `seconds` for each load below saturation."""
-    found = [find(workers) for workers in (1, 2)]
-    ratio = found[1].rate / found[0].rate
-    rows = table([_row(one, seconds) for one in found])
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found, and loads below it.
+
+    Attributes:
+        found: saturation.
+        half: the report at half of it, with the floor.
+        most: at 80% of it.
+    """
+
+    found: Saturation
+    half: Report
+    most: Report
+
+
+def measure(seconds: float) -> list[Measured]:
+    """With one worker and with two; `seconds` for each load below saturation."""
+    return [_measure(find(workers), seconds) for workers in (1, 2)]
+
+
+def _measure(found: Saturation, seconds: float) -> Measured:
+    arguments = [*SCENARIO, "--workers", str(found.workers), "--load"]
+    half = run_load([*arguments, str(round(0.5 * found.rate)), "--floor"], seconds)
+    most = run_load([*arguments, str(round(0.8 * found.rate))], seconds)
+    return Measured(found, half, most)
+
+
+def text(measured: Sequence[Measured]) -> list[str]:
+    """The section with its table."""
+    ratio = measured[1].found.rate / measured[0].found.rate
+    rows = table([_row(one) for one in measured])
     return [TEXT, "", *rows, "", f"The second worker makes it {ratio:.2f} times as much."]
 
 
-def _row(found: Saturation, seconds: float) -> Row:
-    arguments = [*SCENARIO, "--workers", str(found.workers)]
-    half, most = (
-        run_load([*arguments, "--load", str(round(share * found.rate))], seconds)
-        for share in (0.5, 0.8)
-    )
+def _row(one: Measured) -> Row:
+    beyond = one.found.beyond
+    loss = beyond["loss_of_a_receiver"]
     return {
-        "workers": found.workers,
-        "saturation/s": found.rate,
-        "p99 us at half": float(half["latency_us"]["p99"] or 0),
-        "p99 us in the worker": float(half["md_added_latency_us"]["p99"] or 0),
-        "lost at 80%": f"{most['lost'] / most['offered']:.2%}",
-        "too much/s": float(found.beyond["offered_pps"]),
-        "of a core": f"{found.beyond['md_cpu_share']:.0%}",
-        "late us": float(found.beyond["behind_schedule_us"]["p99"] or 0),
+        "workers": one.found.workers,
+        "saturation/s": one.found.rate,
+        "p99 us at half": float(one.half["latency_us"]["p99"] or 0),
+        "p99 us in the worker": float(one.half["md_added_latency_us"]["p99"] or 0),
+        "lost at 80%": f"{one.most['lost'] / one.most['offered']:.2%}",
+        "too much/s": float(beyond["offered_pps"]),
+        "least lost": f"{loss['least']:.2%}",
+        "most lost": f"{loss['most']:.2%}",
+        "of a core": f"{beyond['md_cpu_share']:.0%}",
+        "late us": float(beyond["behind_schedule_us"]["p99"] or 0),
     }
