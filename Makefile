@@ -25,7 +25,7 @@ bench: .venv/ready ## speed beside the crypto library's own; rewrites benchmarks
 bench-eviction: .venv/ready ## how long an evicted one can listen, up to 500 participants (3 min)
 	$(BIN)/python -m benchmarks.eviction
 
-bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (5 min)
+bench-load: .venv/ready ## what the Media Distributor costs beside the floor; rewrites benchmarks/load.md (6 min)
 	$(BIN)/python -m benchmarks.load
 
 bench-soak: .venv/ready ## half load for an hour (SECONDS=3600); rewrites benchmarks/soak.md
