@@ -399,7 +399,8 @@ class LoadGenerator:
 
         It ends with its time also where the schedule can't be kept: ``due`` are the packets that
         the schedule had until then, ``sent`` those that were sent of them, and ``behind`` says how
-        many microseconds late the oldest of the others was.
+        many microseconds late the oldest of the others was. ``latencies`` has the counts behind
+        ``latency``, in seconds.
 
         Args:
             time: seconds.

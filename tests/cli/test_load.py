@@ -102,7 +102,7 @@ def test_who_has_joined_gets_media(tmp_path: Path, arguments: list[str], partici
     assert joins["count"] == participants
     assert 0 < joins["join_ms"]["p50"] <= joins["join_ms"]["p99"] <= 1000 * joins["seconds"]
     assert {one.name for one in tmp_path.iterdir()} == {
-        *("focus.log", "kd.log", "load.json", "md.log")
+        *("focus.log", "kd.log", "load.json", "load.png", "md.log")
     }
 
 
@@ -186,10 +186,7 @@ def test_more_than_can_be_sent_is_refused(tmp_path: Path) -> None:
         options("audio", tmp_path, speakers=6, conferences=100, receivers=1, trace=trace)
 
 
-def test_memory_and_what_is_missing_are_told_over_the_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "LONG", 1.0)
+def test_memory_latencies_and_what_is_missing_are_told_and_drawn(tmp_path: Path) -> None:
     assert run.run(options("audio", tmp_path, duration=2)) == 0
     said = json.loads((tmp_path / "load.json").read_text())
     taken = said["samples"]
@@ -202,8 +199,13 @@ def test_memory_and_what_is_missing_are_told_over_the_time(
     at = said["md_rss_bytes_at"]
     assert (at["start"], at["end"]) == (taken[0]["md_rss_bytes"], taken[-1]["md_rss_bytes"])
     assert min(at.values()) > 1 << 20
+    counts = said["latency_counts"]
+    assert sum(count for _, count in counts["receivers"]) == said["authenticated_samples"]
+    assert counts["worker"]
     with Image.open(tmp_path / "load.png") as picture:
-        assert picture.size == (1200, 900)
+        assert picture.size == (1200, 1280)
+        drawn = {colour for _, colour in picture.getcolors(1 << 20) or []}
+    assert {(36, 104, 196), (214, 106, 28)} <= drawn, "both curves"
 
 
 def test_samples_are_few_however_long_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ pub(crate) fn times<'py>(py: Python<'py>, histogram: &Histogram) -> PyResult<Bou
 }
 
 /// Seconds, each with how many took no longer, and longer than the one before.
-fn latency<'py>(py: Python<'py>, histogram: &Histogram) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn latency<'py>(py: Python<'py>, histogram: &Histogram) -> PyResult<Bound<'py, PyDict>> {
     let counts = histogram.counts();
     let counts: Vec<_> = counts
         .map(|(longest, count)| (longest.as_secs_f64(), count))

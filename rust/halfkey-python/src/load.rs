@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::{Error, malformed, seconds, unknown_profile};
-use crate::figures::times;
+use crate::figures::{latency, times};
 use crate::switch::{host_and_port, socket_address};
 
 /// A key and a salt.
@@ -197,6 +197,7 @@ fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>>
     figures.set_item("loss", report.loss)?;
     figures.set_item("flooded", report.flooded)?;
     figures.set_item("latency", times(py, &report.latency)?)?;
+    figures.set_item("latencies", latency(py, &report.latency)?)?;
     figures.set_item("lateness", times(py, &report.lateness)?)?;
     Ok(figures)
 }

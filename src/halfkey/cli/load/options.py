@@ -17,7 +17,7 @@ from halfkey.media_distributor.request import MAXIMUM_SLOTS
 from halfkey.profiles import SRTPProtectionProfile
 
 RESULT, PICTURE = "load.json", "load.png"
-"""What a run leaves in its folder; the picture is a sweep's."""
+"""What a run leaves in its folder."""
 
 FLOODS = ("garbage", "replay", "unknown")
 

@@ -1,4 +1,4 @@
-"""`load.png`: latency and cost of a packet against the load, or a long run over the time."""
+"""`load.png`: latency and cost of a packet against the load, or a run's latencies and its time."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ _BLUE: Colour = (36, 104, 196)
 _ORANGE: Colour = (214, 106, 28)
 _RED: Colour = (200, 40, 48)
 
-_SIZE = 1200, 900
+_WIDTH = 1200
 _LEFT, _RIGHT, _PANEL = 110, 190, 300
-_TOPS = 130, 510
+_FIRST, _APART, _BELOW = 130, 380, 90
+"""Where the first diagram's frame begins, how far the next is, and what is left below the last."""
+
 _SCALE = 2
 """Drawn larger and scaled down, so that lines are smooth."""
 
@@ -60,39 +62,97 @@ _COST = (
 
 _OVER_TIME_MEMORY = (_Line("memory", _BLUE, lambda one: one["md_rss_bytes"] / 2**20, False),)
 _OVER_TIME_MISSING = (_Line("missing", _ORANGE, lambda one: one["missing"], False),)
+_DISTRIBUTIONS = (
+    _Line("to the receivers", _ORANGE, lambda one: one.get("receivers"), False),
+    _Line("in the worker", _BLUE, lambda one: one.get("worker"), False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Diagram:
+    """What one of them shows.
+
+    Attributes:
+        name: its title.
+        lines: its curves.
+        reports: what has their points.
+        across: a report's place on the horizontal axis.
+        logarithmic: whether the vertical axis is.
+    """
+
+    name: str
+    lines: Sequence[_Line]
+    reports: Sequence[Report]
+    across: Callable[[Report], float]
+    logarithmic: bool = False
 
 
 def draw_sweep(path: Path, title: str, reports: Sequence[Report]) -> None:
     """Draws the curves of a sweep and saves them as PNG."""
     about = "Offered load, packets a second to all receivers. Hollow: more than 0.1% were lost."
-    panels = ("Added latency", _LATENCY, True), ("CPU for a forwarded packet, us", _COST, False)
-    _draw(path, (title, about), panels, reports, lambda one: one["offered_pps"])
 
+    def load(report: Report) -> float:
+        return float(report["offered_pps"])
 
-def draw_run(path: Path, title: str, samples: Sequence[Report]) -> None:
-    """Draws memory and missing packets over a run's time and saves them as PNG."""
-    about = "Seconds from the start. Missing: offered until then, and lost or still under way."
-    panels = (
-        ("Resident memory of the Media Distributor, MiB", _OVER_TIME_MEMORY, False),
-        ("Missing packets", _OVER_TIME_MISSING, False),
+    _draw(
+        path,
+        (title, about),
+        _Diagram("Added latency", _LATENCY, reports, load, logarithmic=True),
+        _Diagram("CPU for a forwarded packet, us", _COST, reports, load),
     )
-    _draw(path, (title, about), panels, samples, lambda one: one["seconds"])
 
 
-def _draw(
-    path: Path,
-    text: tuple[str, str],
-    panels: Sequence[tuple[str, Sequence[_Line], bool]],
-    reports: Sequence[Report],
-    across: Callable[[Report], float],
-) -> None:
-    image = Image.new("RGB", (_SIZE[0] * _SCALE, _SIZE[1] * _SCALE), _BACKGROUND)
+def draw_run(path: Path, title: str, report: Report) -> None:
+    """Draws a run's latencies, and memory and missing packets over its time; saves them as PNG."""
+    about = "Missing: offered until then, and lost or still under way."
+    samples = report["samples"]
+
+    def seconds(sample: Report) -> float:
+        return float(sample["seconds"])
+
+    _draw(
+        path,
+        (title, about),
+        _Diagram(
+            "Added latency that so many percent of the packets don't exceed",
+            _DISTRIBUTIONS,
+            _shares(report["latency_counts"]),
+            lambda one: float(one["percent"]),
+            logarithmic=True,
+        ),
+        _Diagram(
+            "Resident memory of the Media Distributor, MiB, over the seconds from the start",
+            _OVER_TIME_MEMORY,
+            samples,
+            seconds,
+        ),
+        _Diagram(
+            "Missing packets, over the seconds from the start", _OVER_TIME_MISSING, samples, seconds
+        ),
+    )
+
+
+def _shares(counts: dict[str, Sequence[tuple[float, int]]]) -> list[Report]:
+    """Points of each curve: microseconds, and how many percent took no longer."""
+    points: list[Report] = []
+    for name, found in counts.items():
+        total, seen = sum(count for _, count in found), 0
+        for size, count in found:
+            points.append({"percent": 100 * seen / total, name: size})
+            seen += count
+            points.append({"percent": 100 * seen / total, name: size})
+    return points
+
+
+def _draw(path: Path, text: tuple[str, str], *diagrams: _Diagram) -> None:
+    size = _WIDTH, _FIRST + _APART * (len(diagrams) - 1) + _PANEL + _BELOW
+    image = Image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), _BACKGROUND)
     pen = _Pen(ImageDraw.Draw(image))
     pen.text((_LEFT, 28), text[0], _INK, 26)
     pen.text((_LEFT, 66), text[1], _FAINT, 16)
-    for top, (name, lines, logarithmic) in zip(_TOPS, panels, strict=True):
-        _Panel(pen, top, across, logarithmic).draw(name, lines, reports)
-    image.resize(_SIZE, Image.Resampling.LANCZOS).save(path)
+    for number, diagram in enumerate(diagrams):
+        _Panel(pen, _FIRST + number * _APART, diagram).draw()
+    image.resize(size, Image.Resampling.LANCZOS).save(path)
 
 
 class _Pen:
@@ -117,29 +177,28 @@ class _Pen:
 
 
 class _Panel:
-    """One diagram.
+    """One diagram on the picture.
 
     Args:
         pen: draws.
         top: of its frame.
-        across: a report's place on the horizontal axis.
-        logarithmic: whether the vertical axis is.
+        diagram: what it shows.
     """
 
-    def __init__(
-        self, pen: _Pen, top: int, across: Callable[[Report], float], logarithmic: bool
-    ) -> None:
+    def __init__(self, pen: _Pen, top: int, diagram: _Diagram) -> None:
         self._pen = pen
         self._top, self._bottom = top, top + _PANEL
-        self._across = across
+        self._diagram = diagram
+        self._across = diagram.across
         self._most = 1.0
-        self._logarithmic = logarithmic
+        self._logarithmic = diagram.logarithmic
         self._least_value, self._most_value = 0.0, 1.0
 
-    def draw(self, name: str, lines: Sequence[_Line], reports: Sequence[Report]) -> None:
+    def draw(self) -> None:
         """Draws axes and curves."""
-        self._pen.text((_LEFT, self._top - 28), name, _INK, 17)
-        self._most = _ceiling(max(map(self._across, reports)))
+        reports, lines = self._diagram.reports, self._diagram.lines
+        self._pen.text((_LEFT, self._top - 28), self._diagram.name, _INK, 17)
+        self._most = _ceiling(max(map(self._across, reports), default=1.0))
         values = [v for line in lines for one in reports if (v := line.value(one)) is not None]
         self._range(values)
         self._axes()
@@ -157,7 +216,7 @@ class _Panel:
         self._most_value = max(most, 10 * self._least_value)
 
     def _axes(self) -> None:
-        right = _SIZE[0] - _RIGHT
+        right = _WIDTH - _RIGHT
         for value in self._ticks():
             y = self._y(value)
             self._pen.line([(_LEFT, y), (right, y)], _GRID, 1)
@@ -169,7 +228,7 @@ class _Panel:
 
     def _named(self, value: float) -> str:
         if not self._logarithmic:
-            return f"{value:.3g}"
+            return _short(value)
         unit, factor = ("us", 1) if value < 1e3 else ("ms", 1e3) if value < 1e6 else ("s", 1e6)
         return f"{value / factor:.3g} {unit}"
 
@@ -196,7 +255,7 @@ class _Panel:
         self._pen.text((x + 14, y), line.name, line.colour, 16, "lm")
 
     def _x(self, load: float) -> float:
-        return _LEFT + (_SIZE[0] - _RIGHT - _LEFT) * load / self._most
+        return _LEFT + (_WIDTH - _RIGHT - _LEFT) * load / self._most
 
     def _y(self, value: float) -> float:
         if self._logarithmic:

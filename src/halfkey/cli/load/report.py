@@ -143,6 +143,10 @@ def describe(options: LoadOptions, measured: Measured) -> Figures:
         "duplicated": came["duplicated"],
         "reordered": came["reordered"],
         "latency_us": came["latency"],
+        "latency_counts": {
+            "receivers": _microseconds(Distribution.of(came["latencies"])),
+            "worker": _microseconds(counted.latency),
+        },
         "behind_schedule_us": came["lateness"],
         "generator": describe_generator(came),
         "cpu_us_per_forwarded_packet": cost,
@@ -162,6 +166,10 @@ def describe(options: LoadOptions, measured: Measured) -> Figures:
         "authentication_failures": came["failed"],
         "samples": samples,
     }
+
+
+def _microseconds(latencies: Distribution) -> list[tuple[float, int]]:
+    return [(seconds * 1e6, count) for seconds, count in latencies.counts if count]
 
 
 def add_floor(report: Figures, floor: tuple[float, float]) -> None:

@@ -27,7 +27,7 @@ from halfkey.cli.load.report import (
     rows,
     title,
 )
-from halfkey.cli.load.samples import LONG, Sampler
+from halfkey.cli.load.samples import Sampler
 from halfkey.cli.load.telling import line, tell
 from halfkey.cli.printing import table
 
@@ -62,7 +62,7 @@ class _UnderLoad(Protocol):
 
 
 def run(options: LoadOptions) -> int:
-    """Makes the run, tells what came of it, and writes load.json.
+    """Makes the run, tells what came of it, and writes load.json and load.png.
 
     Returns:
         The exit status: 0, or 1 if a sampled packet was not authentic. A generator that couldn't
@@ -81,8 +81,8 @@ def run(options: LoadOptions) -> int:
     (options.out / RESULT).write_text(document + "\n")
     if options.sweep:
         draw_sweep(options.out / PICTURE, title(options), reports)
-    elif options.duration >= LONG:
-        draw_run(options.out / PICTURE, title(options), reports[0]["samples"])
+    else:
+        draw_run(options.out / PICTURE, title(options), reports[0])
     if options.json:
         print(document)  # noqa: T201
     elif options.sweep:

@@ -9,9 +9,6 @@ from typing import Any
 SAMPLES = 100
 SHORTEST_INTERVAL = 0.1
 
-LONG = 60.0
-"""Seconds from which on a run is long enough for a picture of it."""
-
 Sample = dict[str, Any]
 
 
