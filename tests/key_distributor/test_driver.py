@@ -111,3 +111,24 @@ async def test_a_core_that_raises_gives_no_key_any_more(
     del done[:]
     driver.receive(tunnel, b"")
     assert done == []
+
+
+async def test_it_fails_closed_whatever_is_raised_and_whatever_can_not_be_ended() -> None:
+    """A future takes no StopIteration, and the first connection can't be ended."""
+    done: list[str] = []
+
+    class Stuck(Noted):
+        def abort(self) -> None:
+            raise RuntimeError("the transport is broken")
+
+    core = KeyDistributor(Policy(), Certificate.generate("dtls"))
+    driver = Driver(core, lambda event: None)
+    driver.open(Stuck(driver, done), bytes(32))
+    driver.open(Noted(driver, done), bytes(32))
+    with pytest.raises(KeyDistributorFailed):
+        driver.do(lambda: next(iter(())))
+    assert isinstance(fault := driver.failed.exception(), RuntimeError)
+    assert isinstance(fault.__cause__, StopIteration)
+    assert done == ["abort"]
+    with pytest.raises(KeyDistributorFailed):
+        driver.do(lambda: True)

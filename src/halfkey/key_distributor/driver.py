@@ -124,10 +124,14 @@ class Driver:
             protocol.close()
 
     def _abort(self) -> None:
-        """Ends every connection at once, without what waits to be written."""
+        """Ends every connection at once, without what waits to be written.
+
+        One that can't be ended keeps none of the others, and nothing is written to it any more.
+        """
         self._timer.close()
         for protocol in list(self._protocols.values()):
-            protocol.abort()
+            with contextlib.suppress(Exception):
+                protocol.abort()
 
     def _handle_timer(self) -> None:
         self._step(lambda: self.core.handle_timer(self.now))
@@ -156,6 +160,10 @@ class Driver:
             self.do(step)
 
     def _fail(self, fault: Exception) -> None:
+        if isinstance(fault, StopIteration):
+            told = RuntimeError("the core raised StopIteration")  # which no future takes
+            told.__cause__ = fault
+            fault = told
         self.failed.set_exception(fault)
         self._abort()
 
