@@ -65,6 +65,7 @@ LAYERS = {
     "halfkey.key_distributor.conference": CORE,
     "halfkey.key_distributor.credentials": CORE,
     "halfkey.key_distributor.events": CORE,
+    "halfkey.key_distributor.guarding": CORE,
     "halfkey.key_distributor.handshakes": CORE,
     "halfkey.key_distributor.keying": CORE,
     "halfkey.key_distributor.policy": CORE,

@@ -249,6 +249,11 @@ class Connection:
             self._channel.send_alert(AlertLevel.WARNING, AlertDescription.CLOSE_NOTIFY)
         self._terminate(ConnectionTerminated("closed"))
 
+    def abort(self) -> None:
+        """Says internal_error, forgets every secret, and ends the association: a fault of ours."""
+        if self._state is not State.TERMINATED:
+            self._fail(ProtocolFault(AlertDescription.INTERNAL_ERROR, "a fault of ours"))
+
     # --- what arrives
 
     def _receive_at_gate(self, gate: Gate, data: bytes, now: float) -> None:

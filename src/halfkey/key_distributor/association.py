@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from uuid import UUID
 
-from halfkey.dtls import Connection
 from halfkey.key_distributor.conference import Participant
+from halfkey.key_distributor.guarding import GuardedConnection
 from halfkey.key_distributor.policy import Policy, Suite
 
 _ENDED_REMEMBERED = 4096
@@ -64,7 +64,7 @@ class Association:
     tunnel: int
     began_at: float
     deadline: float | None
-    connection: Connection = field(init=False)
+    connection: GuardedConnection = field(init=False)
     state: AssociationState = AssociationState.EXPECT_CLIENT_HELLO
     participant: Participant | None = None
     suite: Suite | None = None

@@ -13,6 +13,7 @@ one timer for `next_timer`.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable
@@ -29,11 +30,13 @@ from halfkey.key_distributor.events import (
     Associated,
     Disassociated,
     Event,
+    Faulted,
     Refused,
     Removed,
     TunnelClosed,
     TunnelOpened,
 )
+from halfkey.key_distributor.guarding import INTERNAL_ERROR
 from halfkey.key_distributor.handshakes import (
     Bar,
     Handshakes,
@@ -52,6 +55,9 @@ REQUESTED_SPACING = 1.0
 """Seconds between an EKTKey and the next that a request may cause."""
 
 _REFUSALS_TOLD_PER_SECOND = 10
+
+_FAULT_SPACING = 10.0
+"""Seconds between a fault of ours that is told and the next; all are counted."""
 
 _S = AssociationState
 
@@ -103,6 +109,7 @@ class KeyDistributor:
         self._events: deque[Event] = deque()
         self._keying = Keying(policy, self.statistics, self._events, self._timers.arm)
         self._refusals_told = (0, 0)
+        self._fault_told_at = -math.inf
 
     # Admission
 
@@ -456,7 +463,9 @@ class KeyDistributor:
         has_left = (
             closed_by_peer and participant is not None and participant.association is association
         )
-        if association.state is _S.CONNECTED:
+        if association.connection.fault is not None:
+            reason = INTERNAL_ERROR
+        elif association.state is _S.CONNECTED:
             reason = "left" if closed_by_peer else "disconnected"
         elif association.refusal is not None:
             reason = association.refusal
@@ -497,6 +506,8 @@ class KeyDistributor:
         if tell_media_distributor:
             self._send(association)  # close_notify, or the alert that refuses
             self._tunnels.send_disconnect(association)
+        if association.connection.fault is not None:
+            self._note_fault(association.connection.fault, now)
         if was_connected:
             self._note_end(association, reason, now)
         else:
@@ -524,6 +535,13 @@ class KeyDistributor:
         self._refusals_told = (int(now), told)
         if told <= _REFUSALS_TOLD_PER_SECOND:
             self._events.append(Refused(reason))
+
+    def _note_fault(self, place: str, now: float) -> None:
+        """Tells a fault of ours, unless another was told lately: a peer may cause many."""
+        self.statistics.faults += 1
+        if now >= self._fault_told_at + _FAULT_SPACING:
+            self._fault_told_at = now
+            self._events.append(Faulted(place))
 
     def _adopt(self, tunnel: Tunnel, now: float) -> None:
         """A Media Distributor is here, maybe again: its associations go on, if it knows them still.

@@ -80,7 +80,8 @@ class Disassociated:
         participant: its id within the conference.
         association_id: the association that ended.
         reason: ``"left"``, ``"evicted"``, ``"revoked"``, ``"disconnected"``, ``"replaced"``,
-            ``"tunnel_lost"``, ``"failed"``, ``"profile_conflict"`` or ``"spi_exhausted"``.
+            ``"tunnel_lost"``, ``"failed"``, ``"profile_conflict"``,
+            ``"spi_exhausted"`` or ``"internal_error"``.
     """
 
     name: ClassVar[str] = "disassociated"
@@ -180,6 +181,19 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Faulted:
+    """An association ended by a fault of ours; only some of many are told, all are counted.
+
+    Attributes:
+        place: the exception's type, module and line.
+    """
+
+    name: ClassVar[str] = "faulted"
+
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelOpened:
     """A Media Distributor has connected.
 
@@ -219,6 +233,7 @@ Event = (
     | RekeyDecided
     | Rekeyed
     | Refused
+    | Faulted
     | TunnelOpened
     | TunnelClosed
 )

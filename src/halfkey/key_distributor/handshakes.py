@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
 from halfkey import dtls
@@ -16,11 +17,14 @@ from halfkey.dtls.faults import Counters
 from halfkey.ekt.messages import EKTCipher
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
 from halfkey.key_distributor.conference import Conference, Participant
+from halfkey.key_distributor.guarding import CoreFault, GuardedConnection
 from halfkey.key_distributor.policy import Policy, Suite, choose_suite
 from halfkey.key_distributor.registry import Registry
 from halfkey.key_distributor.tunnels import Tunnels
 from halfkey.profiles import SRTPProtectionProfile
 from halfkey.tunnel import MediaKeys
+
+T = TypeVar("T")
 
 Bar = Callable[[Participant], str | None]
 
@@ -99,8 +103,8 @@ class Handshakes:
         # One for all: to make one costs as much as to answer a stray ClientHello may.
         self._configuration = dtls.Configuration(
             role=dtls.Role.SERVER,
-            select=self._select,
-            foresee=self._foresee,
+            select=_as_core(self._select),
+            foresee=_as_core(self._foresee),
             versions=policy.dtls_versions,
             groups=policy.dtls_groups,
             cookie_secrets=dtls.CookieSecrets(random=random),
@@ -112,11 +116,11 @@ class Handshakes:
             policy.handshakes_per_participant, policy.handshake_age, policy.handshakes_unrationed
         )
 
-    def connection(self, association: Association) -> dtls.Connection:
+    def connection(self, association: Association) -> GuardedConnection:
         """Our end of an association that begins."""
         # A cookie is good for one association of one Media Distributor.
         peer = association.media_distributor + association.id.bytes
-        return dtls.Connection(self._configuration, peer, self._noise)
+        return GuardedConnection(dtls.Connection(self._configuration, peer, self._noise))
 
     def receive(self, association: Association, datagram: bytes, now: float) -> None:
         """Has an association take a datagram, and no other way: `_select` asks whose it is."""
@@ -193,6 +197,20 @@ class Handshakes:
             ciphers = tuple(one for one in ciphers if one == conference.suite.cipher)
         of_media_distributor = (tunnel.profiles if tunnel else None) or ()
         return choose_suite(wanted, client_hello.srtp_profiles, of_media_distributor, ciphers)
+
+
+def _as_core(
+    choose: Callable[[dtls.ClientHelloSummary], T],
+) -> Callable[[dtls.ClientHelloSummary], T]:
+    """Tells a fault of the core, which the engine calls, from one of the engine."""
+
+    def chosen(client_hello: dtls.ClientHelloSummary) -> T:
+        try:
+            return choose(client_hello)
+        except Exception as fault:
+            raise CoreFault("choosing for a ClientHello raised") from fault
+
+    return chosen
 
 
 def is_proven(participant: Participant, policy: Policy, event: dtls.HandshakeCompleted) -> bool:

@@ -21,6 +21,7 @@ class Statistics:
         rekeys: parameter sets that replaced another one.
         refused: associations refused, by reason.
         ended: associations that were connected and ended, by reason.
+        faults: associations that a fault of ours ended.
         dropped: messages from Media Distributors that led to nothing, by reason.
         noise: what DTLS dropped in silence, over all associations, by reason.
     """
@@ -32,6 +33,7 @@ class Statistics:
     rekeys: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
+    faults: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     noise: Counters = field(default_factory=Counters)
 
@@ -45,6 +47,7 @@ class Statistics:
             "rekeys": self.rekeys,
             "refused": dict(self.refused),
             "ended": dict(self.ended),
+            "faults": self.faults,
             "dropped": dict(self.dropped),
             "noise": self.noise.nonzero(),
             **current,

@@ -43,6 +43,7 @@ KEY_DISTRIBUTOR = (
     Family(COUNTER, "associations", "associations", "DTLS handshakes completed, proofs right."),
     Family(COUNTER, "refused", "associations_refused", "Associations refused.", "reason"),
     Family(COUNTER, "ended", "associations_ended", "Associations that ended.", "reason"),
+    Family(COUNTER, "faults", "association_faults", "Associations that a fault of ours ended."),
     Family(COUNTER, "dropped", "messages_dropped", "Tunnel messages that led nowhere.", "reason"),
     Family(COUNTER, "noise", "dtls_dropped", "What DTLS dropped in silence.", "reason"),
     Family(COUNTER, "ekt_keys_issued", "ekt_keys_issued", "EKTKeys given to Endpoints."),

@@ -23,6 +23,7 @@ _TOLD = {
     "associated": ("participant associated", ()),
     "disassociated": ("association ended", ("reason",)),
     "refused": ("association refused", ("reason",)),
+    "faulted": ("association ended by a fault of ours", ("place",)),
     "rekeyed": ("rekeyed", ("reason", "ms", "participants")),
     "participant-keyed": ("participant keyed", ()),
     "participant-disconnected": ("participant disconnected", ("reason",)),
