@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from http import HTTPStatus
@@ -42,6 +41,7 @@ from halfkey.endpoint.membership import Membership
 from halfkey.endpoint.options import EndpointOptions
 from halfkey.endpoint.recovery import Recovery, RejoinRefusedError, Trigger
 from halfkey.endpoint.remotes import Remotes
+from halfkey.endpoint.rereading import Rereading
 from halfkey.endpoint.roster import Source
 from halfkey.endpoint.sending import Senders
 from halfkey.endpoint.statistics import Statistics
@@ -57,9 +57,6 @@ from halfkey.vouching.standing import KeyDistributorRestarted, RosterStateChange
 _EVENT_LIMIT = 1024
 _TLS_ID_BYTES = 30
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.25, 8.0
-
-_REREAD_SPACING = 5.0
-"""Seconds from one reading of all events anew to the next, where what comes doesn't fit."""
 
 
 class JoinFailedError(HalfkeyError):
@@ -414,7 +411,7 @@ class Endpoint:
     async def _follow_events(self) -> None:
         """Reads roster events, for ever; the roster comes anew after each break."""
         backoff = Backoff(_FIRST_BACKOFF, _LONGEST_BACKOFF)
-        reread_at = -math.inf
+        rereading = Rereading()
         while True:
             with contextlib.suppress(FocusError, CodecError):
                 async with contextlib.aclosing(self._client.events()) as events:
@@ -423,8 +420,9 @@ class Endpoint:
                         self._apply(event.name, event.data)
                         # Not before the whole has come, which is behind the Focus's own roster.
                         is_change = event.name == "vouched-change"
-                        if is_change and self._is_behind() and self._loop.time() > reread_at:
-                            reread_at = self._loop.time() + _REREAD_SPACING
+                        if not self._is_behind():
+                            rereading.helped()
+                        elif is_change and rereading.is_due(self._loop.time()):
                             break
             await asyncio.sleep(backoff.next_pause())
 
