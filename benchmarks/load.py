@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import memory, saturation, targets
+from benchmarks import churn, memory, saturation, targets
 from benchmarks.report import Row, machine, table
 from benchmarks.run_load import Report, run_load
 from halfkey.cli.load.options import FLOODS as KINDS
@@ -127,19 +127,20 @@ def text(plan: Plan) -> str:
     """Measures, and gives the whole page."""
     where = machine()
     loads, saturations = _reports(plan), saturation.measure(plan.seconds)
-    flooded = floods(plan.seconds)
+    flooded, stalls = floods(plan.seconds), churn.measure(plan.seconds)
     made = f"Made by `make bench-load` on {where}; {plan.seconds:g} seconds a row, over loopback."
     sections = [
         "# What a Media Distributor costs for a forwarded packet",
         made,
         targets.TEXT,
-        "\n".join(table(targets.rows(loads, saturations, flooded))),
+        "\n".join(table(targets.rows(loads, saturations, flooded, stalls))),
         LOADS,
         "\n".join(table([_row(*load) for load in loads.items()])),
         "\n".join(saturation.text(saturations)),
         FLOODS,
         f"`{FLOODED}`:",
         "\n".join(table([_flood(report) for report in flooded])),
+        "\n".join(churn.text(stalls)),
         MEMORY,
         "\n".join(table([*memory.measure(), *memory.measure(workers=4)])),
     ]

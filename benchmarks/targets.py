@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from benchmarks import churn
 from benchmarks.report import Row
 from benchmarks.run_load import Report
 from benchmarks.saturation import RECEIVERS, Measured
@@ -29,7 +30,10 @@ RATE, LATENCY_US, KEPT, EVEN = 600_000.0, 1_000.0, 0.9, 0.01
 
 
 def rows(
-    loads: Mapping[str, Report], saturations: Sequence[Measured], floods: Sequence[Report]
+    loads: Mapping[str, Report],
+    saturations: Sequence[Measured],
+    floods: Sequence[Report],
+    stalls: churn.Stalls,
 ) -> list[Row]:
     """A row for each target.
 
@@ -37,6 +41,7 @@ def rows(
         loads: the report of each load, by its arguments.
         saturations: with one worker, and with two.
         floods: reports of runs under each kind of flood.
+        stalls: rounds with and without joins and leaves.
     """
     one, two = saturations
     half = one.found.rate / 2
@@ -52,6 +57,7 @@ def rows(
         _even_loss(one),
         *(_kept(flood, one.found.rate) for flood in floods),
         _second_worker(one, two),
+        _stall(stalls),
     ]
 
 
@@ -185,6 +191,18 @@ def _second_worker(one: Measured, two: Measured) -> Row:
     measured = f"{ratio:.2f} times"
     met = ratio >= SECOND_WORKER
     return _row("a second worker", f"{SECOND_WORKER:g} times", measured, met, because)
+
+
+def _stall(stalls: churn.Stalls) -> Row:
+    alone, changed = stalls.p99(stalls.alone), stalls.p99(stalls.changed)
+    return _row(
+        f"joins and leaves in a conference of {churn.RECEIVERS:,}: more added latency (p99)",
+        f"{stalls.batch_us:,.0f} us, the floor of one packet to all",
+        f"{changed - alone:+,.0f} us ({alone:,.0f} without, {changed:,.0f} with)",
+        changed - alone <= stalls.batch_us,
+        f"{os.cpu_count()} cores for the worker, the Media Distributor's Python that lets in, the "
+        "generator, and who asks",
+    )
 
 
 def _unreliable(report: Report) -> str:

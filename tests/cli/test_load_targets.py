@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import targets
+from benchmarks.churn import Round, Stalls
 from benchmarks.saturation import Measured, Saturation
 
 Figures = dict[str, Any]
@@ -45,6 +46,11 @@ def saturation(workers: int, rate: float, **changed: Any) -> Measured:
     return Measured(found, report(**changed), report(**changed))
 
 
+def stalls(p99: float) -> Stalls:
+    alone, changed = (Round(0, time, 2 * time, 1.0) for time in (5000.0, p99))
+    return Stalls(5.0, [alone], [changed], 4000.0)
+
+
 def loads(**changed: Any) -> dict[str, Figures]:
     same = targets.SAME_LOAD
     return {
@@ -59,15 +65,15 @@ def loads(**changed: Any) -> dict[str, Figures]:
     }
 
 
-def judged(*measured: Any) -> dict[str, str]:
-    return {str(row["target"]): str(row[""]) for row in targets.rows(*measured)}
+def judged(*measured: Any, p99: float = 9000.0) -> dict[str, str]:
+    return {str(row["target"]): str(row[""]) for row in targets.rows(*measured, stalls(p99))}
 
 
 def test_what_keeps_within_its_limits_is_met() -> None:
     good = loads(), [saturation(1, 600_000.0), saturation(2, 1_080_000.0)], [flood(0.9)]
     said = judged(*good)
     assert set(said.values()) == {"met"}, said
-    assert len(said) == 11
+    assert len(said) == 12
 
 
 @pytest.mark.parametrize(
@@ -118,7 +124,7 @@ def test_each_of_the_others_can_be_missed(
     knees: tuple[tuple[float, Figures], ...], kept: float, missed: str
 ) -> None:
     found = [saturation(number, rate, **changed) for number, (rate, changed) in enumerate(knees, 1)]
-    rows = targets.rows(loads(), found, [flood(kept)])
+    rows = targets.rows(loads(), found, [flood(kept)], stalls(9000.0))
     by_target = {str(row["target"]): row for row in rows if row[""] != "met"}
     assert list(by_target) == [missed]
     assert by_target[missed]["because"]
@@ -126,7 +132,7 @@ def test_each_of_the_others_can_be_missed(
 
 def test_what_was_not_measured_is_not_met() -> None:
     knees = [saturation(1, 600_000.0), saturation(2, 1_080_000.0)]
-    rows = targets.rows({}, knees, [])
+    rows = targets.rows({}, knees, [], stalls(9000.0))
     assert [row["measured"] for row in rows if row[""] != "met"] == ["not measured"] * 5
 
 
@@ -135,5 +141,13 @@ def test_half_a_load_is_what_counts_for_livestreams() -> None:
     low = report(forwarded_pps=100_000.0, ratio_to_floor=1.7)
     said = judged({**loads(), "livestream --load 100000": low}, knees, [])
     assert said["livestream to 50: cost over the floor"] == "met"
-    rows = targets.rows({"livestream --load 100000": low}, knees, [])
+    rows = targets.rows({"livestream --load 100000": low}, knees, [], stalls(9000.0))
     assert "less than half of saturation" in str(rows[0]["measured"])
+
+
+def test_a_stall_by_more_than_a_batch_is_not_met() -> None:
+    knees = [saturation(1, 600_000.0), saturation(2, 1_080_000.0)]
+    said = judged(loads(), knees, [], p99=9001.0)
+    assert [name for name, met in said.items() if met != "met"] == [
+        "joins and leaves in a conference of 1,000: more added latency (p99)"
+    ]

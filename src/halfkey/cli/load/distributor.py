@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -112,6 +113,11 @@ class Distributor:
             **{field: base64.b64encode(value).decode() for field, value in keys.items()},
         }
         await self._ask("PUT", "/direct/" + "/".join(name), body)
+
+    async def remove(self, name: tuple[str, str]) -> None:
+        """Takes a participant out again: (conference, participant)."""
+        conference, participant = (quote(one, safe="") for one in name)
+        await self._ask("DELETE", f"/conferences/{conference}/participants/{participant}", None)
 
     async def _ask(self, method: str, path: str, body: object) -> Any:
         try:
