@@ -14,6 +14,7 @@
 //! goes to an [`Output`]. Datagrams that came together make a [`Batch`]. After any call that takes `now`, arm a timer for
 //! [`Forwarder::next_timer`].
 
+mod announcements;
 mod batch;
 mod cache;
 mod capture;

@@ -179,6 +179,7 @@ impl Forwarder {
                 route: source.routes.len(),
             });
             source.routes.push(route);
+            source.announcements.add_newcomer();
             if source.kind == Kind::Video {
                 let due = source.keyframes.request(false, now);
                 self.arm(owner, due);

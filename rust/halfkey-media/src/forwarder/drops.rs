@@ -41,6 +41,8 @@ pub enum DropReason {
     AskedTooSoon,
     /// An item of a NACK that isn't followed while more is to be sent than can be.
     NackOverload,
+    /// A sender report or a goodbye of a source that came too soon after the one before.
+    RtcpTooSoon,
     /// The socket had no room for it.
     ReceiveBufferFull,
     /// The queue of datagrams that are not media is full.
@@ -76,6 +78,7 @@ impl DropReason {
             Self::NackLimit => "nack_limit",
             Self::AskedTooSoon => "asked_too_soon",
             Self::NackOverload => "nack_overload",
+            Self::RtcpTooSoon => "rtcp_too_soon",
             Self::ReceiveBufferFull => "receive_buffer_full",
             Self::QueueFull => "queue_full",
             Self::HandoverFull => "handover_full",
@@ -110,6 +113,7 @@ impl DropReason {
             Self::NackLimit => 16,
             Self::NackOverload => 17,
             Self::AskedTooSoon => 18,
+            Self::RtcpTooSoon => 19,
         };
         Rejection::ALL.len() + SealError::ALL.len() + other
     }
@@ -124,7 +128,7 @@ impl DropReason {
 }
 
 /// The reasons that are neither a rejection nor a seal error.
-const OTHERS: [DropReason; 19] = [
+const OTHERS: [DropReason; 20] = [
     DropReason::UnknownAddress,
     DropReason::NoKeys,
     DropReason::UnknownSsrc,
@@ -144,6 +148,7 @@ const OTHERS: [DropReason; 19] = [
     DropReason::NackLimit,
     DropReason::NackOverload,
     DropReason::AskedTooSoon,
+    DropReason::RtcpTooSoon,
 ];
 
 const ROWS: usize =

@@ -15,9 +15,7 @@ use super::participant::Downlink;
 use super::route::Slot;
 use super::{DropReason, Forwarder, Output, ParticipantId};
 use crate::error::{Rejection, SealError};
-use crate::rtcp::{
-    CompoundWriter, FirEntry, ReportBlock, RtcpPacket, RtcpView, SenderInfo, split_compound,
-};
+use crate::rtcp::{CompoundWriter, FirEntry, ReportBlock, RtcpPacket, RtcpView, split_compound};
 use crate::srtp::SRTCP_OVERHEAD;
 
 /// The time between two of our receiver reports on one hop.
@@ -123,22 +121,7 @@ impl Forwarder {
         leaving.sort_unstable();
         leaving.dedup();
         for ssrc in leaving {
-            self.relay_goodbye(from, ssrc, send);
-        }
-    }
-
-    /// A source's CNAME comes behind the sender report that it is to go on with.
-    fn note_cname(&mut self, from: usize, view: &RtcpView<'_>) {
-        let ssrc = view
-            .body
-            .first_chunk()
-            .map(|ssrc| u32::from_be_bytes(*ssrc));
-        let (Some(cname), Some(ssrc)) = (view.cname(), ssrc) else {
-            return;
-        };
-        if let Some(source) = self.uplinks[from].sources.get_mut(ssrc) {
-            source.cname.clear();
-            source.cname.extend_from_slice(cname);
+            self.relay_goodbye(from, ssrc, now, send);
         }
     }
 
@@ -167,55 +150,6 @@ impl Forwarder {
             RtcpPacket::FullIntraRequest(_) => view.fir_entries().try_for_each(|entry| {
                 self.relay_keyframe_request(from, entry.ssrc, true, now, send)
             }),
-        }
-    }
-
-    /// Passes a sender report on to the source's receivers, without its report blocks.
-    fn relay_sender_report(
-        &mut self,
-        from: usize,
-        ssrc: u32,
-        info: &SenderInfo,
-        now: Duration,
-        send: &mut impl FnMut(SocketAddr, &[u8]),
-    ) -> Result<(), DropReason> {
-        if !self.share.owns(ssrc) {
-            return Ok(());
-        }
-        let source = self.uplinks[from].sources.get_mut(ssrc);
-        let source = source.ok_or(DropReason::UnknownSsrc)?;
-        source
-            .reception
-            .receive_sender_report(info.ntp_timestamp, now);
-        for route in &source.routes {
-            let written = write_rtcp(
-                &mut self.downlinks[route.receiver],
-                &mut self.buffer,
-                |writer, _| {
-                    writer.sender_report(ssrc, info, &[])?;
-                    writer.source_description(ssrc, &source.cname)
-                },
-            );
-            match written {
-                Ok((address, length)) => {
-                    self.statistics.sent_rtcp_packets += 1;
-                    send(address, &self.buffer[..length]);
-                }
-                Err(reason) => self.statistics.count(reason, 1),
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells the source's receivers that it is leaving.
-    fn relay_goodbye(&mut self, from: usize, ssrc: u32, send: &mut impl FnMut(SocketAddr, &[u8])) {
-        let Some(source) = self.uplinks[from].sources.get(ssrc) else {
-            // An Endpoint without sources says goodbye for what it sent its reports from.
-            return;
-        };
-        let receivers: Vec<usize> = source.routes.iter().map(|route| route.receiver).collect();
-        for receiver in receivers {
-            self.send_compound(receiver, &[], send, |writer, _| writer.goodbye(&[ssrc]));
         }
     }
 
@@ -331,7 +265,7 @@ impl Forwarder {
 }
 
 /// Writes and seals a compound in `buffer`; gives where it goes and its length.
-fn write_rtcp(
+pub(super) fn write_rtcp(
     downlink: &mut Downlink,
     buffer: &mut [u8],
     write: impl FnOnce(&mut CompoundWriter<'_>, u32) -> Result<(), SealError>,

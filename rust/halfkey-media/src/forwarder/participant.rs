@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::ParticipantId;
+use super::announcements::Announcements;
 use super::cache::{Budget, Cache, Holdings};
 use super::figures::Traffic;
 use super::keyframes::Keyframes;
@@ -124,6 +125,7 @@ pub(super) struct Source {
     pub(super) first: usize,
     pub(super) reception: Reception,
     pub(super) keyframes: Keyframes,
+    pub(super) announcements: Announcements,
     pub(super) cname: Vec<u8>,
     pub(super) received_bytes: u64,
     /// What went through routes that are no more.
@@ -144,6 +146,7 @@ impl Source {
             first: 0,
             reception: Reception::default(),
             keyframes: Keyframes::default(),
+            announcements: Announcements::default(),
             cname: Vec::new(),
             received_bytes: 0,
             sent_before: Traffic::default(),

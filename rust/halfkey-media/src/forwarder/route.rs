@@ -37,6 +37,8 @@ pub(super) struct Route {
     mapping: Mapping,
     /// Whether a packet came for it.
     is_in_use: bool,
+    /// Whether a sender report of the source came since the route began.
+    pub(super) had_report: bool,
     /// What went to the receiver, without what it was sent again.
     pub(super) sent: Traffic,
     /// How many packets could not be made for it.
@@ -73,6 +75,7 @@ impl Route {
             stream: None,
             mapping: Mapping::new(uplink, downlink, mid)?,
             is_in_use: false,
+            had_report: false,
             sent: Traffic::default(),
             unsent: 0,
             repeated: None,

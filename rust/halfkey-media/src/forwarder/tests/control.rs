@@ -190,7 +190,8 @@ fn the_same_keys_again_begin_nothing_anew() {
         assert_eq!(sent.len(), usize::from(round == 0));
         // What we send goes on with fresh indices: the receiver takes none twice.
         let goodbye = endpoints[0].rtcp(|writer| writer.goodbye(&[10]));
-        let sent = receive(&mut forwarder, from, &goodbye, START);
+        let now = START + Duration::from_secs(2 * u64::from(round));
+        let sent = receive(&mut forwarder, from, &goodbye, now);
         assert!(!endpoints[1].open_rtcp(&sent[0].1).is_empty());
         let next = endpoints[0].ordinary(10, 10 + round);
         let sent = receive(&mut forwarder, from, &next, START);

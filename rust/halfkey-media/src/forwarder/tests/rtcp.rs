@@ -310,15 +310,74 @@ fn one_datagram_makes_no_flood_of_others() {
     });
     let sent = receive(&mut forwarder, from, &goodbyes, START);
     assert_eq!(sent.len(), 2, "one for each receiver");
+    let again = endpoints[0].rtcp(|writer| writer.goodbye(&[11]));
+    assert_eq!(receive(&mut forwarder, from, &again, at(999)), []);
+    assert_eq!(dropped(&forwarder), [("rtcp_too_soon", 1)]);
 
     let mut reports = |count| {
         let report = endpoints[0]
             .rtcp(|writer| (0..count).try_for_each(|_| writer.sender_report(11, &INFO, &[])));
         receive(&mut forwarder, from, &report, START).len()
     };
-    assert_eq!(reports(32), 64);
+    assert_eq!(reports(32), 2, "one for each receiver");
     assert_eq!(reports(33), 0);
-    assert_eq!(dropped(&forwarder), [("malformed", 1)]);
+    assert_eq!(
+        dropped(&forwarder),
+        [("malformed", 1), ("rtcp_too_soon", 32)]
+    );
+}
+
+#[test]
+fn a_second_of_reports_and_goodbyes_makes_a_bounded_number_of_datagrams() {
+    let (mut forwarder, mut endpoints) = watching();
+    let from = endpoints[0].address;
+    let (mut reports, mut goodbyes) = (0, 0);
+    for millisecond in 0..1000 {
+        let datagram = endpoints[0].rtcp(|writer| {
+            (0..31).try_for_each(|_| writer.sender_report(11, &INFO, &[]))?;
+            writer.goodbye(&[11; 31])
+        });
+        let sent = receive(&mut forwarder, from, &datagram, at(millisecond));
+        let receiver = endpoints[1].address;
+        for (_, datagram) in sent.iter().filter(|one| one.0 == receiver) {
+            let compound = endpoints[1].open_rtcp(datagram);
+            match read(&compound)[0] {
+                RtcpPacket::SenderReport { .. } => reports += 1,
+                _ => goodbyes += 1,
+            }
+        }
+    }
+    assert_eq!((reports, goodbyes), (10, 1));
+    assert_eq!(forwarder.statistics().sent_rtcp_packets, 1 + 2 * (10 + 1));
+    let refused = 31 * 1000 - 10 + 1000 - 1;
+    assert_eq!(dropped(&forwarder), [("rtcp_too_soon", refused)]);
+    // A source that goes on at an ordinary pace is heard as before, and so is its next goodbye.
+    let datagram = endpoints[0].rtcp(|writer| {
+        writer.sender_report(11, &INFO, &[])?;
+        writer.goodbye(&[11])
+    });
+    let sent = receive(&mut forwarder, from, &datagram, at(1000));
+    assert_eq!(sent.len(), 4);
+}
+
+#[test]
+fn the_first_report_since_a_route_began_reaches_its_receiver() {
+    let (mut forwarder, mut endpoints) = watching();
+    let from = endpoints[0].address;
+    let mut report = |forwarder: &mut Forwarder, now| {
+        let report = endpoints[0].rtcp(|writer| writer.sender_report(11, &INFO, &[]));
+        let sent = receive(forwarder, from, &report, now);
+        sent.into_iter().map(|one| one.0).collect::<Vec<_>>()
+    };
+    let third = Endpoint::new(3).address;
+    assert_eq!(report(&mut forwarder, START).len(), 2);
+    assert_eq!(report(&mut forwarder, at(10)), []);
+    forwarder.clear_slot(3, "v").expect("in use");
+    let assigned = forwarder.assign_slot(3, "v", 1, 11, at(20));
+    assigned.expect("free");
+    assert_eq!(report(&mut forwarder, at(30)), [third]);
+    assert_eq!(report(&mut forwarder, at(40)), []);
+    assert_eq!(report(&mut forwarder, at(100)).len(), 2);
 }
 
 #[test]
