@@ -37,12 +37,16 @@ def rows(report: Report) -> list[Row]:
 
 def summary(report: Report) -> str:
     """What came of it, in a few sentences."""
-    at, latency = report["md_rss_bytes_at"], report["latency_us"]
+    at, latency, generator = (
+        report[name] for name in ("md_rss_bytes_at", "latency_us", "generator")
+    )
     growth = (at["end"] - at["tenth"]) / 2**10
     return (
         f"{report['offered']:,} packets were to come ({report['offered_pps']:,.0f} a second), "
-        f"{report['lost']:,} were lost. From a tenth of the time to the end, memory changed by "
-        f"{growth:+,.0f} KiB. Added latency: {latency['p50']:,.0f} us (p50), "
+        f"{report['lost']:,} were lost. The generator sent {generator['sent']:,} of the "
+        f"{generator['due']:,} packets of its schedule. "
+        f"From a tenth of the time to the end, memory changed by {growth:+,.0f} KiB. "
+        f"Added latency: {latency['p50']:,.0f} us (p50), "
         f"{latency['p99']:,.0f} us (p99), {latency['longest']:,.0f} us at most. "
         f"{report['authenticated_samples']:,} packets were opened through both layers, "
         f"{report['authentication_failures']:,} failed."

@@ -151,3 +151,13 @@ def test_a_stall_by_more_than_a_batch_is_not_met() -> None:
     assert [name for name, met in said.items() if met != "met"] == [
         "joins and leaves in a conference of 1,000: more added latency (p99)"
     ]
+
+
+def test_what_the_generator_could_not_make_shows_nothing() -> None:
+    slow = {"generator": {"kept_up": False}}
+    knees = [saturation(1, 600_000.0, **slow), saturation(2, 1_080_000.0)]
+    said = judged(loads(), knees, [])
+    assert {name for name, met in said.items() if met == "**not shown**"} == {
+        "added latency at half of saturation (p99)",
+        "lost at 80% of saturation",
+    }
