@@ -19,7 +19,7 @@ from halfkey.cli.children import ChildFailed
 from halfkey.cli.load import run, samples
 from halfkey.cli.load.joining import Conferences
 from halfkey.cli.load.options import LoadOptions
-from halfkey.cli.load.report import Counted, describe_generator
+from halfkey.cli.load.report import Counted, _lost, describe_generator
 from halfkey.cli.load.traffic import DOUBLE_OVERHEAD, speech, video
 from halfkey.cli.servers import Servers
 from halfkey.endpoint import ice
@@ -291,6 +291,22 @@ def test_what_the_socket_had_no_room_for_has_not_left() -> None:
     assert counted.forwarded == 1000 - 30 - 2
     assert counted.unsent == {"socket_full": 30, "socket_refused": 2}
     assert counted.dropped == {"socket_full": 30, "socket_refused": 2, "late": 4}
+
+
+def test_where_packets_were_lost_is_told() -> None:
+    lost = {
+        "lost": 60,
+        "lost_before_receivers": 50,
+        "lost_at_receivers": 10,
+        "loss_of_a_receiver": {"least": 0.01, "most": 0.02},
+        "md_unsent": {"socket_full": 40, "socket_refused": 2},
+    }
+    assert _lost(lost) == (
+        "60: 50 before the receivers' sockets (the Media Distributor's own had no room for 40, and "
+        "refused 2), 10 there; of a receiver 1.0% to 2.0%"
+    )
+    lost["md_unsent"] = {"socket_full": 0, "socket_refused": 0}
+    assert _lost(lost).startswith("60: 50 before the receivers' sockets, 10 there")
 
 
 def test_the_floor_has_a_socket_for_each_receiver_of_each_conference(

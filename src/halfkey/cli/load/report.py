@@ -291,14 +291,19 @@ def _joins(joins: Figures) -> list[tuple[str, str]]:
 def _lost(report: Figures) -> str:
     if not report["lost"]:
         return "0"
-    loss, unsent = report["loss_of_a_receiver"], report["md_unsent"]
+    loss = report["loss_of_a_receiver"]
     return (
-        f"{report['lost']:,}: {report['lost_before_receivers']:,} before the receivers' sockets "
-        f"({unsent['socket_full']:,} the Media Distributor's own socket had no room for, "
-        f"{unsent['socket_refused']:,} it refused), "
-        f"{report['lost_at_receivers']:,} there; of a receiver {loss['least']:.1%} to "
-        f"{loss['most']:.1%}"
+        f"{report['lost']:,}: {report['lost_before_receivers']:,} before the receivers' sockets"
+        f"{_unsent(report['md_unsent'])}, {report['lost_at_receivers']:,} there; of a receiver "
+        f"{loss['least']:.1%} to {loss['most']:.1%}"
     )
+
+
+def _unsent(unsent: Figures) -> str:
+    full, refused = (unsent[reason] for reason in _UNSENT)
+    if not full + refused:
+        return ""
+    return f" (the Media Distributor's own had no room for {full:,}, and refused {refused:,})"
 
 
 def _parts(report: Figures) -> str:
