@@ -52,6 +52,20 @@ impl ReplayWindow {
         }
     }
 
+    /// Every index up to `highest` was used; those behind it are free. So goes on who knows no more
+    /// of what was used before.
+    #[must_use]
+    pub const fn used_up_to(highest: u64) -> Self {
+        let mut words = [u64::MAX; WORDS];
+        // What is behind the highest in its own word is not cleared as the highest passes it.
+        words[word(highest)] = u64::MAX >> (63 - highest % 64);
+        Self {
+            highest,
+            started: true,
+            words,
+        }
+    }
+
     /// The highest index so far; `None` before the first.
     #[must_use]
     pub const fn highest(&self) -> Option<u64> {
@@ -209,6 +223,39 @@ mod tests {
         assert_eq!(window.check(0x5_0001), Err(Rejection::Replayed));
         assert_eq!(window.check(0x4_0001), Err(Rejection::TooOld));
         assert_eq!(window.check(0x5_fff0), Ok(()));
+    }
+
+    #[test]
+    fn used_up_to_leaves_what_is_behind_the_highest_and_nothing_else() {
+        for base in [0, 63, 64, 1000, 0xffff, 0x5_fff0, MAX_INDEX - 5000] {
+            for highest in base..base + 130 {
+                let mut window = ReplayWindow::used_up_to(highest);
+                assert_eq!(window.highest(), Some(highest));
+                let used = || highest.saturating_sub(WINDOW + 2)..=highest;
+                assert!(used().all(|index| window.check(index).is_err()));
+                for ahead in [130, 64, 129, 1, 65, 2000, 1999] {
+                    let index = highest + ahead;
+                    assert_eq!(window.check(index), Ok(()), "{highest} {ahead}");
+                    window.mark(index);
+                    assert_eq!(window.check(index), Err(Rejection::Replayed));
+                    assert!(used().all(|index| window.check(index).is_err()));
+                }
+                let mut rest = highest + 2001 - WINDOW..highest + 1999;
+                assert!(rest.all(|index| window.check(index).is_ok()));
+            }
+        }
+    }
+
+    #[test]
+    fn used_up_to_goes_on_with_the_rollover_counter() {
+        for sequence_number in [0_u16, 1, 0x7fff, 0x8000, 0xfffe, 0xffff] {
+            let mut before = ReplayWindow::new();
+            before.mark(0x1_0000 * 7 + u64::from(sequence_number));
+            let after = ReplayWindow::used_up_to(before.highest().expect("marked"));
+            for next in 0..=0xffff {
+                assert_eq!(after.estimate(next), before.estimate(next));
+            }
+        }
     }
 
     /// The pseudocode of RFC 3711 section 3.3.1, with s_l and ROC signed and wide enough.

@@ -18,6 +18,7 @@
 mod cipher;
 mod receive;
 mod send;
+mod sent;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -37,8 +38,12 @@ pub const TAG_LENGTH: usize = 16;
 /// What [`HopSendContext::seal_rtcp`] adds to a packet: the tag, and the E flag with the index.
 pub const SRTCP_OVERHEAD: usize = TAG_LENGTH + ESRTCP_WORD_LENGTH;
 
-/// The most SSRCs that one context takes in its life.
+/// The most SSRCs that one context opens packets of in its life, and that it seals packets of at a time.
 pub const MAX_SSRCS: usize = 4096;
+
+/// The most SSRCs that one context seals packets of in its life. Of those that are gone it keeps a few
+/// bytes: a conference of 500 who come back with new SSRCs five times a day has no more in ten days.
+pub const MAX_SENT_SSRCS: usize = 1 << 16;
 
 const ESRTCP_WORD_LENGTH: usize = 4;
 /// The part of an RTCP packet that SRTCP leaves in the clear: its first header and SSRC.

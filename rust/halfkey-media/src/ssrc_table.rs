@@ -24,6 +24,12 @@ impl<T> SsrcTable<T> {
         self.entries.len()
     }
 
+    /// The most SSRCs that it takes.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Whether there is no SSRC.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -83,6 +89,12 @@ impl<T> SsrcTable<T> {
         self.entries.get_mut(at).map(|entry| &mut entry.1)
     }
 
+    /// Takes an SSRC out, with its state.
+    pub fn remove(&mut self, ssrc: u32) -> Option<T> {
+        let at = self.search(ssrc).ok()?;
+        Some(self.entries.remove(at).1)
+    }
+
     /// All SSRCs with their state, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.entries.iter().map(|entry| (entry.0, &entry.1))
@@ -129,5 +141,7 @@ mod tests {
         assert_eq!(table.at_mut(3), None);
         table.retain(|ssrc, _| ssrc != 5);
         assert_eq!((table.len(), table.get_mut(5)), (2, None));
+        assert_eq!((table.remove(5), table.remove(9)), (None, Some(90)));
+        assert_eq!((table.len(), table.get(1)), (1, Some(&10)));
     }
 }

@@ -4,7 +4,6 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::ParticipantId;
 use super::announcements::Announcements;
 use super::cache::{Budget, Cache, Holdings};
 use super::figures::Traffic;
@@ -12,6 +11,7 @@ use super::keyframes::Keyframes;
 use super::limits::{Allowance, Recent};
 use super::reception::Reception;
 use super::route::{Route, Slot};
+use super::{DropReason, ParticipantId};
 use crate::error::KeyError;
 use crate::profile::HopProfile;
 use crate::share::Share;
@@ -20,6 +20,9 @@ use crate::ssrc_table::SsrcTable;
 
 /// The most sources that one participant may declare.
 const MAX_SOURCES: usize = 64;
+
+/// The SSRCs from which a participant may send RTCP: those of its sources, and a few that have none.
+const MAX_RTCP_SSRCS: usize = 2 * MAX_SOURCES;
 
 /// The clock rate of a payload type whose name has none.
 const DEFAULT_CLOCK_RATE: u32 = 90_000;
@@ -105,7 +108,10 @@ impl HopKeys {
         if receive.fingerprints() == send.fingerprints() {
             return Err(KeyError::KeyReused);
         }
-        Ok(Self { receive, send })
+        Ok(Self {
+            receive: receive.with_rtcp_ssrcs(MAX_RTCP_SSRCS),
+            send,
+        })
     }
 
     /// Parts the keys among workers, in their order: each opens and seals for SSRCs of its own
@@ -345,9 +351,13 @@ impl Downlink {
         other
     }
 
-    /// Borrows the stream of an SSRC, for a route; none without keys, or when they take no more SSRCs.
-    pub(super) fn lend(&mut self, ssrc: u32) -> Option<Box<SendStream>> {
-        self.keys.as_mut()?.lend(ssrc).ok()
+    /// Borrows the stream of an SSRC, for a route.
+    ///
+    /// # Errors
+    /// What becomes of the route's packets: there are no keys, or they take no more SSRCs.
+    pub(super) fn lend(&mut self, ssrc: u32) -> Result<Box<SendStream>, DropReason> {
+        let keys = self.keys.as_mut().ok_or(DropReason::ReceiverNotReady)?;
+        Ok(keys.lend(ssrc)?)
     }
 
     /// Takes back what a route has that is no more. The stream's indices stay used, whoever has the
@@ -355,8 +365,8 @@ impl Downlink {
     pub(super) fn close(&mut self, route: Route) {
         self.sent_before.add(&route.sent);
         self.unsent_before += route.unsent;
-        if let (Some(keys), Some(stream)) = (self.keys.as_mut(), route.stream) {
-            keys.give_back(stream);
+        if let (Some(keys), Ok(stream)) = (self.keys.as_mut(), route.stream) {
+            keys.give_back(*stream);
         }
     }
 

@@ -30,9 +30,9 @@ pub(super) struct Route {
     pub(super) receiver: usize,
     /// Where the receiver is; none as long as that isn't known.
     pub(super) address: Option<SocketAddr>,
-    /// What seals for the receiver; none as long as there are no keys. It is borrowed from the
-    /// downlink, and to be given back.
-    pub(super) stream: Option<Box<SendStream>>,
+    /// What seals for the receiver, or why there is nothing. It is borrowed from the downlink, and to
+    /// be given back.
+    pub(super) stream: Result<Box<SendStream>, DropReason>,
     /// To be changed by [`Self::change`] alone.
     mapping: Mapping,
     /// Whether a packet came for it.
@@ -72,7 +72,7 @@ impl Route {
         Ok(Self {
             receiver,
             address: downlink.address,
-            stream: None,
+            stream: Err(DropReason::ReceiverNotReady),
             mapping: Mapping::new(uplink, downlink, mid)?,
             is_in_use: false,
             had_report: false,
@@ -90,7 +90,7 @@ impl Route {
 
     /// Lets no packet that went out be sent again: what it was made of is to be known no more.
     pub(super) fn end_run(&mut self) {
-        if let Some(stream) = &mut self.stream {
+        if let Ok(stream) = &mut self.stream {
             stream.end_run();
         }
     }
@@ -102,7 +102,7 @@ impl Route {
         if self.is_in_use {
             return;
         }
-        let Some(stream) = &self.stream else {
+        let Ok(stream) = &self.stream else {
             return;
         };
         self.is_in_use = true;
@@ -126,7 +126,7 @@ impl Route {
     ) -> Result<(SocketAddr, usize), DropReason> {
         let address = self.address.ok_or(DropReason::ReceiverNotReady)?;
         self.begin(relayed.packet.view.sequence_number());
-        let stream = self.stream.as_mut().ok_or(DropReason::ReceiverNotReady)?;
+        let stream = self.stream.as_mut().map_err(|reason| *reason)?;
         let length = self.mapping.make(relayed, room, |buffer, length| {
             stream.seal_rtp_of(relayed.origin, buffer, length)
         })?;
@@ -142,7 +142,7 @@ impl Route {
         now: Duration,
         room: &mut [u8],
     ) -> Lost {
-        let Some(stream) = &self.stream else {
+        let Ok(stream) = &self.stream else {
             return Lost::Gone;
         };
         if !stream.was_sealed(sequence_number) {

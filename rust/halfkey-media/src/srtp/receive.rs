@@ -81,9 +81,20 @@ impl HopReceiveContext {
 
     /// Parts the context among workers, before it was used: each opens other SSRCs.
     pub(crate) fn split(self, workers: usize) -> impl Iterator<Item = Self> {
+        let rtcp_ssrcs = self.rtcp_windows.limit();
         let Self { rtp, rtcp, .. } = self;
-        Share::all(workers)
-            .map(move |share| Self::with_share(Arc::clone(&rtp), Arc::clone(&rtcp), share))
+        Share::all(workers).map(move |share| {
+            let part = Self::with_share(Arc::clone(&rtp), Arc::clone(&rtcp), share);
+            part.with_rtcp_ssrcs(rtcp_ssrcs)
+        })
+    }
+
+    /// Before it is used: takes SRTCP of so many SSRCs at the most.
+    pub(crate) fn with_rtcp_ssrcs(self, limit: usize) -> Self {
+        Self {
+            rtcp_windows: SsrcTable::new(limit),
+            ..self
+        }
     }
 
     fn with_share(rtp: Arc<SessionCipher>, rtcp: Arc<SessionCipher>, share: Share) -> Self {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::cipher::Fingerprint;
-use super::stream::{SealingKey, SendStream};
+use super::sent::SentIndices;
+use super::stream::{SealingKey, SendStream, next_index};
 use super::{
-    E_FLAG, ESRTCP_WORD_LENGTH, MAX_SSRCS, RTCP_CLEAR_LENGTH, SRTCP_OVERHEAD, SessionCipher,
-    TAG_LENGTH,
+    E_FLAG, ESRTCP_WORD_LENGTH, MAX_SENT_SSRCS, MAX_SSRCS, RTCP_CLEAR_LENGTH, SRTCP_OVERHEAD,
+    SessionCipher, TAG_LENGTH,
 };
 use crate::error::{KeyError, SealError};
 use crate::profile::HopProfile;
+use crate::replay::ReplayWindow;
 use crate::rtp::RtpView;
 use crate::share::Share;
 use crate::ssrc_table::SsrcTable;
@@ -23,8 +25,10 @@ pub struct HopSendContext {
     rtcp: Arc<SessionCipher>,
     /// The SSRCs whose packets it seals.
     share: Share,
-    /// One for each SSRC that ever was; `None` while it is lent.
+    /// One for each SSRC whose packets are sealed now; `None` while it is lent.
     streams: SsrcTable<Option<Box<SendStream>>>,
+    /// What was used of each SSRC that ever was.
+    sent: SentIndices,
     rtcp_indices: SsrcTable<u32>,
 }
 
@@ -61,7 +65,8 @@ impl HopSendContext {
             rtcp,
             share,
             streams: SsrcTable::new(MAX_SSRCS),
-            rtcp_indices: SsrcTable::new(MAX_SSRCS),
+            sent: SentIndices::new(),
+            rtcp_indices: SsrcTable::new(MAX_SENT_SSRCS),
         }
     }
 
@@ -88,7 +93,8 @@ impl HopSendContext {
     }
 
     /// Hands an SSRC's stream to whoever seals its packets from now on; until it is given back,
-    /// this context seals none. What others sealed is never sealed again by whoever has it now.
+    /// this context seals none. What others sealed is never sealed again by whoever has it now, nor is
+    /// anything that isn't behind it.
     ///
     /// # Errors
     /// There are too many SSRCs, or somebody has it.
@@ -98,25 +104,39 @@ impl HopSendContext {
         Ok(stream)
     }
 
-    /// Takes a stream back. One that was made under other keys is dropped: its indices mean nothing
-    /// here.
-    pub fn give_back(&mut self, stream: Box<SendStream>) {
+    /// Takes a stream back, of which nothing stays but its highest index. One that was made under other
+    /// keys is dropped: its indices mean nothing here.
+    pub fn give_back(&mut self, stream: SendStream) {
         if !stream.is_under(&self.rtp) {
             return;
         }
-        if let Some(place) = self.streams.get_mut(stream.ssrc()) {
-            *place = Some(stream);
-        }
+        self.sent.note(stream.ssrc(), stream.highest_index());
+        self.streams.remove(stream.ssrc());
     }
 
     fn stream(&mut self, ssrc: u32) -> Result<&mut Option<Box<SendStream>>, SealError> {
         if !self.share.owns(ssrc) {
             return Err(SealError::TooManySsrcs);
         }
-        let key = &self.rtp;
-        let new = || Some(Box::new(SendStream::new(key.clone(), ssrc)));
-        let stream = self.streams.get_or_insert_with(ssrc, new);
-        stream.ok_or(SealError::TooManySsrcs)
+        if self.streams.position(ssrc).is_none() {
+            self.begin(ssrc)?;
+        }
+        self.streams.get_mut(ssrc).ok_or(SealError::TooManySsrcs)
+    }
+
+    /// Makes the stream of an SSRC that has none now.
+    fn begin(&mut self, ssrc: u32) -> Result<(), SealError> {
+        if self.streams.is_full() {
+            return Err(SealError::TooManySsrcs);
+        }
+        let key = self.rtp.clone();
+        let stream = match self.sent.reserve(ssrc)? {
+            Some(highest) => SendStream::behind(key, ssrc, highest),
+            None => SendStream::new(key, ssrc),
+        };
+        let place = || Some(Box::new(stream));
+        let place = self.streams.get_or_insert_with(ssrc, place);
+        place.map(|_| ()).ok_or(SealError::TooManySsrcs)
     }
 
     /// What tells the keys for SRTP and SRTCP from others.
@@ -132,10 +152,16 @@ impl HopSendContext {
         match self.streams.get(ssrc) {
             Some(Some(stream)) => stream.next_index(sequence_number).map(|_| ()),
             Some(None) => Err(SealError::StreamLent),
-            None if self.streams.is_full() || !self.share.owns(ssrc) => {
+            None if self.streams.is_full()
+                || !self.share.owns(ssrc)
+                || !self.sent.has_place(ssrc) =>
+            {
                 Err(SealError::TooManySsrcs)
             }
-            None => Ok(()),
+            None => self.sent.highest(ssrc).map_or(Ok(()), |highest| {
+                let window = ReplayWindow::used_up_to(highest);
+                next_index(&window, sequence_number).map(|_| ())
+            }),
         }
     }
 

@@ -28,9 +28,10 @@ struct Run {
 
 /// One SSRC under one key, with the indices that were used.
 ///
-/// There is one for each (key, SSRC), made by the [`super::HopSendContext`] and handed from owner
-/// to owner, never copied. So an index is used once, whoever holds the stream. What was sealed under
-/// an index can be sealed again for who has lost it, and nothing else can: see [`Repeat`].
+/// At any time there is one for each (key, SSRC), made by the [`super::HopSendContext`] and handed from
+/// owner to owner, never copied; who gets it after another one begins behind all that was used. So an
+/// index is used once, whoever holds the stream. What was sealed under an index can be sealed again for
+/// who has lost it, and nothing else can: see [`Repeat`].
 ///
 /// ```compile_fail,E0599
 /// fn copy(stream: &halfkey_media::SendStream) -> halfkey_media::SendStream {
@@ -53,6 +54,22 @@ impl SendStream {
             window: ReplayWindow::new(),
             run: None,
         }
+    }
+
+    /// As [`Self::new`], behind the highest index that another stream of this key and SSRC used, which
+    /// is no more: whatever is not behind it counts as used.
+    pub(super) const fn behind(key: SealingKey, ssrc: u32, highest: u64) -> Self {
+        Self {
+            key,
+            ssrc,
+            window: ReplayWindow::used_up_to(highest),
+            run: None,
+        }
+    }
+
+    /// The highest index that was used.
+    pub(super) const fn highest_index(&self) -> Option<u64> {
+        self.window.highest()
     }
 
     /// The SSRC whose packets it seals.
@@ -220,7 +237,8 @@ struct Parts<'a> {
 /// 1. the index is in the stream's run, and was used: so it was sealed in the run, as whatever was
 ///    used before the run began is below its first index;
 /// 2. all packets of a run are made of their origins in the same way: whoever changes the way ends
-///    the run ([`SendStream::end_run`]), and a stream that is handed on has none;
+///    the run ([`SendStream::end_run`]), and a stream that is handed on has none, and begins one behind
+///    all that others used;
 /// 3. it was made of [`Self::origin`], and of no other packet with the same SEQ: each index of a run
 ///    is as far from its origin as all others, else another run has begun. So two origins never have
 ///    one index, however a sender jumps ahead;

@@ -1,5 +1,7 @@
 //! RFC 7714's vectors, and what a hop must refuse.
 
+mod lending;
+
 use super::*;
 use crate::error::{KeyError, Rejection, SealError};
 use crate::profile::HopProfile;
@@ -359,7 +361,7 @@ fn a_run_ends_with_whoever_has_the_stream_and_with_what_has_no_origin() {
     assert_eq!(of, [None; 2]);
 
     seal_of(&mut stream, 8, 8);
-    context.give_back(stream);
+    context.give_back(*stream);
     let stream = context.lend(7).expect("given back");
     assert_eq!(origin(&stream, 8), None);
 }

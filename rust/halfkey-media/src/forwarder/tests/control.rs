@@ -7,6 +7,7 @@ use super::helpers::{Endpoint, START, conference, dropped, hop_keys, receive};
 use crate::error::KeyError;
 use crate::profile::HopProfile;
 use crate::share::Share;
+use crate::srtp::{MAX_SENT_SSRCS, TAG_LENGTH};
 
 #[test]
 fn without_keys_nothing_is_taken_and_nothing_sent() {
@@ -198,6 +199,67 @@ fn the_same_keys_again_begin_nothing_anew() {
         assert!(endpoints[1].open(&sent[0].1).is_ok());
     }
     assert_eq!(dropped(&forwarder), [("replayed", 1)]);
+}
+
+/// Has a receiver's keys seal a packet of each of these SSRCs, which then are gone.
+fn show(forwarder: &mut Forwarder, receiver: u64, ssrcs: core::ops::Range<u32>) {
+    let index = forwarder.index(receiver).expect("known");
+    let keys = forwarder.downlinks[index].keys.as_mut().expect("set");
+    for ssrc in ssrcs {
+        let mut packet = [0; 12 + TAG_LENGTH];
+        packet[0] = 0x80;
+        packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        let mut stream = keys.lend(ssrc).expect("free");
+        stream.seal_rtp(&mut packet, 12).expect("fresh");
+        keys.give_back(*stream);
+    }
+}
+
+#[test]
+fn a_receiver_whose_keys_take_no_more_ssrcs_is_counted_and_the_others_get_it() {
+    let (mut forwarder, mut endpoints) = conference(3);
+    let from = endpoints[0].address;
+    let assign = |forwarder: &mut Forwarder, ssrc| {
+        for receiver in [2, 3] {
+            let assigned = forwarder.assign_slot(receiver, "a", 1, ssrc, START);
+            assigned.expect("free");
+        }
+    };
+    // More than are sealed at a time, and then as many as ever are.
+    show(&mut forwarder, 2, 1000..9000);
+    assign(&mut forwarder, 10);
+    let sound = endpoints[0].ordinary(10, 1);
+    assert_eq!(receive(&mut forwarder, from, &sound, START).len(), 2);
+    show(&mut forwarder, 2, 9000..1000 + MAX_SENT_SSRCS as u32 - 1);
+    assign(&mut forwarder, 11);
+    let picture = endpoints[0].ordinary(11, 1);
+    let sent = receive(&mut forwarder, from, &picture, START);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].0, endpoints[2].address);
+    assert_eq!(dropped(&forwarder), [("too_many_ssrcs", 1)]);
+
+    // What it had before it still can have, and with other keys everything.
+    assign(&mut forwarder, 10);
+    let sound = endpoints[0].ordinary(10, 2);
+    assert_eq!(receive(&mut forwarder, from, &sound, START).len(), 2);
+    assign(&mut forwarder, 11);
+    forwarder.set_keys(2, hop_keys(9), START).expect("known");
+    let picture = endpoints[0].ordinary(11, 2);
+    assert_eq!(receive(&mut forwarder, from, &picture, START).len(), 2);
+}
+
+#[test]
+fn rtcp_is_taken_from_a_bounded_number_of_ssrcs() {
+    let (mut forwarder, mut endpoints) = conference(1);
+    let from = endpoints[0].address;
+    for ssrc in 1000..1300 {
+        let report = endpoints[0].rtcp(|writer| writer.receiver_report(ssrc, &[]));
+        receive(&mut forwarder, from, &report, START);
+    }
+    assert_eq!(dropped(&forwarder), [("ssrc_limit", 300 - 128)]);
+    let report = endpoints[0].rtcp(|writer| writer.receiver_report(1000, &[]));
+    receive(&mut forwarder, from, &report, START);
+    assert_eq!(dropped(&forwarder)[0].1, 300 - 128, "it goes on");
 }
 
 #[test]
