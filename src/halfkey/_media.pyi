@@ -176,8 +176,9 @@ class Switch:
     Args:
         address: the local IPv4 or IPv6 address.
         port: 0 for any.
-        queue_limit: datagrams that wait for `drain`; strangers get half of them, one address an
-            eighth or 16, and those over 1,500 bytes count as several.
+        queue_limit: datagrams that wait for `drain`, half of them strangers' and half of
+            participants; one address gets an eighth or 16, and those over 1,500 bytes count as
+            several.
         capture_bytes: how many of the payload bytes that came last are kept per SSRC, still
             encrypted end to end.
         late_after: seconds that media may wait for its turn, by the kernel's time stamps: what

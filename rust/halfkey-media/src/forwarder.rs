@@ -93,6 +93,8 @@ pub struct Forwarder {
     /// What a source is being asked for; kept for its memory.
     asked: Vec<NackItem>,
     overload: Overload,
+    /// The datagrams that were taken from participants, whatever became of them.
+    taken: u64,
     statistics: Statistics,
     /// When whose turn it is. Only the entry that a participant's `armed` names counts: an earlier
     /// one leaves a later one behind, which means nothing when it comes up.
@@ -122,6 +124,7 @@ impl Forwarder {
             budget: Budget::new(cache_bytes),
             asked: Vec::new(),
             overload: Overload::default(),
+            taken: 0,
             statistics: Statistics::default(),
             timers: BinaryHeap::new(),
             work: 0,
@@ -136,7 +139,7 @@ impl Forwarder {
 
     /// Begins with the datagrams that came in `buffer`, which are changed.
     pub fn batch<'a>(&'a mut self, buffer: &'a mut [u8], now: Duration) -> Batch<'a> {
-        self.overload.note(self.statistics.work(), now);
+        self.overload.note(self.statistics.work(self.taken), now);
         Batch::new(self, buffer, now)
     }
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! runs of equal length --> UDP_SEGMENT, sendmmsg --not in this form--> sendmmsg, one by one
-//!                              | not by this call: sendto, one by one
+//!                              | not by this call: sendto, one by one, and no second time
 //!                              | no room: once more when the others are gone, then counted
 //!                              | not there, or not at all: counted
 //! ```
@@ -217,10 +217,13 @@ impl Outbox {
 
     /// Sends runs in their order; `refused` is told of those that the system doesn't take.
     fn send_all(&mut self, mut runs: &[Run], refused: fn(&mut Self, &Run, Refusal)) {
+        // What comes behind a refusal is likely to be refused, too: not many are made ready for it.
+        let mut most = usize::MAX;
         while let Some(first) = runs.first() {
-            let messages = runs.iter().map(|run| run.message(&self.arena));
+            let messages = runs.iter().take(most).map(|run| run.message(&self.arena));
             match self.sender.send(&self.socket, messages) {
                 Ok(sent) => {
+                    most = usize::MAX;
                     self.figures.calls.record(sent);
                     let (sent, others) = runs.split_at(sent.clamp(1, runs.len()));
                     self.note(sent);
@@ -229,6 +232,7 @@ impl Outbox {
                 Err(error) => match Refusal::of(&error) {
                     Refusal::Interrupted => {}
                     refusal => {
+                        most = 1;
                         refused(self, first, refusal);
                         runs = &runs[1..];
                     }

@@ -33,9 +33,11 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    datagrams: VecDeque<Datagram>,
-    /// The places that are taken, in all and by each address.
+    /// With whether whoever sent it was known.
+    datagrams: VecDeque<(Datagram, bool)>,
+    /// The places that are taken, in all, by strangers, and by each address.
     taken: usize,
+    taken_by_strangers: usize,
     by_address: HashMap<SocketAddr, usize>,
     is_signalled: bool,
     /// A worker is no more.
@@ -44,9 +46,10 @@ struct Waiting {
 
 impl Waiting {
     fn pop(&mut self) -> Option<Datagram> {
-        let (from, datagram) = self.datagrams.pop_front()?;
+        let ((from, datagram), known) = self.datagrams.pop_front()?;
         let places = places(&datagram);
         self.taken -= places;
+        self.taken_by_strangers -= if known { 0 } else { places };
         if let Some(own) = self.by_address.get_mut(&from) {
             *own -= places;
             if *own == 0 {
@@ -79,19 +82,30 @@ impl Queue {
         self.readable.as_raw_fd()
     }
 
-    /// Adds a datagram; false if there is no room. Strangers get half of the room, and nobody gets all
-    /// of it: they can't crowd out the handshakes and consent checks of others.
+    /// Adds a datagram; false if there is no room. Half of it is for those who are known and half for
+    /// strangers, of whom some are about to be known, and each address gets a small part: so nobody
+    /// crowds out the handshakes and connectivity checks of all others.
     pub(crate) fn push(&self, from: SocketAddr, datagram: &[u8], known: bool) -> bool {
         let places = places(datagram);
-        let limit = if known { self.limit } else { self.limit / 2 };
         let mut waiting = self.lock();
+        let of_strangers = waiting.taken_by_strangers;
+        let of_kind = if known {
+            waiting.taken - of_strangers
+        } else {
+            of_strangers
+        };
         let own = waiting.by_address.get(&from).copied().unwrap_or(0);
-        if waiting.taken + places > limit || own + places > (self.limit / SHARE).max(LEAST) {
+        if of_kind + places > self.limit.div_ceil(2)
+            || own + places > (self.limit / SHARE).max(LEAST)
+        {
             return false;
         }
+        waiting.taken_by_strangers += if known { 0 } else { places };
         waiting.by_address.insert(from, own + places);
         waiting.taken += places;
-        waiting.datagrams.push_back((from, datagram.to_vec()));
+        waiting
+            .datagrams
+            .push_back(((from, datagram.to_vec()), known));
         self.signal(&mut waiting);
         true
     }
@@ -153,14 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn is_bounded_and_keeps_half_of_itself_for_those_who_are_known() {
+    fn is_bounded_and_has_a_half_for_strangers_and_one_for_those_who_are_known() {
         let queue = Queue::new(4).expect("a queue");
         let from = SocketAddr::from(([192, 0, 2, 1], 1));
         assert!(!is_signalled(&queue));
-        assert!(queue.push(from, b"1", false) && queue.push(from, b"2", false));
-        assert!(!queue.push(from, b"x", false));
-        assert!(queue.push(from, b"3", true) && queue.push(from, b"4", true));
-        assert!(!queue.push(from, b"x", true));
+        for (numbers, known) in [([b"1", b"2"], true), ([b"3", b"4"], false)] {
+            assert!(
+                numbers
+                    .iter()
+                    .all(|number| queue.push(from, *number, known))
+            );
+            assert!(!queue.push(from, b"x", known));
+        }
         assert!(is_signalled(&queue));
 
         assert_eq!(queue.drain(3).map(|taken| taken.len()), Ok(3));
@@ -195,12 +213,13 @@ mod tests {
         let queue = Queue::new(1024).expect("a queue");
         let long = [22; 65_000];
         let pushed = (0..2000_u16).filter(|port| queue.push(peer(*port % 100), &long, true));
-        assert_eq!(pushed.count(), 1024 / 44);
-        let waiting = queue.lock().datagrams.iter().map(|one| one.1.len()).sum();
-        assert!((1_000_000..1024 * PLACE).contains(&waiting), "{waiting}");
+        assert_eq!(pushed.count(), 512 / 44);
+        let waiting = queue.lock().datagrams.iter().map(|one| one.0.1.len()).sum();
+        assert!((500_000..512 * PLACE).contains(&waiting), "{waiting}");
         queue.drain(2000).expect("goes on");
         assert!(queue.push(peer(1), &[22; 1501], true));
-        assert_eq!(queue.lock().taken, 2);
+        let waiting = queue.lock();
+        assert_eq!((waiting.taken, waiting.taken_by_strangers), (2, 0));
     }
 
     #[test]

@@ -88,10 +88,17 @@ mod tests {
     fn what_is_granted_is_read_back() {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let (sockets, granted) = bind(address, 2).expect("free ports");
-        let first = SockRef::from(&sockets[0]);
-        let given = first.recv_buffer_size().expect("a socket") / 2;
-        assert_eq!(granted.receive_buffer, given);
-        assert!(granted.send_buffer > 0 && granted.receive_buffer <= Granted::ASKED);
-        assert!(granted.is_joining && granted.is_timing && granted.is_steering);
+        let another = open(address).expect("a socket");
+        let asked = |one: &Socket| {
+            let _ = one.set_recv_buffer_size(Granted::ASKED);
+            one.recv_buffer_size().expect("a socket") / 2
+        };
+        let usual = another.recv_buffer_size().expect("a socket") / 2;
+        assert_eq!(granted.receive_buffer, asked(&another));
+        assert!(granted.receive_buffer >= usual && granted.receive_buffer <= Granted::ASKED);
+        for socket in &sockets {
+            let given = SockRef::from(socket).recv_buffer_size();
+            assert_eq!(given.expect("a socket") / 2, granted.receive_buffer);
+        }
     }
 }

@@ -39,8 +39,9 @@ pub struct Settings {
     pub address: SocketAddr,
     /// The threads, from 1 to [`MAX_WORKERS`].
     pub workers: usize,
-    /// The most STUN and DTLS datagrams that wait to be drained; those over 1,500 bytes count as
-    /// several, and one address has an eighth at most, or 16.
+    /// The most STUN and DTLS datagrams that wait to be drained: half of them strangers', half of
+    /// participants. Those over 1,500 bytes count as several, and one address has an eighth at most,
+    /// or 16.
     pub queue_limit: usize,
     /// How much of what each SSRC sent last is kept; see [`Forwarder::new`].
     pub capture_bytes: usize,

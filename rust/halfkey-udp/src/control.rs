@@ -44,7 +44,7 @@ impl Notes {
         let mut notes = Self::default();
         let mut bytes = control.0.get(..length).unwrap_or_default();
         while let Some(head) = read::<libc::cmsghdr>(bytes) {
-            let whole = head.cmsg_len;
+            let whole: usize = head.cmsg_len as _;
             let Some(data) = bytes.get(HEAD..whole) else {
                 break;
             };

@@ -70,6 +70,7 @@ impl<'a> Batch<'a> {
             self.forwarder.statistics.count(reason, 1);
         }
         if let Some(Peer(index)) = from {
+            self.forwarder.taken += 1;
             self.forwarder.uplinks[index].count(length, taken.is_ok());
         }
     }

@@ -35,7 +35,7 @@ pub enum DropReason {
     RepeatLimit,
     /// A receiver asked again for what was never sent to it, and what its source can't send any more.
     RepeatVoid,
-    /// An item of a NACK that isn't followed: there were too many before it in one compound.
+    /// An item of a NACK that isn't followed: the receiver had sent too many just before.
     NackLimit,
     /// A receiver asked for what its source was asked for just before.
     AskedTooSoon,
@@ -49,7 +49,7 @@ pub enum DropReason {
     QueueFull,
     /// The worker that has its SSRC was handed more than it could take, or it is too long for that.
     HandoverFull,
-    /// The socket took no more, not a second time either.
+    /// The socket took no more, as a rule not a second time either.
     SocketFull,
     /// The system refused to send it: it is too long for the path, or there is no path.
     SocketRefused,
@@ -175,7 +175,7 @@ impl From<SealError> for DropReason {
 /// What was counted since the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistics {
-    /// SRTP and SRTCP datagrams that came, good or bad.
+    /// SRTP and SRTCP datagrams that came, good or bad, but none that came too late to be looked at.
     pub received_packets: u64,
     /// Of these, those that came to another worker first.
     pub handed_over_packets: u64,
@@ -223,9 +223,9 @@ impl Statistics {
     }
 
     /// What was done, and what was left undone since there was more than could be.
-    pub(super) const fn work(&self) -> Work {
+    pub(super) const fn work(&self, taken: u64) -> Work {
         Work {
-            taken: self.received_packets,
+            taken,
             late: self.dropped[DropReason::Late.row()],
             made: self.forwarded_packets + self.repeated.packets,
             unsent: self.dropped[DropReason::SocketFull.row()],

@@ -10,7 +10,6 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::keyframes::KeyframeRequest;
-use super::limits::NackBudget;
 use super::participant::Downlink;
 use super::route::Slot;
 use super::{DropReason, Forwarder, Output, ParticipantId};
@@ -107,12 +106,11 @@ impl Forwarder {
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) {
         let views = || split_compound(compound).filter_map(Result::ok);
-        let mut budget = NackBudget::default();
         for view in views() {
             self.note_cname(from, &view);
         }
         for view in views() {
-            if let Err(reason) = self.take_rtcp(from, &view, &mut budget, now, send) {
+            if let Err(reason) = self.take_rtcp(from, &view, now, send) {
                 self.statistics.count(reason, 1);
             }
         }
@@ -129,7 +127,6 @@ impl Forwarder {
         &mut self,
         from: usize,
         view: &RtcpView<'_>,
-        budget: &mut NackBudget,
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
@@ -141,9 +138,7 @@ impl Forwarder {
             | RtcpPacket::SourceDescription
             | RtcpPacket::Goodbye
             | RtcpPacket::Other => Ok(()),
-            RtcpPacket::GenericNack(header) => {
-                self.follow_nack(from, header, view, budget, now, send)
-            }
+            RtcpPacket::GenericNack(header) => self.follow_nack(from, header, view, now, send),
             RtcpPacket::PictureLossIndication(header) => {
                 self.relay_keyframe_request(from, header.media_ssrc, false, now, send)
             }

@@ -6,9 +6,9 @@ use core::time::Duration;
 /// request was most likely made before the first one's answer could be there.
 pub(super) const INTERVAL: Duration = Duration::from_millis(20);
 
-/// The most items of NACKs that are followed of one compound. They name more packets than a window has
-/// places, and what the source is asked for by so many fits into one datagram.
-const MAX_ITEMS: usize = 128;
+/// The most items of NACKs of one receiver that are followed within a period: three windows' worth, as
+/// it may lack packets of many sources at once.
+const MAX_ITEMS: usize = 192;
 
 /// What a receiver may be sent again at once, in bytes: half a second of 2 Mbit/s. Each worker has so
 /// much for it: what all have would be too little for one stream, which one worker has.
@@ -26,6 +26,8 @@ const PERIOD: Duration = Duration::from_millis(10);
 
 /// Periods that are remembered: the one that is going on, and as many before it as make the interval.
 const PERIODS: usize = 1 + (INTERVAL.as_millis() / PERIOD.as_millis()) as usize;
+
+const PERIOD_MICROS: u64 = PERIOD.as_micros() as u64;
 
 /// Which packets of a stream something was done about lately: for the interval at least, and no longer
 /// than a period more. Its size is fixed, whatever is asked.
@@ -61,7 +63,7 @@ impl Recent {
 
     /// Empties the periods that begin anew by now.
     fn forget(&mut self, now: Duration) {
-        let period = (now.as_nanos() / PERIOD.as_nanos()) as u64;
+        let period = period(now);
         let begun = period.saturating_sub(self.period).min(PERIODS as u64);
         for one in 0..begun {
             self.noted[(period - one) as usize % PERIODS] = Default::default();
@@ -75,22 +77,36 @@ const fn place(sequence_number: u16) -> (usize, u64) {
     (at / 64, 1 << (at % 64))
 }
 
-/// What one compound may still bring about by its NACKs.
-#[derive(Debug)]
+/// How many items of NACKs of a receiver are still followed in the period that is going on, however many
+/// compounds they come in.
+#[derive(Debug, Default)]
 pub(super) struct NackBudget {
-    /// The items that are followed.
-    pub(super) items: usize,
-    /// Whether what the receiver has earned is still to be reckoned.
-    pub(super) is_untouched: bool,
+    items: usize,
+    /// The number of the period, from 1 on.
+    period: u64,
 }
 
-impl Default for NackBudget {
-    fn default() -> Self {
-        Self {
-            items: MAX_ITEMS,
-            is_untouched: true,
+impl NackBudget {
+    /// Begins with what has come now; true if it is the first of a period.
+    pub(super) fn begin(&mut self, now: Duration) -> bool {
+        let period = period(now) + 1;
+        let is_first = period > self.period;
+        if is_first {
+            (self.period, self.items) = (period, MAX_ITEMS);
         }
+        is_first
     }
+
+    /// Takes one; false if there is none left.
+    pub(super) const fn take(&mut self) -> bool {
+        let is_there = self.items > 0;
+        self.items -= is_there as usize;
+        is_there
+    }
+}
+
+const fn period(now: Duration) -> u64 {
+    now.as_micros() as u64 / PERIOD_MICROS
 }
 
 /// What a receiver may still be sent again, of whichever source and by whichever route. What it earns
@@ -137,6 +153,16 @@ mod tests {
 
     fn at(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn items_are_so_many_within_a_period() {
+        let mut budget = NackBudget::default();
+        for (now, is_first) in [(0, true), (9, false), (10, true), (29, true), (5, false)] {
+            assert_eq!(budget.begin(at(now)), is_first, "{now}");
+            let taken = (0..1000).filter(|_| budget.take()).count();
+            assert_eq!(taken, if is_first { MAX_ITEMS } else { 0 }, "{now}");
+        }
     }
 
     #[test]

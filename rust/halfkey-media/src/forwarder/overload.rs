@@ -14,7 +14,7 @@ const RECOVERY: Duration = Duration::from_secs(1);
 /// What was done since the beginning, and what was left undone.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Work {
-    /// The datagrams that were taken.
+    /// The datagrams that were taken of participants: strangers' would hide how many are late.
     pub(super) taken: u64,
     /// Those that had waited too long for that.
     pub(super) late: u64,
@@ -28,7 +28,8 @@ pub(super) struct Work {
 ///
 /// What a full socket loses before anybody has seen it says nothing here. Strangers can fill it, and the
 /// sources repair that loss, not the forwarder; where it is the forwarder that falls behind, what does
-/// come through is late.
+/// come through is late, if the socket holds as much as is asked for. If it holds much less, nothing
+/// waits long enough in it, and repeats go on; then what a receiver may be sent again is the bound.
 #[derive(Debug, Default)]
 pub(super) struct Overload {
     /// When the window began.

@@ -8,7 +8,7 @@ use super::announcements::Announcements;
 use super::cache::{Budget, Cache, Holdings};
 use super::figures::Traffic;
 use super::keyframes::Keyframes;
-use super::limits::{Allowance, Recent};
+use super::limits::{Allowance, NackBudget, Recent};
 use super::reception::Reception;
 use super::route::{Route, Slot};
 use super::{DropReason, ParticipantId};
@@ -21,8 +21,9 @@ use crate::ssrc_table::SsrcTable;
 /// The most sources that one participant may declare.
 const MAX_SOURCES: usize = 64;
 
-/// The SSRCs from which a participant may send RTCP: those of its sources, and a few that have none.
-const MAX_RTCP_SSRCS: usize = 2 * MAX_SOURCES;
+/// The SSRCs from which a participant may send RTCP: those of its sources, and one for each slot that
+/// it may have, since some Endpoints report so.
+const MAX_RTCP_SSRCS: usize = 8 * MAX_SOURCES;
 
 /// The clock rate of a payload type whose name has none.
 const DEFAULT_CLOCK_RATE: u32 = 90_000;
@@ -327,6 +328,8 @@ pub(super) struct Downlink {
     pub(super) unsent_before: u64,
     /// What it may still be sent again.
     pub(super) allowance: Allowance,
+    /// What it may still ask for.
+    pub(super) nacks: NackBudget,
 }
 
 impl Downlink {

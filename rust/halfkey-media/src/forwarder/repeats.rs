@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::limits::{Allowance, NackBudget};
-use super::participant::Source;
+use super::participant::{Downlink, Source};
 use super::route::Lost;
 use super::{DropReason, Forwarder, Statistics};
 use crate::rtcp::{FeedbackHeader, NackItem, RtcpView};
@@ -27,7 +27,6 @@ impl Forwarder {
         from: usize,
         header: FeedbackHeader,
         view: &RtcpView<'_>,
-        budget: &mut NackBudget,
         now: Duration,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) -> Result<(), DropReason> {
@@ -41,10 +40,13 @@ impl Forwarder {
         }
         let slot = self.slot_with(from, header.media_ssrc)?;
         let (owner, at) = (slot.owner, slot.route);
-        if core::mem::take(&mut budget.is_untouched) {
+        if self.downlinks[from].nacks.begin(now) {
             let (sent, _) = self.sent_to(from);
             self.downlinks[from].allowance.earn(sent.bytes);
         }
+        let Downlink {
+            allowance, nacks, ..
+        } = &mut self.downlinks[from];
         let uplink = &mut self.uplinks[owner];
         let source = uplink.sources.get_mut(header.media_ssrc);
         let mut repeater = Repeater {
@@ -52,14 +54,14 @@ impl Forwarder {
             keys: uplink.keys.as_ref(),
             source: source.ok_or(DropReason::UnknownSsrc)?,
             at,
-            allowance: &mut self.downlinks[from].allowance,
+            allowance,
             now,
             room: &mut self.buffer,
             statistics: &mut self.statistics,
         };
         let mut asked = core::mem::take(&mut self.asked);
         asked.clear();
-        repeater.follow_all(view, budget, &mut asked, send);
+        repeater.follow_all(view, nacks, &mut asked, send);
         if !asked.is_empty() {
             self.send_compound(owner, &[], send, |writer, own_ssrc| {
                 writer.generic_nack(own_ssrc, header.media_ssrc, asked.iter().copied())
@@ -93,12 +95,14 @@ impl Repeater<'_> {
         asked: &mut Vec<NackItem>,
         send: &mut impl FnMut(SocketAddr, &[u8]),
     ) {
-        let mut items = view.nack_items();
-        for item in items.by_ref().take(budget.items) {
-            budget.items -= 1;
-            asked.extend(self.follow(item, send));
+        let mut unread = 0;
+        for item in view.nack_items() {
+            if budget.take() {
+                asked.extend(self.follow(item, send));
+            } else {
+                unread += 1;
+            }
         }
-        let unread = items.count() as u64;
         self.statistics.count(DropReason::NackLimit, unread);
     }
 

@@ -252,14 +252,14 @@ fn a_receiver_whose_keys_take_no_more_ssrcs_is_counted_and_the_others_get_it() {
 fn rtcp_is_taken_from_a_bounded_number_of_ssrcs() {
     let (mut forwarder, mut endpoints) = conference(1);
     let from = endpoints[0].address;
-    for ssrc in 1000..1300 {
+    for ssrc in 1000..1600 {
         let report = endpoints[0].rtcp(|writer| writer.receiver_report(ssrc, &[]));
         receive(&mut forwarder, from, &report, START);
     }
-    assert_eq!(dropped(&forwarder), [("ssrc_limit", 300 - 128)]);
+    assert_eq!(dropped(&forwarder), [("ssrc_limit", 600 - 512)]);
     let report = endpoints[0].rtcp(|writer| writer.receiver_report(1000, &[]));
     receive(&mut forwarder, from, &report, START);
-    assert_eq!(dropped(&forwarder)[0].1, 300 - 128, "it goes on");
+    assert_eq!(dropped(&forwarder)[0].1, 600 - 512, "it goes on");
 }
 
 #[test]

@@ -114,8 +114,8 @@ fn a_source_is_asked_for_no_number_twice_at_once_however_many_lack() {
 }
 
 #[test]
-fn of_a_compound_so_many_items_are_followed_and_the_others_counted() {
-    for (others, is_followed) in [(127, true), (128, false)] {
+fn within_a_period_so_many_items_are_followed_and_the_others_counted() {
+    for (others, is_followed) in [(191, true), (192, false)] {
         let (mut forwarder, mut endpoints) = watched(conference(2));
         let (_, sent) = forward(&mut forwarder, &mut endpoints, 1, START);
         let void = |_| NackItem {
@@ -138,6 +138,10 @@ fn of_a_compound_so_many_items_are_followed_and_the_others_counted() {
             dropped(&forwarder),
             [("nack_limit", unread), ("repeat_void", others)]
         );
+        // However many compounds they come in.
+        let more = ask(&mut forwarder, &mut endpoints[1], &[(1, 0)], at(9));
+        assert_eq!(more, []);
+        assert_eq!(dropped(&forwarder)[0], ("nack_limit", unread + 1));
         // The next one is followed as ever.
         let again = ask(&mut forwarder, &mut endpoints[1], &[(1, 0)], at(31));
         assert_eq!(again.len(), 1);
@@ -229,6 +233,28 @@ fn in_overload_nothing_is_sent_again_and_nothing_asked_for() {
         expected.sort_unstable();
         assert_eq!(dropped, expected);
     }
+}
+
+#[test]
+fn strangers_do_not_hide_that_there_is_too_much_to_do() {
+    let (mut forwarder, mut endpoints) = watched(conference(2));
+    let stranger = "192.0.2.99:9".parse().expect("an address");
+    let mut answers = 0;
+    for number in 0..40_u16 {
+        let now = at(50 * u64::from(number));
+        forwarder.count_drop(DropReason::Late);
+        for _ in 0..500 {
+            assert_eq!(receive(&mut forwarder, stranger, &[0x80; 40], now), []);
+        }
+        forward(&mut forwarder, &mut endpoints, number, now);
+        answers += ask(&mut forwarder, &mut endpoints[1], &[(number, 0)], now).len();
+    }
+    assert!(answers < 5, "{answers}");
+    let dropped = dropped(&forwarder);
+    assert!(
+        dropped.contains(&("unknown_address", 20_000)),
+        "{dropped:?}"
+    );
 }
 
 #[test]
