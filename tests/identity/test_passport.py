@@ -103,6 +103,14 @@ def test_a_good_passport_names_its_originator() -> None:
     assert check_possession(GOOD, person.key_thumbprint, BINDING) == CLAIMS
 
 
+def test_a_name_is_cut_and_the_identity_is_not() -> None:
+    identity = f"sip:{'a' * 128}@example.org"
+    holder = issue("Long", BETWEEN, uris(identity))
+    signed = PassportSigner(holder.jose, URL, identity, "conf.example").sign(CLAIMS)
+    person, _ = verifier(holder, BETWEEN).verify(signed, BINDING, NOW)
+    assert (person.identity, person.name) == (identity, "a" * 64)
+
+
 def test_it_has_what_the_rfcs_ask_for() -> None:
     header, payload = parts(GOOD.assertion)
     assert header == {

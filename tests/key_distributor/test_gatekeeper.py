@@ -10,6 +10,7 @@ import pytest
 
 from halfkey import dtls
 from halfkey.dtls import Fingerprint
+from halfkey.errors import CodecError
 from halfkey.identity.claims import MAXIMUM_AGE, AssertionRefused, Binding, Claims
 from halfkey.identity.invite import Invite, InviteSecret, InviteVerifier
 from halfkey.identity.verifier import Verifiers
@@ -186,6 +187,16 @@ def test_nobody_is_admitted_for_whom_we_cannot_vouch(gate: Gate, alice: Person) 
     assert gate.core.conference("board") is None
     assert gate.core.snapshot()["participants_now"] == 0
     assert gate.core.next_event() is None
+
+    # What can't be said of somebody is a fault of the request alone.
+    def too_long(participant: Participant, fingerprint: str) -> str:
+        raise CodecError("a name has 1 to 128 printable characters")
+
+    gate.gatekeeper._vouch = too_long
+    with pytest.raises(AdmissionRefused, match="printable") as refused:
+        gate.admit(alice.request("p1"))
+    assert refused.value.malformed
+    assert gate.core.conference("board") is None
     gate.gatekeeper._vouch = vouch
     assert gate.admit(alice.request("p1")).assertion is not None
 

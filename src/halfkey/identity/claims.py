@@ -173,6 +173,10 @@ class Claims:
         return self.issued_at + MAXIMUM_AGE + CLOCK_SKEW
 
 
+MAXIMUM_NAME = 64
+"""Characters of a person's name; longer ones are cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Whom a verified assertion names.

@@ -22,6 +22,7 @@ from joserfc.jwk import OKPKey
 from halfkey.errors import ConfigurationError
 from halfkey.identity.claims import (
     CLOCK_SKEW,
+    MAXIMUM_NAME,
     AssertionRefused,
     Binding,
     Claims,
@@ -37,7 +38,6 @@ from halfkey.identity.proof import FORMS, Proof, sign_proof
 _FORM = FORMS["oidc"]
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _MAXIMUM_SUBJECT = 255  # OpenID Connect Core section 2
-_MAXIMUM_NAME = 64
 _MAXIMUM_ID_TOKEN = 8 * 1024  # characters: the proof around it has bounds too
 
 
@@ -318,6 +318,6 @@ def _subject(payload: dict[str, Any]) -> str:
 def _name(payload: dict[str, Any], subject: str) -> str:
     for claim in ("name", "preferred_username"):
         name = payload.get(claim)
-        if isinstance(name, str) and 1 <= len(name) <= _MAXIMUM_NAME and name.isprintable():
+        if isinstance(name, str) and 1 <= len(name) <= MAXIMUM_NAME and name.isprintable():
             return name
-    return subject[:_MAXIMUM_NAME]
+    return subject[:MAXIMUM_NAME]

@@ -23,6 +23,7 @@ from halfkey.identity.certificates import (
     certificate_key,
 )
 from halfkey.identity.claims import (
+    MAXIMUM_NAME,
     AssertionRefused,
     Binding,
     Claims,
@@ -136,7 +137,7 @@ class PassportVerifier:
         check_conference(claims.conference, self.conferences)
         if claims.role not in self._roles:
             raise AssertionRefused("role")
-        name = identity.partition(":")[2]
+        name = identity.partition(":")[2][:MAXIMUM_NAME]
         return Person(identity, name, claims.role, "passport", key_thumbprint), claims
 
     def _certificate(self, header: dict[str, Any], domain: str, now: float) -> x509.Certificate:

@@ -233,6 +233,9 @@ class Gatekeeper:
             )
         except AdmissionRefused as refused:
             return refused
+        except CodecError as malformed:
+            # What we would vouch for can't be said: nobody has come in.
+            return AdmissionRefused(str(malformed), malformed=True)
         if identity is not None:
             self._replace(request.conference, identity.person, allowed, now)
         return admission
