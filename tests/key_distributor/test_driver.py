@@ -81,6 +81,28 @@ async def test_what_an_operator_asks_for_is_done_or_no_key_leaves() -> None:
     assert done[-1] == "abort"
 
 
+class Panic(BaseException):
+    """As native code raises, past whoever expects an `Exception`."""
+
+
+async def test_a_panic_of_native_code_ends_it_too() -> None:
+    for when in ("do", "settle"):
+        done: list[str] = []
+
+        def panic(*_: object) -> None:
+            raise Panic
+
+        core = KeyDistributor(Policy(), Certificate.generate("dtls"))
+        driver = Driver(core, lambda event: None, panic if when == "settle" else lambda: None)
+        driver.open(Noted(driver, done), bytes(32))
+        with pytest.raises(KeyDistributorFailed):
+            driver.do(panic if when == "do" else lambda: None)
+        fault = driver.failed.exception()
+        assert isinstance(fault, RuntimeError)
+        assert str(fault) == "the core raised Panic"
+        assert done[-1] == "abort"
+
+
 @pytest.mark.parametrize("call", ["receive_data", "handle_timer", "close_tunnel"])
 async def test_a_core_that_raises_gives_no_key_any_more(
     monkeypatch: pytest.MonkeyPatch, call: str

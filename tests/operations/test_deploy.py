@@ -213,6 +213,14 @@ def test_every_alarm_is_explained() -> None:
     assert headings == list(alarms())
 
 
+def test_drops_that_raise_no_alarm_are_explained() -> None:
+    left_out = re.findall(r'reason!~"([^"]+)"', ALERTS.read_text())
+    text = (ROOT / "docs" / "operations.md").read_text()
+    names = [name for names in left_out for name in names.split("|")]
+    assert names
+    assert all(f"`{name}`" in text for name in names)
+
+
 def test_the_kernel_is_told_to_give_what_the_media_socket_asks_for() -> None:
     lines = (DEPLOY / "sysctl" / "60-halfkey-md.conf").read_text().splitlines()
     set_to = dict(line.split(" = ") for line in lines if not line.startswith("#"))

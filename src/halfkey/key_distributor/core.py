@@ -351,7 +351,10 @@ class KeyDistributor:
         self._handshakes.receive(association, message.dtls_message, now)
         if association.connection.holds_nothing:
             self._send(association)  # with the cookie all comes back that we need to know
-            self._forget(association)
+            if association.connection.fault is None:
+                self._forget(association)
+            else:
+                self._drain(association, now)
         else:
             self._keep(association)
             self._drain(association, now)

@@ -14,6 +14,7 @@ from halfkey.engine_timer import EngineTimer
 from halfkey.errors import HalfkeyError
 from halfkey.key_distributor.core import KeyDistributor
 from halfkey.key_distributor.events import Event
+from halfkey.key_distributor.guarding import ENDING
 from halfkey.serving import Connection
 
 TUNNELS_PER_MEDIA_DISTRIBUTOR = 16
@@ -81,7 +82,9 @@ class Driver:
             self._commit()
             self._send()
             self._afterwards()
-        except Exception as fault:
+        except ENDING:
+            raise
+        except BaseException as fault:
             # Fails closed whatever it is: what waits to be sent may hold keys nobody knows of.
             self._fail(fault)
             return
@@ -148,7 +151,9 @@ class Driver:
         self.check()
         try:
             result = step()
-        except Exception as fault:
+        except ENDING:
+            raise
+        except BaseException as fault:
             self._fail(fault)
             raise KeyDistributorFailed from fault
         self.settle()
@@ -159,9 +164,10 @@ class Driver:
         with contextlib.suppress(KeyDistributorFailed):
             self.do(step)
 
-    def _fail(self, fault: Exception) -> None:
-        if isinstance(fault, StopIteration):
-            told = RuntimeError("the core raised StopIteration")  # which no future takes
+    def _fail(self, fault: BaseException) -> None:
+        if isinstance(fault, StopIteration) or not isinstance(fault, Exception):
+            # No future takes the one, and nobody expects the others.
+            told = RuntimeError(f"the core raised {type(fault).__name__}")
             told.__cause__ = fault
             fault = told
         self.failed.set_exception(fault)

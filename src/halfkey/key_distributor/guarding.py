@@ -21,8 +21,13 @@ INTERNAL_ERROR = "internal_error"
 """Why such an association ends: its name among refusals and ends."""
 
 
+ENDING = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What is no fault: somebody wants it to end. All else is one, also what is no `Exception`, as a
+panic in a library's native code."""
+
+
 class CoreFault(HalfkeyError):  # noqa: N818 (a state)
-    """What the engine called of the core raised; the cause says what. It ends everything."""
+    """What the engine called of the core raised; the message says where. It ends everything."""
 
 
 class GuardedConnection:
@@ -92,25 +97,39 @@ class GuardedConnection:
             return otherwise
         try:
             return step(self._connection)
-        except CoreFault:
+        except (CoreFault, *ENDING):
             raise
-        except Exception as fault:
+        except BaseException as fault:
             self._break(self._connection, fault)
             return otherwise
 
-    def _break(self, connection: dtls.Connection, fault: Exception) -> None:
+    def _break(self, connection: dtls.Connection, fault: BaseException) -> None:
         """Drops the engine with all that it holds; an alert goes out, if it can still make one."""
         self._connection = None
-        self.fault = _place(fault)
+        self.fault = place_of(fault)
         alert = dtls.AlertDescription.INTERNAL_ERROR
         self._events.append(dtls.ConnectionTerminated(INTERNAL_ERROR, alert))
-        with contextlib.suppress(Exception):
-            connection.datagrams_to_send()  # what was half done is not sent
-            connection.abort()
-            self._outgoing = connection.datagrams_to_send()
+        half_done = _try(connection.datagrams_to_send)  # is not sent
+        if _try(connection.abort) is not _FAULT and half_done is not _FAULT:
+            with contextlib.suppress(Exception):
+                self._outgoing = connection.datagrams_to_send()
 
 
-def _place(fault: Exception) -> str:
+_FAULT = object()
+
+
+def _try(step: Callable[[], object]) -> object:
+    """What comes of a step of an engine that has a fault: it may have more."""
+    try:
+        return step()
+    except ENDING:
+        raise
+    except BaseException:
+        return _FAULT
+
+
+def place_of(fault: BaseException) -> str:
+    """Where something was raised: type, module and line, never the message."""
     trace = fault.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -17,7 +17,7 @@ from halfkey.dtls.faults import Counters
 from halfkey.ekt.messages import EKTCipher
 from halfkey.key_distributor.association import Association, AssociationState, AssociationTable
 from halfkey.key_distributor.conference import Conference, Participant
-from halfkey.key_distributor.guarding import CoreFault, GuardedConnection
+from halfkey.key_distributor.guarding import ENDING, CoreFault, GuardedConnection, place_of
 from halfkey.key_distributor.policy import Policy, Suite, choose_suite
 from halfkey.key_distributor.registry import Registry
 from halfkey.key_distributor.tunnels import Tunnels
@@ -207,8 +207,10 @@ def _as_core(
     def chosen(client_hello: dtls.ClientHelloSummary) -> T:
         try:
             return choose(client_hello)
-        except Exception as fault:
-            raise CoreFault("choosing for a ClientHello raised") from fault
+        except ENDING:
+            raise
+        except BaseException as fault:
+            raise CoreFault(f"choosing for a ClientHello raised {place_of(fault)}") from fault
 
     return chosen
 

@@ -160,6 +160,8 @@ class Keying:
         if association.sent_spi is None or association.is_acknowledged:
             message = current.message(now)
             association.connection.send_ekt_key(message, now)
+            if association.connection.fault is not None:
+                return  # the key went nowhere, and nothing may say that it did
             association.sent_spi = current.spi
             association.is_acknowledged = False
             self._statistics.ekt_keys_issued += 1

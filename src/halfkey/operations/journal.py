@@ -17,7 +17,7 @@ INTERVAL_SECONDS = 10.0
 
 MAXIMUM_KINDS = 64
 
-Kind = tuple[str, tuple[tuple[str, str], ...]]
+Kind = tuple[int, str, tuple[tuple[str, str], ...]]
 
 _logger = logging.getLogger(__name__)
 
@@ -29,20 +29,21 @@ class Journal:
         self._more: Counter[Kind] = Counter()
         self._timers: dict[Kind, asyncio.TimerHandle] = {}
 
-    def tell(self, message: str, **fields: str | float) -> None:
+    def tell(self, message: str, level: int = logging.INFO, /, **fields: str | float) -> None:
         """Tells that something happened.
 
         Args:
             message: what, in few words; one of a fixed set.
+            level: of the line, as `logging` has them.
             fields: its figures, and as texts reasons of a fixed set; no names. Events that differ
                 in a text are of different kinds.
         """
         texts = tuple((name, text) for name, text in fields.items() if isinstance(text, str))
-        kind = message, texts
+        kind = level, message, texts
         if kind in self._timers:
             self._more[kind] += 1
         elif len(self._timers) < MAXIMUM_KINDS:
-            _logger.info(message, extra={FIELDS: fields})
+            _logger.log(level, message, extra={FIELDS: fields})
             self._arm(kind)
 
     def close(self) -> None:
@@ -63,8 +64,8 @@ class Journal:
             self._arm(kind)
 
     def _sum_up(self, kind: Kind) -> bool:
-        message, texts = kind
+        level, message, texts = kind
         more = self._more.pop(kind, 0)
         if more:
-            _logger.info(message, extra={FIELDS: {**dict(texts), "more": more}})
+            _logger.log(level, message, extra={FIELDS: {**dict(texts), "more": more}})
         return more > 0

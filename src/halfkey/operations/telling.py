@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from halfkey.operations.journal import Journal
@@ -30,6 +31,10 @@ _TOLD = {
 }
 
 
+_WARNED = {"faulted"}
+"""Those that an operator has to see whatever else is logged."""
+
+
 class Telling:
     """Takes a role's events for its operator.
 
@@ -48,6 +53,7 @@ class Telling:
             return
         message, names = _TOLD[event.name]
         fields = {name: getattr(event, name) for name in names}
-        self._journal.tell(message, **fields)
+        level = logging.WARNING if event.name in _WARNED else logging.INFO
+        self._journal.tell(message, level, **fields)
         if event.name == "rekeyed":
             self._metrics.rekeyed(fields["ms"] / 1000, fields["reason"])
