@@ -16,6 +16,7 @@ from halfkey.cli.load.direct import Direct
 from halfkey.cli.load.distributor import Distributor, Hop, distributor
 from halfkey.cli.load.options import LoadOptions
 from halfkey.cli.load.report import Counted
+from halfkey.cli.load.run import allow_sockets
 from halfkey.cli.load.seats import seats
 
 RECEIVERS = 1000
@@ -74,6 +75,7 @@ class Stalls:
 
 def measure(seconds: float) -> Stalls:
     """Makes the rounds, so many seconds each."""
+    allow_sockets()
     return asyncio.run(_measure(seconds))
 
 
@@ -143,8 +145,10 @@ async def _round(
     changes = await _come_and_go(md, options, running) if changing else 0
     came = await running
     latency = Counted.between(before, await md.statistics()).latency
-    times = (1e6 * (latency.quantile(share) or 0.0) for share in (0.99, 1.0))
-    return Round(changes, *times, came["lateness"]["p99"] or 0.0)
+    p99, longest = latency.quantile(0.99), latency.quantile(1.0)
+    if p99 is None or longest is None:
+        raise RuntimeError("nothing was forwarded")
+    return Round(changes, 1e6 * p99, 1e6 * longest, came["lateness"]["p99"] or 0.0)
 
 
 async def _come_and_go(md: Distributor, options: LoadOptions, running: asyncio.Task[object]) -> int:

@@ -20,11 +20,11 @@ LOADS = """\
 ## Loads
 
 `cpu us` is the CPU time of the Media Distributor's process for a forwarded packet, `floor us` that
-of bare sends and seals of the same packets, right after it; `ratio` is one over the other. Added
-latency is from the system call that sends a packet to the moment its receiver takes it, of packets
-that were opened. `late us` is how far the generator was behind its own schedule (p99): where that
-is milliseconds, the machine had other things to do, and neither latency nor loss of that row says
-much of the Media Distributor. Each row's command is
+of bare sends and seals of the same packets, right before and after it; `ratio` is one over the
+other. Added latency is from the system call that sends a packet to the moment its receiver takes
+it, of packets that were opened. `late us` is how far the generator was behind its own schedule
+(p99): where that is milliseconds, the machine had other things to do, and neither latency nor loss
+of that row says much of the Media Distributor. Each row's command is
 `halfkey load ARGUMENTS --direct --floor --duration SECONDS`."""
 
 

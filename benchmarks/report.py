@@ -13,7 +13,7 @@ Row = dict[str, object]
 
 
 def machine() -> str:
-    """Names the machine: processor, cores, system, versions, date."""
+    """Names the machine: processor, cores, system, what it lets sockets hold, versions, date."""
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -22,9 +22,17 @@ def machine() -> str:
     today = datetime.datetime.now(tz=datetime.UTC).date()
     return (
         f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        f"{rustc()}, on {today}; load average before: {os.getloadavg()[0]:.1f}"
+        f"{platform.system()} {platform.release()} with {socket_buffer() >> 10} KiB for a socket, "
+        f"Python {platform.python_version()}, {rustc()}, on {today}; "
+        f"load average before: {os.getloadavg()[0]:.1f}"
     )
+
+
+def socket_buffer() -> int:
+    """The most bytes that the system lets a socket hold of what comes, or of what goes if that is
+    less: bursts that are longer are lost."""
+    limits = (Path(f"/proc/sys/net/core/{name}_max") for name in ("rmem", "wmem"))
+    return min(int(limit.read_text()) for limit in limits)
 
 
 def rustc() -> str:

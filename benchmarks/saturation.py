@@ -7,6 +7,7 @@ of it and 80% of it are run by themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,17 +19,20 @@ SCENARIO = ("livestream", "--receivers", str(RECEIVERS), "--direct")
 MOST = 2_000_000
 LOSS = 0.01
 SWEEP_SECONDS = 2.0
+HALVINGS = 2
+"""Loads between the last that went through and the first that didn't: to a tenth, then."""
 
 TEXT = """\
 ## Saturation
 
-A livestream to 50. `saturation` is the last of loads, each half as much again as the one before,
-of which at most 1% was lost; `p99` the added latency at half of it, as the receivers see it and as
-the worker does; `lost at 80%` what was lost at four fifths of it. `too much` is the first load that
-was; `least lost` and `most lost` are the least and the greatest share of it that a receiver lost,
-`of a core` and `late us` the Media Distributor's CPU and how far the generator was behind (p99).
-Where the Media Distributor had less than a core for each worker, the limit was the generator, or
-whoever else had the cores, and a larger machine would get more through."""
+A livestream to 50. `saturation` is the highest load of which at most 1% was lost, of loads that are
+each half as much again as the one before, and of two more between it and the next; `p99` the added
+latency at half of it, as the receivers see it and as the worker does; `lost at 80%` what was lost
+at four fifths of it. `too much` is the first load that was; `least lost` and `most lost` are the
+least and the greatest share of it that a receiver lost, `of a core` and `late us` the Media
+Distributor's CPU and how far the generator was behind (p99). Where the Media Distributor had less
+than a core for each worker, the limit was the generator, or whoever else had the cores, and a
+larger machine would get more through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,21 @@ def find(workers: int) -> Saturation:
     """
     arguments = [*SCENARIO, "--workers", str(workers), "--load", str(MOST), "--sweep"]
     reports: list[Report] = run_load(arguments, SWEEP_SECONDS)["sweep"]
-    through = [
-        number
-        for number, one in enumerate(reports)
-        if one["generator"]["kept_up"] and one["lost"] <= LOSS * one["offered"]
-    ]
+    through = [number for number, one in enumerate(reports) if went_through(one)]
     if not through or through[-1] == len(reports) - 1:
         raise RuntimeError("no load in between nothing and too much was found")
-    return Saturation(workers, reports[through[-1]], reports[through[-1] + 1])
+    best, beyond = reports[through[-1]], reports[through[-1] + 1]
+    for _ in range(HALVINGS):
+        load = round(math.sqrt(best["offered_pps"] * beyond["offered_pps"]))
+        between = run_load([*arguments[:-3], "--load", str(load)], SWEEP_SECONDS)
+        best, beyond = (between, beyond) if went_through(between) else (best, between)
+    return Saturation(workers, best, beyond)
+
+
+def went_through(report: Report) -> bool:
+    """Whether a load was made, and no more than a little of it lost."""
+    kept_up: bool = report["generator"]["kept_up"]
+    return kept_up and bool(report["lost"] <= LOSS * report["offered"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,17 +312,35 @@ def test_where_packets_were_lost_is_told() -> None:
 def test_the_floor_has_a_socket_for_each_receiver_of_each_conference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before the load and after it."""
     asked: list[tuple[int, int]] = []
+    found: list[float] = []
 
     def measured(*arguments: Any) -> tuple[float, float]:
         asked.append(arguments[3:5])
-        return measure_load_floor(*arguments)
+        send, seal = measure_load_floor(*arguments)
+        found.append(send + seal)
+        return send, seal
 
     monkeypatch.setattr(run, "measure_load_floor", measured)
     for scenario, speakers in (("audio", 1), ("meeting", None)):
         chosen = options(scenario, tmp_path, conferences=3, speakers=speakers, floor=True)
         assert run.run(chosen) == 0
-    assert asked == [(3, 2), (3, 1)], "a meeting's streams go to all but one"
+        said = json.loads((tmp_path / "load.json").read_text())
+        assert said["floor_us_per_packet"] == pytest.approx(sum(found[-2:]) / 2)
+    assert asked == [(3, 2)] * 2 + [(3, 1)] * 2, "a meeting's streams go to all but one"
+
+
+def test_a_floor_that_cannot_be_measured_is_told_before_the_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> tuple[float, float]:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(run, "measure_load_floor", refuse)
+    with pytest.raises(ChildFailed, match="the floor can't be measured: too many open files"):
+        run.run(options("audio", tmp_path, floor=True))
+    assert not (tmp_path / "load.json").exists()
 
 
 def test_a_sweep_ends_where_the_generator_does(

@@ -167,9 +167,12 @@ async def serve(
 
     Raises:
         ConfigurationError: an option can't be followed.
+        HalfkeyError: a worker of the media path has ended by itself; when the context ends.
     """
-    async with _running(options, on_event, operated) as (addresses, _):
+    async with _running(options, on_event, operated) as (addresses, driver):
         yield addresses
+        if driver.failed.done():
+            driver.failed.result()
 
 
 @asynccontextmanager

@@ -53,7 +53,8 @@ def usage(pid: int) -> Usage:
         threads = list((folder / "task").iterdir())
         nanoseconds = sum(int((one / "schedstat").read_text().split()[0]) for one in threads)
         status = [_status(one / "status") for one in threads]
-    except (OSError, IndexError, ValueError) as fault:
+        rss = status[0]["VmRSS"]  # which a process that has ended has not
+    except (OSError, LookupError, ValueError) as fault:
         raise ChildFailed(f"/proc doesn't tell what the Media Distributor uses: {fault}") from None
     names = "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"
     return Usage(
@@ -61,7 +62,7 @@ def usage(pid: int) -> Usage:
         user=int(fields[_USER]) / _TICKS,
         system=int(fields[_SYSTEM]) / _TICKS,
         switches=sum(one[name] for one in status for name in names),
-        rss=status[0]["VmRSS"] * 1024,
+        rss=rss * 1024,
     )
 
 
